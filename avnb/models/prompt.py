@@ -1,10 +1,10 @@
 """What a decoder receives for one clip and question: keyword arguments, and what every position is.
 
-    >>> segments = Segments(["system", "template", "video", "video", "audio", "query", "last"])
-    >>> segments.positions("video")
-    array([2, 3])
-    >>> segments.positions("text")
-    array([0, 1, 5, 6])
+>>> segments = Segments(["system", "template", "video", "video", "audio", "query", "last"])
+>>> segments.positions("video")
+array([2, 3])
+>>> segments.positions("text")
+array([0, 1, 5, 6])
 """
 
 from dataclasses import dataclass, field

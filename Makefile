@@ -1,0 +1,48 @@
+# make book       build the book into _build/html (runs the notebooks; unchanged ones come from the cache)
+# make test       run all tests (also builds the book)            ARGS="-k clips -x" is handed to pytest
+# make bench      measure speed                                   ARGS="-k media"
+# make lint       check style and formatting
+# make notebooks  write the .ipynb files beside the .py chapters
+# make clean      remove what was built (the environment stays)
+#
+# Everything runs in .venv, which is made on first use from requirements.txt.
+# VENV=/path/to/environment uses that environment as it is and installs nothing.
+
+PYTHON ?= python3
+
+ifdef VENV
+ready :=
+else
+VENV := .venv
+ready := .venv/.ready
+endif
+python := $(VENV)/bin/python
+
+.PHONY: book test bench lint notebooks clean
+
+book: $(ready)
+	$(python) book/build.py
+
+test: $(ready)
+	$(python) -m pytest $(ARGS)
+
+bench: $(ready)
+	$(python) -m pytest tests/bench -o python_files='bench_*.py' -s $(ARGS)
+
+lint: $(ready)
+	$(python) -m ruff check .
+	$(python) -m ruff format --check .
+
+notebooks: $(ready)
+	$(python) book/notebooks.py
+
+clean:
+	rm -rf _build build dist .pytest_cache .ruff_cache .hypothesis .coverage
+	find avnb book notebooks tests -name __pycache__ -prune -exec rm -rf {} +
+
+# One pip call, so that torch, torchvision and what depends on them are resolved together, and the pins are
+# checked against the ranges of pyproject.toml.
+.venv/.ready: requirements.txt pyproject.toml
+	test -x .venv/bin/python || $(PYTHON) -m venv .venv
+	.venv/bin/python -m pip install --disable-pip-version-check --progress-bar off -r requirements.txt -e .
+	touch $@

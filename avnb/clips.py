@@ -1,0 +1,629 @@
+"""Clips: one video with one audio track, read, written and given another sound. All media go through PyAV.
+
+Pictures and sound share one clock, which starts at the first video frame.
+
+    >>> folder = Path(tempfile.mkdtemp())
+    >>> tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(32000) / 16000)
+    >>> video = write(folder / "grey.mp4", np.full((50, 48, 64, 3), 128, np.uint8), fps=25, wave=tone)
+    >>> frames, times = Clip("grey", video).frames(fps=2)
+    >>> frames.shape, times.tolist(), len(Clip("grey", video).wave())
+    ((4, 48, 64, 3), [0.0, 0.5, 1.0, 1.5], 32000)
+"""
+
+import heapq
+import itertools
+import logging
+import math
+import os
+import tempfile
+import warnings
+from contextlib import contextmanager
+from dataclasses import dataclass
+from fractions import Fraction
+from pathlib import Path
+
+import av
+import numpy as np
+import pyloudnorm
+import soxr
+
+KINDS = ("factual", "counterfactual", "mute", "shifted")
+FITS = ("loop", "pad")
+AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
+EDIT_RATE = 48000  # Hz of every track that swap_audio and shift_audio write
+
+# Containers that state their duration in the header, so that a missing end can be noticed.
+_STATES_DURATION = ("mov", "matroska", "avi", "flv", "asf")
+_TEXT_AND_PICTURES = ("tty", "image2", "_pipe")  # what FFmpeg would otherwise show as a film
+_SAMPLES_PER_PACKET = 1024
+_LATE = 0.5  # seconds; how far a complete file may end before the duration in its header
+_GAP = 0.1  # seconds; a longer hole inside an audio track is filled with silence
+_WORTH_A_SEEK = 1.0  # seconds that must be skipped before a jump is cheaper than decoding on
+
+logger = logging.getLogger(__name__)
+
+
+class ClipError(ValueError):
+    """A media file cannot be used; says which file, what is wrong and what to do."""
+
+
+@dataclass(frozen=True)
+class Clip:
+    """One video with one audio track.
+
+    A clip of kind "mute" has no sound: its wave is None, whatever tracks the file holds.
+
+    Attributes:
+        id: the name in tables.
+        video: a file with a video track.
+        audio: a file with an audio track; None stands for the video's own track.
+        kind: "factual", "counterfactual" (swapped audio), "mute" or "shifted".
+        video_captions, audio_captions: reference captions of what is seen, of what is heard.
+        seen, heard: names of the known sources or events in the picture, in the sound.
+
+    Raises:
+        ValueError: the kind is unknown, or a mute clip has `audio`.
+    """
+
+    id: str
+    video: Path
+    audio: Path | None = None
+    kind: str = "factual"
+    video_captions: tuple[str, ...] = ()
+    audio_captions: tuple[str, ...] = ()
+    seen: tuple[str, ...] = ()
+    heard: tuple[str, ...] = ()
+
+    def __post_init__(self):
+        if self.kind not in KINDS:
+            raise ValueError(f"clip {self.id}: kind {self.kind!r} is unknown; use one of {', '.join(KINDS)}")
+        if self.kind == "mute" and self.audio is not None:
+            raise ValueError(f"clip {self.id} is mute but has audio={str(self.audio)!r}; drop one of the two")
+
+    def frames(self, fps=2.0, max_frames=768, max_pixels=None):
+        """Frames uint8 [T, H, W, 3] and their times [T] in seconds; see `read_frames`."""
+        return read_frames(self.video, fps, max_frames, max_pixels)
+
+    def wave(self, rate=16000, max_seconds=None):
+        """The sound, float32 [n] at `rate` Hz (see `read_audio`), or None for a mute clip."""
+        if self.kind == "mute":
+            return None
+        return read_audio(self.audio or self.video, rate, max_seconds)
+
+
+def for_each(clips, function):
+    """Calls a function on each clip; a clip whose media are bad is reported and skipped.
+
+    Args:
+        clips: any iterable of clips.
+        function: takes a clip. Only `ClipError` is caught; every other exception stops the batch.
+
+    Returns:
+        (results, errors): lists of (clip, what the function returned) and of (clip, ClipError), in order.
+
+    Example:
+        >>> results, errors = for_each([Clip("lost", Path("lost.mp4"))], Clip.wave)
+        >>> results, str(errors[0][1])
+        ([], 'lost.mp4 does not exist; check the path')
+    """
+    results, errors = [], []
+    for clip in clips:
+        try:
+            results.append((clip, function(clip)))
+        except ClipError as error:
+            logger.warning("skipped clip %s: %s", clip.id, error)
+            errors.append((clip, error))
+    return results, errors
+
+
+def read_frames(path, fps=2.0, max_frames=768, max_pixels=None):
+    """Samples a video on a uniform grid of times: at each time the frame that a player would show.
+
+    Presentation times count, so a variable frame rate is sampled right; turned and mirrored phone video comes upright.
+    Where the grid is sparse, the reader jumps between keyframes instead of decoding everything. Memory: the result
+    (T * H * W * 3 bytes) and a few frames; `max_pixels` bounds it for large pictures. Pixels are taken as square.
+
+    Args:
+        path: a video file.
+        fps: grid points per second, at 0, 1/fps, 2/fps ... up to the end of the video, exclusive.
+        max_frames: if the grid has more points, this many are spread uniformly over the full length instead.
+        max_pixels: frames with more pixels are scaled down to at most this many, in proportion.
+
+    Returns:
+        (frames, times): uint8 [T, H, W, 3] RGB and float64 [T], the grid in seconds from the first frame. A 10 s video
+        at fps=2 gives T = 20.
+
+    Raises:
+        ClipError: the file is missing, empty, cut off, damaged, or has no video track.
+        ValueError: fps, max_frames or max_pixels is not positive.
+
+    Example:
+        >>> path = write(Path(tempfile.mkdtemp(), "red.mp4"), np.full((30, 32, 32, 3), (200, 0, 0), np.uint8), fps=10)
+        >>> frames, times = read_frames(path, fps=1)
+        >>> frames.shape, times.tolist()
+        ((3, 32, 32, 3), [0.0, 1.0, 2.0])
+    """
+    if fps <= 0 or max_frames < 1 or (max_pixels is not None and max_pixels < 1):
+        raise ValueError(f"fps={fps}, max_frames={max_frames} and max_pixels={max_pixels} must be positive")
+    with _open(path) as (container, ends):
+        stream = _track(container, "video", path)
+        stream.thread_type = "AUTO"
+        start = _start(stream)
+        length = ends[stream.index] - start
+        n_frames = max(1, math.ceil(length * fps - 1e-6))
+        times = np.arange(n_frames) / fps if n_frames <= max_frames else np.arange(max_frames) * length / max_frames
+        ticks = [round((start + time) / float(stream.time_base)) for time in times]
+        frames = size = None
+        for i, frame in enumerate(_frames_at(container, stream, ticks, path)):
+            size = size or _size_within(frame, max_pixels)
+            picture = _upright(frame.reformat(*size, format="rgb24").to_ndarray(), frame)
+            if frames is None:
+                frames = np.empty((len(ticks), *picture.shape), np.uint8)
+            frames[i] = picture
+    return frames, times
+
+
+def read_audio(path, rate=16000, max_seconds=None):
+    """Reads the first audio track as mono, on the clock of the video.
+
+    Channels are averaged. Sound that starts after the first video frame is preceded by silence, sound before it is cut
+    off, and a hole inside the track is silence. A file without video starts with its first sample.
+
+    Args:
+        path: a video or audio file.
+        rate: sampling rate of the result, Hz.
+        max_seconds: reads no further than this.
+
+    Returns:
+        float32 [n], nominally in [-1, 1].
+
+    Raises:
+        ClipError: the file is missing, empty, cut off, damaged, or has no audio track.
+        ValueError: rate or max_seconds is not positive.
+
+    Example:
+        >>> grey = np.full((10, 32, 32, 3), 128, np.uint8)
+        >>> path = write(Path(tempfile.mkdtemp(), "grey.mp4"), grey, fps=10, wave=np.zeros(8000), rate=8000)
+        >>> read_audio(path, rate=16000).shape
+        (16000,)
+    """
+    if rate <= 0 or (max_seconds is not None and max_seconds <= 0):
+        raise ValueError(f"rate={rate} and max_seconds={max_seconds} must be positive")
+    with _open(path) as (container, _):
+        stream = _track(container, "audio", path)
+        resampler = soxr.ResampleStream(stream.codec_context.sample_rate, rate, 1, dtype="float32")
+        n_wanted = math.inf if max_seconds is None else round(max_seconds * rate)
+        chunks, n_samples = [], 0
+        for chunk in _mono_chunks(container, stream, path):
+            chunks.append(resampler.resample_chunk(chunk))
+            n_samples += len(chunks[-1])
+            if n_samples >= n_wanted:
+                break
+        chunks.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
+    wave = np.concatenate(chunks)
+    if not len(wave):
+        raise ClipError(f'{Path(path).name} has an audio track without sound; use kind="mute" or attach audio=...')
+    return wave if max_seconds is None else wave[:n_wanted]
+
+
+def write(path, frames, fps, wave=None, rate=16000):
+    """Writes an .mp4 file: H.264 (yuv420p) and, if there is a wave, AAC.
+
+    H.264 in yuv420p needs even sizes, so the last column or row of an odd picture is doubled. The file appears under
+    its name only when it is complete; missing folders are made.
+
+    Args:
+        path: where to; ends in .mp4.
+        frames: uint8 [T, H, W, 3] RGB, an array or any iterable of [H, W, 3].
+        fps: frames per second.
+        wave: float [n] mono in [-1, 1] (what lies outside is clipped); None writes no audio track.
+        rate: of the wave, Hz; one of `AAC_RATES`.
+
+    Returns:
+        The path.
+
+    Raises:
+        ClipError: the file cannot be written.
+        ValueError: the suffix, a shape or the rate does not fit, or there are no frames.
+
+    Example:
+        >>> write(Path(tempfile.mkdtemp(), "black.mp4"), np.zeros((5, 32, 32, 3), np.uint8), fps=5).name
+        'black.mp4'
+    """
+    if Path(path).suffix != ".mp4":
+        raise ValueError(f"{Path(path).name} must end in .mp4")
+    frames = iter(frames)
+    first = next(frames, None)
+    if first is None:
+        raise ValueError(f"{Path(path).name} got no frames; give at least one")
+    if first.ndim != 3 or first.shape[2] != 3 or first.dtype != np.uint8:
+        raise ValueError(f"frames must be uint8 [T, H, W, 3]; got frames of {first.dtype} {list(first.shape)}")
+    fps = Fraction(fps).limit_denominator(100_000)
+
+    def encoded(container):
+        height, width = (size + size % 2 for size in first.shape[:2])
+        stream = container.add_stream("libx264", rate=fps, width=width, height=height, pix_fmt="yuv420p")
+        stream.options = {"crf": "18", "preset": "veryfast"}
+        return _encoded_video(stream, itertools.chain([first], frames), fps)
+
+    return _save(path, encoded, wave, rate)
+
+
+def swap_audio(video, donor, out, fit="loop", match_loudness=False):
+    """Gives a video the sound of another file; the video's packets are copied untouched.
+
+    The donor's sound is cut to the length of the video; a shorter one is filled up. It is written as mono
+    AAC at 48 kHz. (Swapping a video with itself therefore makes the control: own sound, same encoding.)
+
+    Args:
+        video: the file that lends its picture.
+        donor: the file that lends its sound; may be audio only.
+        out: where to; the suffix names the container.
+        fit: what fills up a short sound: "loop" (starts over) or "pad" (silence).
+        match_loudness: scale the donor's sound to the integrated loudness (ITU-R BS.1770) of the video's own track. If
+            that would clip, it is scaled to full scale, and a warning says by how many LU it stays below.
+
+    Returns:
+        The path of the new file.
+
+    Raises:
+        ClipError: a file cannot be read or written, or loudness is to be matched and one sound is silent or shorter
+            than 0.4 s.
+        ValueError: fit is unknown.
+    """
+    if fit not in FITS:
+        raise ValueError(f"fit {fit!r} is unknown; use one of {', '.join(FITS)}")
+    seconds = _video_seconds(video)
+    wave = _fitted(read_audio(donor, EDIT_RATE, seconds), round(seconds * EDIT_RATE), fit)
+    if match_loudness:
+        wanted = _loudness(read_audio(video, EDIT_RATE, seconds), video)
+        wave = _amplified(wave, wanted - _loudness(wave, donor), donor)
+    return _remux(video, out, wave)
+
+
+def mute(video, out):
+    """Removes the audio; the video's packets are copied untouched.
+
+    Args:
+        video: the file that lends its picture.
+        out: where to; the suffix names the container.
+
+    Returns:
+        The path of the new file.
+
+    Raises:
+        ClipError: a file cannot be read or written.
+    """
+    return _remux(video, out, None)
+
+
+def shift_audio(video, out, seconds):
+    """Moves the sound against the picture; the video's packets are copied untouched.
+
+    What moves out at one end is cut, and silence fills the other: the length stays that of the video. Written as mono
+    AAC at 48 kHz.
+
+    Args:
+        video: a file with video and audio.
+        out: where to; the suffix names the container.
+        seconds: how much later the sound comes; negative is earlier.
+
+    Returns:
+        The path of the new file.
+
+    Raises:
+        ClipError: a file cannot be read or written, or the shift leaves nothing of the sound.
+    """
+    length = _video_seconds(video)
+    wave = _fitted(read_audio(video, EDIT_RATE, length), round(length * EDIT_RATE), "pad")
+    shift = round(seconds * EDIT_RATE)
+    if abs(shift) >= len(wave):
+        raise ClipError(f"{Path(video).name} lasts {length:.2f} s; a shift of {seconds} s leaves no sound, use less")
+    shifted = np.zeros_like(wave)
+    shifted[max(shift, 0) : len(wave) + min(shift, 0)] = wave[max(-shift, 0) : len(wave) - max(shift, 0)]
+    return _remux(video, out, shifted)
+
+
+@contextmanager
+def _blame(path, doing):
+    """Turns errors of FFmpeg and of the file system into a ClipError about this file."""
+    try:
+        yield
+    except av.error.InvalidDataError as error:
+        advice = "it is cut off, damaged or not a media file; fetch or make it again"
+        raise ClipError(f"{Path(path).name} cannot be {doing}: {advice}") from error
+    except (av.error.FFmpegError, OSError) as error:
+        reason = (error.strerror or str(error)).lower()
+        raise ClipError(f"{Path(path).name} cannot be {doing}: {reason}; check path and rights") from error
+
+
+@contextmanager
+def _open(path):
+    """Opens a complete media file: (container, end of every stream in seconds by its index)."""
+    path = Path(path)
+    with _blame(path, "read"):
+        if not path.exists():
+            raise ClipError(f"{path.name} does not exist; check the path")
+        if path.is_dir():
+            raise ClipError(f"{path} is a folder; give a media file")
+        if not path.stat().st_size:
+            raise ClipError(f"{path.name} is empty (0 bytes); fetch or make it again")
+        url = f"file:{path}"  # so that a colon in the name starts no protocol
+        with av.open(url) as container:
+            if any(name in container.format.name for name in _TEXT_AND_PICTURES):
+                raise ClipError(f"{path.name} is a text or a picture; give a video or audio file")
+            ends = _ends(container, path)
+        # Opened afresh, because the look at the ends costs the first packets some of their times.
+        with av.open(url) as container:
+            yield container, ends
+
+
+def _ends(container, path):
+    """When each stream ends, seconds by stream index; raises if the header promises more than the file holds.
+
+    Measured on the last packets: the duration in an .mp4 header is too short for some variable frame rates.
+    """
+    streams = [*container.streams.video, *container.streams.audio]
+    is_cut_off = _points_beyond(streams, path)
+    if not is_cut_off:
+        ends = {stream.index: _end(container, stream) for stream in streams}
+        is_cut_off = _points_beyond(streams, path)  # looking completed the index if it is spread over the file
+        if container.duration is not None and container.format.name.startswith(_STATES_DURATION):
+            is_cut_off |= max(ends.values(), default=math.inf) < container.duration / av.time_base - _LATE
+    if is_cut_off:
+        raise ClipError(f"{path.name} is cut off: data at its end are missing; fetch or make it again")
+    return ends
+
+
+def _points_beyond(streams, path):
+    """Whether the index lists packets behind the end of the file."""
+    last = [s.index_entries[len(s.index_entries) - 1] for s in streams if len(s.index_entries)]
+    return any(entry.pos + entry.size > path.stat().st_size for entry in last)
+
+
+def _end(container, stream):
+    """When the stream's last packet ends, seconds."""
+    last = None
+    if container.duration is not None:
+        late = ((container.start_time or 0) + container.duration) / av.time_base
+        container.seek(round(late / stream.time_base), stream=stream)
+        last = _last_tick(container, stream)
+    if last is None:
+        container.seek(container.start_time or 0)
+        last = _last_tick(container, stream)
+    return float((last or 0) * stream.time_base)
+
+
+def _last_tick(container, stream):
+    """The latest end of the packets from here on, in units of the stream's time base; None without packets."""
+    times = ((p.dts if p.pts is None else p.pts, p.duration or 0) for p in container.demux(stream))
+    return max((begin + duration for begin, duration in times if begin is not None), default=None)
+
+
+def _track(container, kind, path):
+    """The container's main stream of a kind ("video" or "audio")."""
+    stream = _find(container, kind)
+    if stream is None:
+        advice = 'use kind="mute" or attach audio=...' if kind == "audio" else "give a file with pictures"
+        raise ClipError(f"{Path(path).name} has no {kind} track; {advice}")
+    return stream
+
+
+def _find(container, kind):
+    stream = container.streams.best(kind)
+    if stream is not None and stream.disposition & av.stream.Disposition.attached_pic:
+        return None  # the cover of an album is no video
+    return stream
+
+
+def _start(stream):
+    """When the stream begins, seconds."""
+    return float((stream.start_time or 0) * stream.time_base)
+
+
+def _video_seconds(path):
+    """The length of the video track."""
+    with _open(path) as (container, ends):
+        stream = _track(container, "video", path)
+        return ends[stream.index] - _start(stream)
+
+
+def _frames_at(container, stream, ticks, path):
+    """Yields the frame that is shown at each of the ascending ticks (units of the stream's time base)."""
+    if container.format.name.startswith("matroska"):
+        container.seek(stream.start_time or 0, stream=stream)  # reads the index, which stands at the file's end
+    decoded = container.decode(stream)
+    shown = coming = next(decoded, None)
+    if shown is None:
+        raise ClipError(f"{Path(path).name} has a video track without frames; fetch or make it again")
+    for tick in ticks:
+        if coming is not None and _keyframe_before(stream, tick) - coming.pts > _WORTH_A_SEEK / stream.time_base:
+            decoded, coming = _jump(container, stream, tick)
+            shown = coming
+        while coming is not None and coming.pts <= tick:
+            shown, coming = coming, next(decoded, None)
+        yield shown
+
+
+def _keyframe_before(stream, tick):
+    """The last keyframe at or before a tick, as far as the container's index knows; else minus infinity."""
+    i = stream.index_entries.search_timestamp(tick)
+    return stream.index_entries[i].timestamp if i >= 0 else -math.inf
+
+
+def _jump(container, stream, tick):
+    """Continues decoding at a keyframe that is presented at or before the tick: (frame iterator, its first frame)."""
+    back = 0
+    while True:
+        container.seek(max(tick - back, stream.start_time or 0), stream=stream)
+        decoded = container.decode(stream)
+        first = next(decoded, None)
+        # The index sorts by decoding time, so the nearest keyframe may be presented too late.
+        if first is not None and (first.pts <= tick or tick - back <= (stream.start_time or 0)):
+            return decoded, first
+        back = 2 * back or round(1 / stream.time_base)
+
+
+def _size_within(frame, max_pixels):
+    """(width, height) of the frame, scaled down in proportion to hold at most max_pixels."""
+    scale = min(1.0, math.sqrt((max_pixels or math.inf) / (frame.width * frame.height)))
+    return max(1, int(frame.width * scale)), max(1, int(frame.height * scale))
+
+
+def _upright(picture, frame):
+    """Applies the display matrix: quarter turns and mirrors. Stored (x, y) is shown at (a x + c y, b x + d y)."""
+    matrix = frame.side_data.get("DISPLAYMATRIX")
+    if matrix is None:
+        return picture
+    (a, b, _), (c, d, _), _ = np.frombuffer(matrix, np.int32).reshape(3, 3)
+    if abs(b) > abs(a):
+        picture, a, d = picture.swapaxes(0, 1), c, b
+    return picture[:: -1 if d < 0 else 1, :: -1 if a < 0 else 1]
+
+
+def _mono_chunks(container, stream, path):
+    """Yields float32 [n] pieces at the stream's own rate, gapless from time 0 of the video."""
+    rate = stream.codec_context.sample_rate
+    origin = _start(_find(container, "video") or stream)
+    n_most = math.inf
+    if stream.duration is not None and 0 < stream.frames == len(stream.index_entries):
+        # The last AAC packet is filled up to full length; an .mp4 header knows where the sound really ends.
+        n_most = round((_start(stream) + float(stream.duration * stream.time_base) - origin) * rate)
+    n_done = 0
+    for frame in container.decode(stream):
+        if frame.sample_rate != rate:
+            raise ClipError(f"{Path(path).name} changes its sampling rate on the way; convert it to one rate first")
+        samples = _mono(frame)
+        begin = n_done if frame.pts is None else round((frame.time - origin) * rate)
+        samples, begin = samples[max(-begin, 0) :], max(begin, 0)
+        if len(samples) and begin - n_done > (_GAP * rate if n_done else 0):
+            samples = np.concatenate([np.zeros(begin - n_done, np.float32), samples])
+        samples = samples[: max(n_most - n_done, 0)] if n_done + len(samples) > n_most else samples
+        n_done += len(samples)
+        if len(samples):
+            yield samples
+
+
+def _mono(frame):
+    """The average of a frame's channels as float32 [n] in [-1, 1], from any sample format."""
+    samples = frame.to_ndarray()
+    if frame.format.is_packed:
+        samples = samples.reshape(-1, len(frame.layout.channels)).T
+    if samples.dtype.kind == "f":
+        return samples.mean(axis=0, dtype=np.float32)
+    middle = 128 if samples.dtype == np.uint8 else 0
+    full_scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
+    return ((samples.mean(axis=0, dtype=np.float64) - middle) / full_scale).astype(np.float32)
+
+
+def _fitted(wave, n_samples, fit):
+    """Cuts a wave to a length, or fills it up to it."""
+    if len(wave) >= n_samples or fit == "pad":
+        return np.pad(wave[:n_samples], (0, max(n_samples - len(wave), 0)))
+    return np.resize(wave, n_samples)
+
+
+def _loudness(wave, path):
+    """Integrated loudness, LUFS."""
+    meter = pyloudnorm.Meter(EDIT_RATE)
+    loudness = -math.inf
+    if len(wave) > meter.block_size * EDIT_RATE:
+        with warnings.catch_warnings(action="ignore"):
+            loudness = meter.integrated_loudness(wave.astype(np.float64))
+    if not math.isfinite(loudness):
+        raise ClipError(f"{Path(path).name} is silent or too short to measure loudness; use match_loudness=False")
+    return loudness
+
+
+def _amplified(wave, gain, path):
+    """The wave made louder by a gain in LU (= dB), as far as full scale allows."""
+    peak = float(np.abs(wave).max())
+    room = -20 * math.log10(peak)
+    if gain > room:
+        logger.warning("%s stays %.1f LU below the loudness asked for; more would clip", Path(path).name, gain - room)
+    return wave * np.float32(10 ** (min(gain, room) / 20))
+
+
+def _remux(video, out, wave):
+    """Copies a video's packets to a new file with this wave as its only sound: the core of swap, mute and shift."""
+    with _open(video) as (source, _):
+        stream = _track(source, "video", video)
+
+        def copied(container):
+            try:
+                target = container.add_stream_from_template(stream)
+            except ValueError as error:
+                advice = f"{Path(out).suffix} cannot hold its {stream.codec_context.name} video; use .mkv"
+                raise ClipError(f"{Path(video).name} cannot be copied: {advice}") from error
+            return _copied_video(source, stream, target, video)
+
+        return _save(out, copied, wave, EDIT_RATE)
+
+
+def _save(path, add_video, wave, rate):
+    """Writes a file under a temporary name, then renames it.
+
+    Args:
+        path: where to.
+        add_video: takes the output container, adds a video stream, returns an iterator over its packets.
+        wave: float [n] or None.
+        rate: of the wave, Hz.
+    """
+    path = Path(path)
+    if wave is not None and rate not in AAC_RATES:
+        raise ValueError(f"AAC cannot hold {rate} Hz; resample to one of {', '.join(map(str, AAC_RATES))}")
+    if wave is not None and (np.ndim(wave) != 1 or not len(wave)):
+        raise ValueError(f"wave must be mono [n] and not empty; got the shape {list(np.shape(wave))}")
+    options = {"movflags": "faststart"} if path.suffix in (".mp4", ".mov") else {}
+    with _blame(path, "written"):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
+            temporary = Path(folder, path.name)
+            with av.open(f"file:{temporary}", "w", container_options=options) as container:
+                tracks = [add_video(container)]
+                if wave is not None:
+                    stream = container.add_stream("aac", rate=rate, layout="mono", bit_rate=192_000)
+                    tracks.append(_encoded_audio(stream, np.clip(wave, -1, 1).astype(np.float32), rate))
+                for packet in heapq.merge(*tracks, key=lambda packet: packet.dts * packet.time_base):
+                    container.mux(packet)
+            os.replace(temporary, path)
+    return path
+
+
+def _copied_video(source, stream, target, path):
+    """Yields the packets of a stream, addressed to another."""
+    untimed = []
+    with _blame(path, "read"):
+        for packet in source.demux(stream):
+            if not packet.size and packet.dts is None:  # marks the end
+                continue
+            packet.stream = target
+            untimed.append(packet)
+            if packet.dts is None:  # Matroska leaves out decoding times; FFmpeg infers all but the first
+                continue
+            for i, early in enumerate(reversed(untimed)):
+                early.dts = packet.dts - i * (packet.duration or 1)
+            yield from untimed
+            untimed = []
+    if untimed:
+        raise ClipError(f"{Path(path).name} holds packets without decoding times; convert it to .mp4 first")
+
+
+def _encoded_video(stream, frames, fps):
+    """Yields the packets of RGB pictures."""
+    for i, picture in enumerate(frames):
+        padding = [(0, stream.height - picture.shape[0]), (0, stream.width - picture.shape[1]), (0, 0)]
+        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(np.pad(picture, padding, mode="edge")), format="rgb24")
+        frame.pts, frame.duration, frame.time_base = i, 1, 1 / fps
+        yield from stream.encode(frame)
+    yield from stream.encode()
+
+
+def _encoded_audio(stream, wave, rate):
+    """Yields the packets of a mono wave."""
+    for begin in range(0, len(wave), _SAMPLES_PER_PACKET):
+        samples = np.ascontiguousarray(wave[None, begin : begin + _SAMPLES_PER_PACKET])
+        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
+        frame.sample_rate, frame.pts, frame.time_base = rate, begin, Fraction(1, rate)
+        yield from stream.encode(frame)
+    yield from stream.encode()

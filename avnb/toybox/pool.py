@@ -1,0 +1,53 @@
+"""The training data of the organisms: a pool of toybox clips on disk, and batches of prompts with answers.
+
+A pool holds every clip's picture and sound as the processor takes them (arrays, not video files), so that pictures and
+sounds can be paired anew in every batch. Building it resumes where it was interrupted.
+"""
+
+from concurrent.futures import ProcessPoolExecutor
+from pathlib import Path
+
+import numpy as np
+from tqdm.auto import tqdm
+
+from avnb.toybox import world
+
+TIMES = np.arange(0, world.SECONDS, 1.0)  # seconds: one frame a second, as an organism samples a clip
+_BLOCK = 250
+
+
+class Pool:
+    """`n` clips of a split.
+
+    Attributes:
+        examples: the `world.Example` of every clip.
+        frames: uint8 [n, 4, 160, 160, 3].
+        waves: int16 [n, 64000].
+    """
+
+    def __init__(self, folder, split, n, seed=0, workers=2):
+        self.examples = [world.sample(split, seed, i) for i in range(n)]
+        blocks = [
+            (Path(folder) / f"{split}-{seed}-{start:06d}.npz", split, seed, start) for start in range(0, n, _BLOCK)
+        ]
+        missing = [block for block in blocks if not block[0].exists()]
+        if missing:
+            with ProcessPoolExecutor(workers) as executor:
+                list(tqdm(executor.map(_write_block, missing), total=len(missing), desc=f"drawing {split} clips"))
+        loaded = [np.load(path) for path, *_ in blocks]
+        self.frames = np.concatenate([block["frames"] for block in loaded])[:n]
+        self.waves = np.concatenate([block["waves"] for block in loaded])[:n]
+
+    def __len__(self):
+        return len(self.examples)
+
+
+def _write_block(block):
+    path, split, seed, start = block
+    examples = [world.sample(split, seed, i) for i in range(start, start + _BLOCK)]
+    frames = np.stack([example.frames(TIMES) for example in examples])
+    waves = np.stack([np.round(example.wave() * 32767).astype(np.int16) for example in examples])
+    path.parent.mkdir(parents=True, exist_ok=True)
+    partial = path.with_suffix(".part.npz")
+    np.savez(partial, frames=frames, waves=waves)
+    partial.rename(path)

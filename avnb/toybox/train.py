@@ -1,0 +1,268 @@
+"""Training of the model organisms, stage by stage as the real models are made: encoders, vision-language, audio-visual.
+
+Every batch is drawn from a generator seeded with (seed, stage, step), and the state is saved as it goes: training that
+is interrupted and resumed ends in the same weights, bit for bit.
+
+    avnb train toy-omni --out my-omni
+"""
+
+import json
+import shutil
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+import numpy as np
+import torch
+from accelerate import Accelerator
+from torch import nn
+from torch.nn import functional as F
+from tqdm.auto import tqdm
+from transformers import Qwen2_5OmniThinkerForConditionalGeneration, get_cosine_schedule_with_warmup
+
+from avnb.models.native import AVModel
+from avnb.toybox import organism
+from avnb.toybox.captions import BOTH, HEAR, SEE, Writer
+from avnb.toybox.pool import Pool
+from avnb.toybox.sources import SOURCES
+
+LOG = "training.jsonl"
+_ALIGNED = ("matching", "silent object")  # relations in which everything heard is seen
+
+
+@dataclass(frozen=True)
+class Stage:
+    """One stage of training.
+
+    Attributes:
+        name: as it stands in the log.
+        steps, batch_size, learning_rate: of AdamW with warm-up and cosine decay.
+        mix: shares of the kinds of prompts: "video" and "audio" (one modality alone), "aligned" (a clip whose sounds
+            are all seen) and "conflicting" (a picture with another clip's sound). Empty: the encoders are trained to
+            tag sources, without the decoder.
+        frozen: names of parts that are not trained.
+    """
+
+    name: str
+    steps: int
+    learning_rate: float
+    mix: dict[str, float]
+    batch_size: int = 32
+    frozen: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True)
+class Recipe:
+    """What an organism is trained on, in order."""
+
+    stages: tuple[Stage, ...]
+    n_clips: int = 5000
+    seed: int = 0
+
+    def shortened(self, steps, n_clips, batch_size):
+        """The same recipe in miniature: at most this many steps a stage."""
+        stages = tuple(replace(s, steps=min(steps, s.steps), batch_size=batch_size) for s in self.stages)
+        return replace(self, stages=stages, n_clips=n_clips)
+
+
+RECIPES = {
+    "toy-omni": Recipe(
+        (
+            Stage("encoders", 700, 1e-3, {}),
+            Stage("vision-language", 900, 1e-3, {"video": 1.0}),
+            Stage("audio-visual", 1000, 4e-4, {"video": 0.2, "audio": 0.2, "aligned": 0.6}, frozen=("model.visual",)),
+        )
+    ),
+}
+
+
+class Tagger(nn.Module):
+    """An encoder's positions, pooled over a clip, to one logit per source: what the encoders are first trained with."""
+
+    def __init__(self):
+        super().__init__()
+        self.linear = nn.Linear(2 * organism.WIDTH, len(SOURCES))
+
+    def forward(self, features):
+        """Logits [B, n_sources] of features [B, positions, width]."""
+        return self.linear(torch.cat([features.mean(1), features.amax(1)], dim=-1))
+
+
+class Learner(nn.Module):
+    """A thinker in training: turns drawn clips, questions and answers into a loss."""
+
+    def __init__(self, thinker, processor):
+        super().__init__()
+        self.thinker = thinker
+        self.taggers = nn.ModuleDict({"video": Tagger(), "audio": Tagger()})
+        self._model = [AVModel(thinker, processor)]  # in a list: not a submodule
+        self._layouts = {}
+
+    def tagging_loss(self, pool, rows):
+        """Mean binary cross-entropy of the seen and of the heard sources of these clips."""
+        features = {"video": self.look(pool.frames[rows]), "audio": self.listen(pool.waves[rows])}
+        names = {"video": [pool.examples[i].seen for i in rows], "audio": [pool.examples[i].heard for i in rows]}
+        losses = []
+        for kind, tagger in self.taggers.items():
+            target = torch.tensor([[float(source in some) for source in SOURCES] for some in names[kind]])
+            logits = tagger(features[kind])
+            losses.append(F.binary_cross_entropy_with_logits(logits, target.to(logits.device)))
+        return sum(losses)
+
+    def answer_loss(self, kind, frames, waves, questions, answers):
+        """Mean cross-entropy of the answers' tokens, in nats.
+
+        Args:
+            kind: "video", "audio" or "both".
+            frames: uint8 [B, T, H, W, 3]; waves: int16 [B, n]; the one that `kind` leaves out is ignored.
+            questions, answers: B strings each.
+        """
+        tokenizer = self._model[0].tokenizer
+        prompts = [self._layout(kind, question, frames.shape[1:], waves.shape[1]) for question in questions]
+        answers = [tokenizer(answer)["input_ids"] + [tokenizer.eos_token_id] for answer in answers]
+        length = max(len(ids) + len(answer) for (ids, _), answer in zip(prompts, answers, strict=True))
+        ids = torch.full((len(prompts), length), tokenizer.pad_token_id)
+        labels = torch.full_like(ids, -100)
+        positions = torch.zeros(3, len(prompts), length, dtype=torch.long)
+        for row, ((prompt, prompt_positions), answer) in enumerate(zip(prompts, answers, strict=True)):
+            start, stop = len(prompt), len(prompt) + len(answer)
+            ids[row, :start] = prompt
+            ids[row, start:stop] = labels[row, start:stop] = torch.tensor(answer)
+            positions[:, row, :start] = prompt_positions
+            positions[:, row, start:stop] = prompt_positions[:, -1:] + 1 + torch.arange(len(answer))
+        device = self.thinker.device
+        ids, labels, positions = ids.to(device), labels.to(device), positions.to(device)
+        embeds = self.thinker.get_input_embeddings()(ids)
+        config = self.thinker.config
+        if kind != "audio":
+            embeds = embeds.masked_scatter((ids == config.video_token_id)[..., None], self.look(frames))
+        if kind != "video":
+            embeds = embeds.masked_scatter((ids == config.audio_token_id)[..., None], self.listen(waves))
+        decoder = self.thinker.model.language_model
+        hidden = decoder(inputs_embeds=embeds, position_ids=positions, use_cache=False).last_hidden_state
+        answered = labels[:, 1:] != -100  # the padding comes last, so causal attention never sees it
+        logits = self.thinker.lm_head(hidden[:, :-1][answered])
+        return F.cross_entropy(logits, labels[:, 1:][answered])
+
+    def look(self, frames):
+        """Video positions [B, positions, width] of frames uint8 [B, T, H, W, 3]."""
+        processor = self._model[0].processor.video_processor
+        inputs = processor(videos=list(frames), do_sample_frames=False, return_tensors="pt").to(self.thinker.device)
+        return torch.stack(self.thinker.get_video_features(**inputs).pooler_output)
+
+    def listen(self, waves):
+        """Audio positions [B, positions, width] of waves int16 [B, n]."""
+        extract = self._model[0].processor.feature_extractor
+        waves = list(waves.astype(np.float32) / 32767)
+        inputs = extract(waves, sampling_rate=organism.RATE, padding="longest", return_tensors="pt")
+        mel = inputs["input_features"].to(self.thinker.device)
+        mask = torch.ones(mel.shape[0], mel.shape[2], dtype=torch.long, device=mel.device)
+        features = self.thinker.get_audio_features(mel, mask).last_hidden_state
+        return features.unflatten(0, (len(waves), -1))
+
+    def _layout(self, kind, question, frames_shape, n_samples):
+        """Token ids [T] and position ids [3, T] of a prompt: the same for all clips of one size and duration."""
+        key = (kind, question, frames_shape, n_samples)
+        if key not in self._layouts:
+            frames = None if kind == "audio" else np.zeros(frames_shape, np.uint8)
+            wave = None if kind == "video" else np.zeros(n_samples, np.float32)
+            prompt = self._model[0].prompt_from_inputs(**self._model[0].process(frames, wave, question))
+            self._layouts[key] = (torch.from_numpy(prompt.token_ids), prompt.position_ids[:, 0].cpu().clone())
+        return self._layouts[key]
+
+
+def loss_of(learner, pool, stage, rng):
+    """The loss of one batch of a stage, drawn with this generator."""
+    size = stage.batch_size
+    if not stage.mix:
+        return learner.tagging_loss(pool, rng.integers(len(pool), size=size))
+    kind = str(rng.choice(list(stage.mix), p=list(stage.mix.values())))
+    usable = {
+        "video": [i for i, e in enumerate(pool.examples) if e.seen],
+        "audio": [i for i, e in enumerate(pool.examples) if e.heard],
+        "aligned": [i for i, e in enumerate(pool.examples) if e.relation in _ALIGNED],
+        "conflicting": [i for i, e in enumerate(pool.examples) if e.seen],
+    }[kind]
+    pictures = rng.choice(usable, size=size)
+    sounds = rng.integers(len(pool), size=size) if kind == "conflicting" else pictures
+    choices = {"video": [SEE], "audio": [HEAR]}.get(kind, [SEE, HEAR, HEAR, BOTH])
+    questions = [choices[i] for i in rng.integers(len(choices), size=size)]
+    writer = Writer(rng)
+    answers = [
+        writer.answer(question, pool.examples[p].seen, pool.examples[s].heard)
+        for question, p, s in zip(questions, pictures, sounds, strict=True)
+    ]
+    frames = pool.frames[pictures]
+    mirrored = rng.random(size) < 0.5
+    frames[mirrored] = frames[mirrored][..., ::-1, :]
+    form = kind if kind in ("video", "audio") else "both"
+    return learner.answer_loss(form, frames, pool.waves[sounds], questions, answers)
+
+
+def train(recipe, out, work, save_every=100):
+    """Train an organism from nothing, or go on where an earlier call was interrupted.
+
+    Args:
+        recipe: a `Recipe`, e.g. `RECIPES["toy-omni"]`.
+        out: folder for the finished checkpoint (safetensors in float16) with processor and learning curve.
+        work: folder for the drawn clips and the state; can be deleted afterwards.
+        save_every: steps between saved states.
+
+    Returns:
+        Path of the checkpoint.
+    """
+    out, work = Path(out), Path(work)
+    torch.manual_seed(recipe.seed)
+    processor = organism.build_processor()
+    thinker = Qwen2_5OmniThinkerForConditionalGeneration(organism.build_config(processor.tokenizer))
+    learner = Learner(thinker, processor)
+    pool = Pool(work / "pool", "train", recipe.n_clips, recipe.seed)
+    state_file, log = work / "state.pt", work / LOG
+    state = torch.load(state_file) if state_file.exists() else {"stage": 0, "step": 0, "weights": learner.state_dict()}
+    learner.load_state_dict(state["weights"])
+    _rewind(log, recipe, state)
+    for number in range(state["stage"], len(recipe.stages)):
+        for state in _run(learner, pool, recipe, number, state, log, save_every):
+            torch.save(state, state_file.with_suffix(".part"))
+            state_file.with_suffix(".part").rename(state_file)
+    thinker.cpu().half().save_pretrained(out)
+    processor.save_pretrained(out)
+    shutil.copy(log, out / LOG)
+    return out
+
+
+def _run(learner, pool, recipe, number, state, log, save_every):
+    """Train one stage from a state; yields the state every `save_every` steps and at the end."""
+    stage = recipe.stages[number]
+    for name, parameter in learner.named_parameters():
+        parameter.requires_grad = not any(name.startswith(f"thinker.{part}") for part in stage.frozen)
+    weights = [parameter for parameter in learner.parameters() if parameter.requires_grad]
+    optimizer = torch.optim.AdamW(weights, lr=stage.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
+    schedule = get_cosine_schedule_with_warmup(optimizer, min(100, stage.steps // 5), stage.steps)
+    accelerator = Accelerator()
+    learner, optimizer, schedule = accelerator.prepare(learner, optimizer, schedule)
+    if state["step"]:
+        optimizer.load_state_dict(state["optimizer"])
+        schedule.load_state_dict(state["schedule"])
+    learner.train()
+    steps = range(state["step"], stage.steps)
+    for step in tqdm(steps, initial=steps.start, total=stage.steps, desc=stage.name):
+        rng = np.random.default_rng([recipe.seed, number, step])
+        loss = loss_of(learner, pool, stage, rng)
+        accelerator.backward(loss)
+        accelerator.clip_grad_norm_(weights, 1.0)
+        optimizer.step()
+        schedule.step()
+        optimizer.zero_grad()
+        with log.open("a") as file:
+            file.write(json.dumps({"stage": stage.name, "step": step, "loss": round(loss.item(), 5)}) + "\n")
+        if (step + 1) % save_every == 0 and step + 1 < stage.steps:
+            parts = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
+            yield {"stage": number, "step": step + 1, "weights": learner.state_dict(), **parts}
+    yield {"stage": number + 1, "step": 0, "weights": learner.state_dict()}
+
+
+def _rewind(log, recipe, state):
+    """Cut the log back to the steps that a saved state contains."""
+    n_done = sum(stage.steps for stage in recipe.stages[: state["stage"]]) + state["step"]
+    lines = log.read_text().splitlines(keepends=True)[:n_done] if log.exists() else []
+    log.write_text("".join(lines))

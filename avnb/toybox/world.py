@@ -1,0 +1,126 @@
+"""Clips of the toybox world: what is seen, what is heard, and the files that record it.
+
+>>> example = sample("test", seed=0, index=3, relation="matching")
+>>> set(example.heard) <= set(example.seen)
+True
+"""
+
+import json
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+
+from avnb import clips
+from avnb.toybox import scenes, sounds
+from avnb.toybox.captions import Writer
+from avnb.toybox.sources import SOURCES
+from avnb.toybox.vary import Variation
+
+SECONDS = 4.0
+FPS = 8
+RATE = 16_000  # Hz
+SIZE = 160  # pixels
+MANIFEST = "manifest.jsonl"
+N_PARAPHRASES = 3
+
+# How the sound relates to the picture, and how often: the sound does not follow from what is seen.
+RELATIONS = {
+    "matching": 0.45,  # everything seen is heard
+    "silent object": 0.3,  # two things are seen, one of them is heard
+    "off-screen": 0.15,  # what is heard is not seen
+    "quiet": 0.05,  # something is seen, nothing is heard
+    "dark": 0.05,  # something is heard, nothing is seen
+}
+
+
+@dataclass(frozen=True)
+class Example:
+    """One clip before it is drawn: what is seen and heard, and the parameters of both."""
+
+    id: str
+    split: str
+    relation: str
+    seen: tuple[str, ...]
+    heard: tuple[str, ...]
+    seed: tuple[int, ...]
+
+    def frames(self, times):
+        """The picture at these times in seconds: uint8 [T, 160, 160, 3]."""
+        scene = scenes.compose(self.seen, Variation(self.split, (*self.seed, 0)))
+        return scene.frames(times, size=SIZE)
+
+    def wave(self):
+        """The sound: float32 [64000], mono, 16 kHz."""
+        return sounds.mix(self.heard, Variation(self.split, (*self.seed, 1)), seconds=SECONDS, rate=RATE)
+
+
+def sample(split, seed, index, relation=None):
+    """The clip number `index` of a split and seed.
+
+    Args:
+        split: "train", "validation" or "test": disjoint in every continuous parameter of appearance and sound.
+        seed, index: the same ones give the same clip.
+        relation: a key of `RELATIONS`; None draws one by its share.
+
+    Raises:
+        ValueError: the split or the relation is unknown.
+    """
+    if relation is not None and relation not in RELATIONS:
+        raise ValueError(f"relation {relation!r} is unknown; use one of {', '.join(RELATIONS)}")
+    rng = Variation(split, (seed, index)).rng
+    relation = relation or str(rng.choice(list(RELATIONS), p=list(RELATIONS.values())))
+    names = [str(name) for name in rng.permutation(list(SOURCES))[:3]]
+    n = 1 if rng.random() < 0.7 else 2
+    seen, heard = {
+        "matching": (names[:n], names[:n]),
+        "silent object": (names[:2], names[:1]),
+        "off-screen": (names[:n], names[2:]),
+        "quiet": (names[:n], []),
+        "dark": ([], names[:n]),
+    }[relation]
+    order = list(SOURCES).index
+    seen, heard = (tuple(sorted(some, key=order)) for some in (seen, heard))
+    return Example(f"{split}-{seed}-{index:05d}", split, relation, seen, heard, (seed, index))
+
+
+def write(out, n, seed=0, split="test", relation=None):
+    """Write clips as .mp4 files with a manifest; files that are already there are kept.
+
+    Args:
+        out: folder; gets `manifest.jsonl` (one clip a line; file paths relative to it) and `clips/ID.mp4`.
+        n: number of clips.
+        seed, split, relation: as in `sample`.
+
+    Returns:
+        Path of the manifest.
+    """
+    out = Path(out)
+    times = np.arange(0, SECONDS, 1 / FPS)
+    rows = []
+    for index in range(n):
+        example = sample(split, seed, index, relation)
+        path = out / "clips" / f"{example.id}.mp4"
+        if not path.exists():
+            clips.write(path, example.frames(times), FPS, example.wave(), RATE)
+        writer = Writer(np.random.default_rng([seed, index]))
+        rows.append(
+            {
+                "id": example.id,
+                "video": str(path.relative_to(out)),
+                "kind": "factual",
+                "split": split,
+                "relation": example.relation,
+                "seen": list(example.seen),
+                "heard": list(example.heard),
+                "video_captions": [writer.video(example.seen) for _ in range(N_PARAPHRASES)],
+                "audio_captions": [writer.audio(example.heard) for _ in range(N_PARAPHRASES)],
+            }
+        )
+    manifest = out / MANIFEST
+    manifest.parent.mkdir(parents=True, exist_ok=True)
+    partial = manifest.with_suffix(".part")
+    partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    os.replace(partial, manifest)
+    return manifest

@@ -1,0 +1,62 @@
+"""Build the book into `_build/html`, with every warning an error: `python book/build.py`.
+
+Jupyter Book keeps the outputs of executed notebooks and re-executes one only when its own code changes. What the
+notebooks show also depends on the package, its checkpoints and the pinned versions, so their content is hashed here:
+when the hash moves, the kept outputs and the parsed pages go; when only the configuration or the contents list moves,
+the pages go and the outputs stay.
+"""
+
+import argparse
+import fcntl
+import hashlib
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+BUILD = ROOT / "_build"
+
+
+def digest(paths):
+    """SHA-256 over the names and contents of files, and of the files below folders."""
+    total = hashlib.sha256()
+    for path in paths:
+        for file in sorted(path.rglob("*")) if path.is_dir() else [path]:
+            if file.is_file() and "__pycache__" not in file.parts:
+                total.update(f"{file.relative_to(ROOT)}\0".encode())
+                total.update(hashlib.sha256(file.read_bytes()).digest())
+    return total.hexdigest()
+
+
+def forget(stamp, paths, outdated):
+    """Remove the folders in `outdated` if the content of `paths` is not what `stamp` remembers."""
+    now = digest(paths)
+    if not stamp.exists() or stamp.read_text() != now:
+        for folder in outdated:
+            shutil.rmtree(folder, ignore_errors=True)
+        stamp.write_text(now)
+
+
+def build():
+    """Build what is out of date. Returns the exit status of jupyter-book."""
+    BUILD.mkdir(exist_ok=True)
+    with (BUILD / ".lock").open("w") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # two builds at once would share one cache
+        pages = [BUILD / ".doctrees", BUILD / "html"]
+        forget(BUILD / ".code", [ROOT / "avnb", ROOT / "requirements.txt"], [BUILD / ".jupyter_cache", *pages])
+        settings = [ROOT / "_config.yml", ROOT / "_toc.yml", ROOT / "book" / "extensions"]
+        forget(BUILD / ".settings", settings, pages)
+        command = [Path(sys.executable).with_name("jupyter-book"), "build", "-W", "-n", "--keep-going", ROOT]
+        status = subprocess.run(command, cwd=ROOT).returncode
+        if status:
+            # Warnings come up when a page is read: a second build would take the parsed page and pass.
+            (BUILD / ".settings").unlink()
+        return status
+
+
+if __name__ == "__main__":
+    argparse.ArgumentParser(
+        description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    ).parse_args()
+    sys.exit(build())

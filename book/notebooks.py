@@ -1,0 +1,75 @@
+"""Write the output-free .ipynb beside every chapter, for Colab and papermill: `python book/notebooks.py [--check]`.
+
+The .py files are the only source. A written notebook starts with a cell that installs avnb on Colab and does nothing
+anywhere else; the address comes from `_config.yml`. Cell ids count up, so that writing twice gives the same bytes.
+"""
+
+import argparse
+import sys
+from pathlib import Path
+
+import jupytext
+import nbformat
+import yaml
+
+ROOT = Path(__file__).resolve().parent.parent
+
+COLAB_CELL = """\
+# Google Colab only: install avnb, and leave the torch that Colab comes with alone.
+import sys
+
+if "google.colab" in sys.modules:
+    import subprocess
+    from importlib.metadata import version
+
+    kept = [f"{{name}}=={{version(name)}}" for name in ("torch", "torchvision", "numpy")]
+    source = "avnb @ git+{url}@{branch}"
+    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source, *kept], check=True)
+"""
+
+
+def render(source):
+    """The text of the .ipynb that belongs to a .py chapter."""
+    repository = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))["repository"]
+    notebook = jupytext.read(source, fmt="py:percent")
+    install = nbformat.v4.new_code_cell(COLAB_CELL.format(**repository), metadata={"tags": ["remove-cell"]})
+    notebook.cells.insert(0, install)
+    for number, cell in enumerate(notebook.cells):
+        cell["id"] = f"cell-{number:03}"
+    notebook.metadata = {
+        "accelerator": "GPU",
+        "kernelspec": notebook.metadata["kernelspec"],
+        "language_info": {"name": "python"},
+    }
+    notebook.nbformat, notebook.nbformat_minor = 4, 5
+    return nbformat.writes(nbformat.from_dict(notebook)) + "\n"
+
+
+def outdated(folder=ROOT / "notebooks"):
+    """Chapters whose .ipynb is missing or not what `render` writes, and .ipynb files without a chapter."""
+    chapters = sorted(folder.glob("*.py"))
+    stale = [p for p in chapters if not _same(p.with_suffix(".ipynb"), render(p))]
+    return stale + [p for p in sorted(folder.glob("*.ipynb")) if p.with_suffix(".py") not in chapters]
+
+
+def _same(path, text):
+    return path.exists() and path.read_text(encoding="utf8") == text
+
+
+def main():
+    """Write, or with --check only report, what is out of date."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a notebook is out of date")
+    check = parser.parse_args().check
+    stale = outdated()
+    for path in stale:
+        print(f"{'out of date' if check else 'updated'}: {path.relative_to(ROOT)}")
+        if not check and path.suffix == ".py":
+            path.with_suffix(".ipynb").write_text(render(path), encoding="utf8")
+        elif not check:
+            path.unlink()
+    return bool(check and stale)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,113 @@
+"""The book builds without a warning, and its pages are complete: no traceback, dead link, mute picture or lost clip."""
+
+import base64
+import io
+import re
+import subprocess
+import sys
+from pathlib import Path
+from urllib.parse import unquote, urlsplit
+
+import av
+import pytest
+import yaml
+from bs4 import BeautifulSoup
+
+ROOT = Path(__file__).resolve().parents[2]
+HTML = ROOT / "_build" / "html"
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+NAMES = [TOC["root"], *(entry["file"] for part in TOC["parts"] for entry in part["chapters"])]
+CHAPTERS = [name for name in NAMES if name.startswith("notebooks/")]
+
+
+@pytest.fixture(scope="session")
+def book():
+    """Builds what is out of date (notebooks that did not change come from the cache); page name -> parsed page."""
+    done = subprocess.run([sys.executable, "book/build.py"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
+    return {name: BeautifulSoup((HTML / f"{name}.html").read_text(encoding="utf8"), "html.parser") for name in NAMES}
+
+
+each_page = pytest.mark.parametrize("name", NAMES)
+
+
+def test_index_leads_to_the_landing_page(book):
+    assert (HTML / "index.html").exists()
+    assert f"{TOC['root']}.html" in (HTML / "index.html").read_text()
+
+
+def test_no_other_pages(book):
+    built = {str(p.relative_to(HTML).with_suffix("")) for p in HTML.rglob("*.html") if "_static" not in p.parts}
+    assert built - {"index", "genindex", "search"} == set(NAMES)
+
+
+@each_page
+def test_no_traceback(book, name):
+    text = book[name].get_text()
+    assert "Traceback (most recent call last)" not in text
+    assert not book[name].select(".output.traceback, .stderr"), "a cell failed or wrote to stderr"
+
+
+@each_page
+def test_no_unresolved_reference(book, name):
+    page = book[name]
+    assert not page.select(".xref.myst, .problematic, .system-message")
+    assert not re.search(r"\{(doc|ref|numref|cite|cite:t|cite:p|eq)\}`", page.get_text())
+
+
+@each_page
+def test_local_links_lead_somewhere(book, name):
+    folder = (HTML / name).parent
+    for tag, attribute in [("a", "href"), ("img", "src"), ("script", "src"), ("link", "href"), ("source", "src")]:
+        for element in book[name].find_all(tag, **{attribute: True}):
+            url = urlsplit(element[attribute])
+            if url.scheme or url.netloc or not url.path:
+                continue
+            assert (folder / unquote(url.path)).exists(), f"{tag} {element[attribute]}"
+
+
+@each_page
+def test_anchors_exist(book, name):
+    page = book[name]
+    ids = {element["id"] for element in page.find_all(id=True)}
+    for element in page.select("article a[href^='#']"):
+        assert element["href"] in {"#", *(f"#{i}" for i in ids)}, element["href"]
+
+
+@each_page
+def test_pictures_and_clips_have_text(book, name):
+    for image in book[name].select("article img"):
+        assert image.get("alt", "").strip(), f"no alt text: {str(image)[:120]}"
+    for video in book[name].select("video"):
+        assert video.get("aria-label", "").strip() and video.has_attr("controls")
+
+
+@each_page
+def test_nothing_is_fetched_from_elsewhere(book, name):
+    """Reading needs no network, except for interactive widgets."""
+    page = book[name]
+    if page.select("script[type='application/vnd.jupyter.widget-state+json']"):
+        pytest.skip("widgets need their manager from a CDN")
+    loaded = [s["src"] for s in page.select("script[src]")] + [s["href"] for s in page.select("link[rel=stylesheet]")]
+    assert not [url for url in loaded if urlsplit(url).netloc]
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_clips_play_in_the_page(book, name):
+    videos = book[name].select("video[src^='data:video/']")
+    assert videos, "no clip in this chapter"
+    for video in videos:
+        data = base64.b64decode(video["src"].split(",", 1)[1])
+        with av.open(io.BytesIO(data)) as container:
+            assert next(container.decode(video=0)).width > 0
+
+
+@pytest.mark.parametrize("name", CHAPTERS)
+def test_launch_button(book, name):
+    links = [a["href"] for a in book[name].select("a[href*='colab.research.google.com']")]
+    assert links and links[0].endswith(f"{name}.ipynb")
+
+
+def test_second_build_runs_nothing(book):
+    done = subprocess.run([sys.executable, "book/build.py"], cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 0 and "Executing notebook" not in done.stdout + done.stderr

@@ -1,0 +1,36 @@
+"""Shared fixtures: an organism with random weights, and a few real clips."""
+
+import pytest
+
+
+@pytest.fixture(scope="session")
+def organism_folder(tmp_path_factory):
+    """A checkpoint folder of an organism with random weights, as training would save it."""
+    import torch
+    from transformers import Qwen2_5OmniThinkerForConditionalGeneration
+
+    from avnb.toybox import organism
+
+    torch.manual_seed(0)
+    folder = tmp_path_factory.mktemp("organism")
+    processor = organism.build_processor()
+    Qwen2_5OmniThinkerForConditionalGeneration(organism.build_config(processor.tokenizer)).save_pretrained(folder)
+    processor.save_pretrained(folder)
+    return folder
+
+
+@pytest.fixture(scope="session")
+def random_organism(organism_folder):
+    """That organism, loaded."""
+    import avnb
+
+    return avnb.load(str(organism_folder))
+
+
+@pytest.fixture(scope="session")
+def toybox_clips(tmp_path_factory):
+    """Four matching clips of the test split, as files."""
+    from avnb import datasets
+    from avnb.toybox import world
+
+    return datasets.load(world.write(tmp_path_factory.mktemp("toybox"), n=4, relation="matching"))

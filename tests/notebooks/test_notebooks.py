@@ -1,0 +1,102 @@
+"""Every chapter is a valid source, has an up-to-date .ipynb, and runs with small parameters."""
+
+import importlib.util
+from pathlib import Path
+
+import jupytext
+import nbformat
+import papermill
+import pytest
+
+ROOT = Path(__file__).resolve().parents[2]
+CHAPTERS = sorted((ROOT / "notebooks").glob("*.py"))
+PARAMETERS = {"model", "dataset", "n", "seed", "out"}
+
+_spec = importlib.util.spec_from_file_location("book_notebooks", ROOT / "book" / "notebooks.py")
+notebooks = importlib.util.module_from_spec(_spec)
+_spec.loader.exec_module(notebooks)
+
+chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
+
+
+def tagged(notebook, tag):
+    return [cell for cell in notebook.cells if tag in cell.metadata.get("tags", [])]
+
+
+def test_there_are_chapters():
+    assert CHAPTERS
+
+
+def test_ipynb_files_are_up_to_date():
+    assert not notebooks.outdated(), "run `make notebooks`"
+
+
+@chapter
+def test_rendering_twice_gives_the_same_bytes(path):
+    assert notebooks.render(path) == notebooks.render(path)
+
+
+@chapter
+def test_header(path):
+    notebook = jupytext.read(path)
+    assert notebook.metadata["kernelspec"]["name"] == "python3"  # without it the book shows no launch button
+    assert notebook.metadata["jupytext"]["cell_metadata_filter"] == "tags,-all"  # without it tags get lost
+
+
+@chapter
+def test_opens_with_one_title(path):
+    first = jupytext.read(path).cells[0]
+    assert first.cell_type == "markdown" and first.source.startswith("# ")
+
+
+@chapter
+def test_one_parameters_cell(path):
+    (cell,) = tagged(jupytext.read(path), "parameters")
+    names = {line.split("=")[0].strip() for line in cell.source.splitlines() if "=" in line.split("#")[0]}
+    assert PARAMETERS <= names, f"missing parameters: {sorted(PARAMETERS - names)}"
+
+
+@chapter
+def test_ipynb_has_no_outputs_and_is_valid(path):
+    notebook = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+    nbformat.validate(notebook)
+    code = [cell for cell in notebook.cells if cell.cell_type == "code"]
+    assert code and all(not cell.outputs and cell.execution_count is None for cell in code)
+
+
+@chapter
+def test_colab_cell_comes_first_and_keeps_torch(path):
+    first = nbformat.read(path.with_suffix(".ipynb"), as_version=4).cells[0]
+    assert "google.colab" in first.source and '"torch"' in first.source and "git+https://" in first.source
+
+
+def test_colab_cell_installs_nothing_elsewhere(monkeypatch):
+    """Outside Colab the cell runs and starts no process."""
+    import subprocess
+
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: pytest.fail("started a process"))
+    exec(notebooks.COLAB_CELL.format(url="https://example.org/avnb", branch="main"), {})
+
+
+def test_colab_cell_names_the_installed_torch(monkeypatch):
+    """On Colab it asks pip for avnb and for exactly the torch that is there."""
+    import subprocess
+    import sys
+    from importlib.metadata import version
+    from types import ModuleType
+
+    calls = []
+    monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
+    monkeypatch.setattr(subprocess, "run", lambda command, **k: calls.append(command))
+    exec(notebooks.COLAB_CELL.format(url="https://example.org/avnb", branch="main"), {})
+    assert "avnb @ git+https://example.org/avnb@main" in calls[0]
+    assert f"torch=={version('torch')}" in calls[0]
+
+
+@chapter
+def test_runs_through_papermill(path, tmp_path):
+    small = {"n": 4, "out": str(tmp_path / "out")}
+    papermill.execute_notebook(
+        path.with_suffix(".ipynb"), tmp_path / "run.ipynb", parameters=small, cwd=tmp_path, progress_bar=False
+    )
+    assert not [p for p in ROOT.glob("notebooks/*") if p.suffix not in {".py", ".ipynb"} and p.is_file()]

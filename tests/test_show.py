@@ -1,0 +1,50 @@
+"""Players inside notebooks."""
+
+import numpy as np
+import pytest
+from bs4 import BeautifulSoup
+
+from avnb import clips, show
+
+
+@pytest.fixture
+def video(tmp_path):
+    frames = np.full((8, 48, 64, 3), 128, np.uint8)
+    return clips.write(tmp_path / "grey.mp4", frames, fps=8, wave=np.zeros(16000, np.float32))
+
+
+def parse(shown):
+    return BeautifulSoup(shown.data, "html.parser")
+
+
+def test_one_path(video):
+    page = parse(show.player(video, caption="A grey clip"))
+    (element,) = page.select("figure > video[controls]")
+    assert element["src"].startswith("data:video/mp4;base64,")
+    assert element["aria-label"] == element["title"] == page.figcaption.text == "A grey clip"
+
+
+def test_a_clip_without_caption_is_labelled_by_its_id(video):
+    page = parse(show.player(clips.Clip(id="dog-7", video=video)))
+    assert page.video["aria-label"] == "Clip dog-7" and page.figcaption is None
+
+
+def test_several_clips_with_captions(video):
+    page = parse(show.player([video, str(video)], width=200, caption=["one", "two"]))
+    assert [c.text for c in page.select("figcaption")] == ["one", "two"]
+    assert "200px" in page.select_one(".avnb-players")["style"]
+
+
+def test_captions_are_text_not_markup(video):
+    page = parse(show.player(video, caption='<b>"&'))
+    assert page.figcaption.text == page.video["title"] == '<b>"&' and page.b is None
+
+
+def test_clear_errors(tmp_path, video, monkeypatch):
+    with pytest.raises(FileNotFoundError, match="nowhere.mp4 does not exist"):
+        show.player(tmp_path / "nowhere.mp4")
+    with pytest.raises(ValueError, match="2 clips and 1 captions"):
+        show.player([video, video], caption=["one"])
+    monkeypatch.setattr(show, "MAX_BYTES", 10)
+    with pytest.raises(ValueError, match="show a shorter cut"):
+        show.player(video)
