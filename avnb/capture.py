@@ -200,7 +200,7 @@ def _hidden_positions(wanted, prompt):
         return np.zeros(0, dtype=np.int64), False
     if not isinstance(wanted, str):
         positions = np.unique(np.asarray(wanted, dtype=np.int64))
-        if len(positions) and not (0 <= positions[0] and positions[-1] < len(prompt)):
+        if len(positions) and (positions[0] < 0 or positions[-1] >= len(prompt)):
             raise ValueError(f"hidden: the prompt has positions 0 to {len(prompt) - 1}")
         return positions, False
     parts = wanted.split("+")

@@ -363,7 +363,7 @@ def _ends(container, path):
 
     Measured on the last packets: the duration in an .mp4 header is too short for some variable frame rates.
     """
-    streams = [*container.streams.video, *container.streams.audio]
+    streams = [s for s in container.streams if s.type == "audio" or (s.type == "video" and not _is_cover(s))]
     is_cut_off = _points_beyond(streams, path)
     if not is_cut_off:
         ends = {stream.index: _end(container, stream) for stream in streams}
@@ -411,9 +411,12 @@ def _track(container, kind, path):
 
 def _find(container, kind):
     stream = container.streams.best(kind)
-    if stream is not None and stream.disposition & av.stream.Disposition.attached_pic:
-        return None  # the cover of an album is no video
-    return stream
+    return None if stream is None or _is_cover(stream) else stream
+
+
+def _is_cover(stream):
+    """Whether the stream is the cover of an album, which is no video."""
+    return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
 def _start(stream):

@@ -12,12 +12,12 @@ rules touch, because all layers below see what the prefill saw. Then all branche
 """
 
 import logging
-import os
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from functools import partial
 
 import numpy as np
+import psutil
 import torch
 
 from avnb.capture import Capture, Recorder
@@ -27,7 +27,9 @@ from avnb.shared import BranchCache, EngineError, Server, served
 log = logging.getLogger(__name__)
 
 DEEPSTACK = ("visual_pos_masks", "deepstack_visual_embeds")
-OWN_INPUTS = {"inputs_embeds", "position_ids", "attention_mask", "input_ids", "past_key_values", "use_cache", "return_dict"}
+OWN_INPUTS = {"inputs_embeds", "input_ids", "position_ids", "attention_mask"}
+OWN_INPUTS |= {"past_key_values", "use_cache", "return_dict", "cache_position"}
+BASELINE = (Condition(),)
 
 
 @dataclass(frozen=True, eq=False)
@@ -66,7 +68,7 @@ class Run:
 def run(
     model,
     prompt,
-    conditions=(Condition(),),
+    conditions=BASELINE,
     max_new_tokens=32,
     *,
     capture=None,
@@ -101,6 +103,8 @@ def run(
         EngineError: the decoder cannot be served.
     """
     conditions = list(conditions)
+    if not conditions:
+        raise ValueError("conditions is empty; Condition() is the baseline")
     n_layers, n_heads = _decoder_shape(model.decoder)
     branches = [_Branch(i, c, resolve(c, prompt, n_layers, n_heads)) for i, c in enumerate(conditions)]
     if forced is not None:
@@ -254,7 +258,6 @@ class _Engine:
     def score(self, batch, logits, forced):
         """Log-probabilities of a given answer, all its tokens and all branches in one pass."""
         tokens = torch.as_tensor(forced)
-        rows = [logits[:, None]]
         if len(forced) > 1:
             hidden = self._answer_rows(tokens[None, :-1].expand(len(batch), -1), 0)
         for i, branch in enumerate(batch):
@@ -267,7 +270,7 @@ class _Engine:
         self.cache.close()
 
     def _answer_rows(self, tokens, step):
-        """Final hidden states [n, rows, width] of answer tokens [n, rows], the first of which is answer token `step`."""
+        """Final hidden states [n, rows, width] of answer tokens [n, rows], the first being token `step`."""
         device = self.prompt.embeds.device
         positions = self.positions[..., -1:] + 1 + step + torch.arange(tokens.shape[1], device=device)
         rest = {k: v for k, v in self.inputs.items() if k not in DEEPSTACK and not self._is_sequence(v)}
@@ -289,8 +292,8 @@ class _Engine:
         if seen != set(layers):
             missing = sorted(set(layers) - seen)
             raise EngineError(
-                f"{type(self.decoder).__name__} cannot be served: the attention of layers {missing} does not go through "
-                "transformers' attention interface"
+                f"{type(self.decoder).__name__} cannot be served: the attention of layers {missing} does not go "
+                "through transformers' attention interface"
             )
         self.cache.arrived.clear()
         if not self.cache.in_prefill:
@@ -336,7 +339,7 @@ class _Engine:
 
     @contextmanager
     def _entering(self, enter, start, branches, needed=False, skip=0):
-        """Within the block, what `enter(layer, hidden)` returns is what each layer gets; layers below `skip` do nothing.
+        """Within the block each layer gets what `enter(layer, hidden)` returns; layers below `skip` do nothing.
 
         The layers are left alone if nobody needs them.
         """
@@ -373,7 +376,8 @@ class _Engine:
         n_rows = max(self.n_prompt - self.branch_point, 1)
         cell = self.final.element_size()
         own = sum(2 * k.shape[0] * k.shape[2] * cell for k in self.cache.keys.values()) * (n_rows + n_more)
-        width = 6 * config.hidden_size + 3 * (getattr(config, "intermediate_size", None) or 4 * config.hidden_size)
+        inner = np.max(getattr(config, "intermediate_size", None) or 4 * config.hidden_size)
+        width = 6 * config.hidden_size + 3 * int(inner)
         scores = 4 * 4 * self.n_heads * (self.n_prompt + n_more)
         logits = 4 * 4 * config.vocab_size
         n_maps = 0 if self.recorder.map_positions is None else len(self.recorder.map_positions)
@@ -447,4 +451,4 @@ def _free_bytes(device):
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
         return (torch.cuda.mem_get_info(device)[0] + cached) / 2
-    return os.sysconf("SC_AVPHYS_PAGES") * os.sysconf("SC_PAGE_SIZE") / 2
+    return psutil.virtual_memory().available / 2

@@ -181,10 +181,7 @@ class KeyMasks:
             effects = {tuple(c.effect for c in cuts) for _, cuts in found}
             uniform = len(effects) == 1 and len(found) == high - low
             with_heads = any(c.heads is not None for _, cuts in found for c in cuts)
-            if in_answer and not keys_grow:
-                shape = (1, self.n_prompt)
-            else:
-                shape = (stop - start, stop)
+            shape = (1, self.n_prompt) if in_answer and not keys_grow else (stop - start, stop)
             blocked = torch.zeros(1 if uniform else high - low, self.n_heads if with_heads else 1, *shape).bool()
             for branch, cuts in found[:1] if uniform else found:
                 for cut in cuts:

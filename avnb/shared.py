@@ -139,16 +139,16 @@ class Server:
         if source is None:
             raise EngineError(f"layer {layer} of {type(module).__name__} attends to keys that no cache holds")
         self._read_from[layer] = source
-        shared = [self.cache.keys[source], self.cache.values[source]]
+        own = [x[source][None] for x in (self.cache.keys, self.cache.values)]
         if softcap is not None:
-            return self._attend(layer, query, None, [x[None] for x in shared], scaling, softcap, attention_mask)
-        if self.recorder is not None and self.recorder.wants_weights:
-            row = None if attention_mask is None else attention_mask[:, :, -1:]
-            self._attend(layer, query[:, :, -1:], None, [x[None] for x in shared], scaling, softcap, row, record=True)
+            return self._attend(layer, query, None, own, scaling, softcap, attention_mask)
+        if self.recorder.wants_weights:
+            last = None if attention_mask is None else attention_mask[:, :, -1:]
+            self._attend(layer, query[:, :, -1:], None, own, scaling, softcap, last)
         base = AttentionInterface()[self.base]
         return base(module, query, key, value, attention_mask, **kwargs)[0]
 
-    def _attend(self, layer, query, shared, own, scaling, softcap, visible, record=None):
+    def _attend(self, layer, query, shared, own, scaling, softcap, visible):
         """Attention [n, rows, heads, width] of queries [n, heads, rows, width] over shared and own keys, row by row."""
         n, n_heads, n_rows, _ = query.shape
         n_kv, n_own = own[0].shape[1:3]
@@ -162,10 +162,10 @@ class Server:
             z = min(a + step, n_rows)
             q = (query[:, :, a:z] * scaling).reshape(n, n_kv, n_heads // n_kv, z - a, -1)
             seen = None if visible is None else visible[:, :, a:z, :n_keys]
-            pieces.append(self._rows(layer, q, shared, own, softcap, seen, first + a, record))
+            pieces.append(self._rows(layer, q, shared, own, softcap, seen, first + a))
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
 
-    def _rows(self, layer, q, shared, own, softcap, visible, start, record):
+    def _rows(self, layer, q, shared, own, softcap, visible, start):
         n, n_kv, n_group, n_rows, width = q.shape
         scores = (q.reshape(n, n_kv, n_group * n_rows, width) @ own[0].transpose(2, 3)).transpose(0, 1)
         scores = scores.reshape(n_kv, n * n_group * n_rows, -1)
@@ -183,13 +183,10 @@ class Server:
         cut = self.masks and self.masks.bias(layer, start, start + n_rows, scores.device, n)
         if cut:
             low, high, bias = cut
-            if bias.shape[1] > 1:
-                bias = bias.unflatten(1, (n_kv, n_group)).transpose(0, 1)
-            else:
-                bias = bias[None]
+            bias = bias.unflatten(1, (n_kv, n_group)).transpose(0, 1) if bias.shape[1] > 1 else bias[None, :, :]
             scores[:, low:high, ..., : bias.shape[-1]].add_(bias)
         weights = scores.softmax(-1)
-        if self.recorder is not None and self.recorder.wants_weights and (self.masks is not None or record):
+        if self.recorder.wants_weights:
             branches = None if self.branches is None else self.branches[:n]
             self.recorder.add_weights(layer, weights, branches, start)
         weights = weights.to(q.dtype).view(n_kv, n * n_group * n_rows, -1)

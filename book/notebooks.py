@@ -46,14 +46,10 @@ def render(source):
 
 
 def outdated(folder=ROOT / "notebooks"):
-    """Chapters whose .ipynb is missing or not what `render` writes, and .ipynb files without a chapter."""
-    chapters = sorted(folder.glob("*.py"))
-    stale = [p for p in chapters if not _same(p.with_suffix(".ipynb"), render(p))]
-    return stale + [p for p in sorted(folder.glob("*.ipynb")) if p.with_suffix(".py") not in chapters]
-
-
-def _same(path, text):
-    return path.exists() and path.read_text(encoding="utf8") == text
+    """.ipynb path -> the text it should hold where it does not, None where it has no chapter."""
+    wanted = {source.with_suffix(".ipynb"): render(source) for source in sorted(folder.glob("*.py"))}
+    written = {path: path.read_text(encoding="utf8") for path in sorted(folder.glob("*.ipynb"))}
+    return {path: wanted.get(path) for path in wanted | written if wanted.get(path) != written.get(path)}
 
 
 def main():
@@ -62,12 +58,12 @@ def main():
     parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a notebook is out of date")
     check = parser.parse_args().check
     stale = outdated()
-    for path in stale:
-        print(f"{'out of date' if check else 'updated'}: {path.relative_to(ROOT)}")
-        if not check and path.suffix == ".py":
-            path.with_suffix(".ipynb").write_text(render(path), encoding="utf8")
-        elif not check:
+    for path, text in stale.items():
+        print(f"{'out of date' if check else 'removed' if text is None else 'written'}: {path.relative_to(ROOT)}")
+        if not check and text is None:
             path.unlink()
+        elif not check:
+            path.write_text(text, encoding="utf8")
     return bool(check and stale)
 
 

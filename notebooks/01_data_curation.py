@@ -13,16 +13,179 @@
 # ---
 
 # %% [markdown]
-# # From captions to factual and counterfactual sets
+# # From captions to conflicting clips
 #
-# This chapter is being written.
+# **A set of ordinary captioned clips becomes a test of listening when each clip gets the sound of the clip whose
+# caption is least like its own.**
+#
+# In an ordinary clip the picture gives the sound away: who sees a dog can guess the barking. Such clips cannot tell a
+# model that hears from one that guesses. This chapter makes clips that can.
 
 # %% tags=["parameters"]
-model = "toy-omni"
-dataset = "toybox"
-n = 2
+dataset = "toybox"  # or "audiocaps", "counterfactual-av-eval", a folder, a manifest
+n = 24  # clips to start from
 seed = 0
-out = "runs"
+out = None  # folder for the clips that are made here; None is the cache folder
 
 # %%
-from avnb import show
+from pathlib import Path
+
+import av
+import numpy as np
+import pandas as pd
+import pyloudnorm
+from IPython.display import Markdown
+
+from avnb import clips as media
+from avnb import curate, datasets, paper, plots, show
+
+plots.style()
+clips = [clip for clip in datasets.load(dataset, n=2 * n, seed=seed) if clip.kind == "factual"][:n]
+clips = [clip for clip in clips if clip.audio_captions]
+folder = Path(out or datasets.cache_folder() / "curation") / f"{Path(dataset).stem}-{seed}-{n}"
+
+# %% [markdown]
+# ## A clip and its captions
+#
+# Every clip carries captions of its picture and, separately, captions of its sound. A clip whose sound follows from its
+# picture is *factual*.
+
+# %%
+show.player(clips[0], caption=clips[0].video_captions[0] + " " + clips[0].audio_captions[0])
+
+# %%
+columns = {"clip": "id", "what is seen": "video_captions", "what is heard": "audio_captions"}
+first = pd.DataFrame({name: [getattr(clip, field) for clip in clips[:6]] for name, field in columns.items()})
+show.table(first.map(lambda value: value if isinstance(value, str) else value[0]), "The first clips and their captions")
+
+# %% [markdown]
+# ## Choosing a donor
+#
+# Each caption $c$ becomes a vector $e(c)$, and two captions are as alike as the angle between their vectors says:
+#
+# $$s_{ij} = \frac{e(c_i) \cdot e(c_j)}{\lVert e(c_i)\rVert\,\lVert e(c_j)\rVert}.$$
+#
+# Of all ways to hand the sounds around, so that every clip lends its sound once and nobody keeps their own, take the one
+# with the smallest total similarity:
+#
+# $$\pi^\star = \arg\min_{\pi}\sum_i s_{i\pi(i)}, \qquad \pi(i) \neq i.$$
+#
+# Here $e$ counts word stems (TF-IDF), which needs no model; `curate.similarity(captions, embed=...)` takes any sentence
+# embedder instead. Where the sources of a clip are known, a donor must also share none of them.
+
+# %%
+captions = [clip.audio_captions[0] for clip in clips]
+similarity = curate.similarity(captions)
+donors = curate.assign_donors(clips)
+index = {clip.id: i for i, clip in enumerate(clips)}
+chosen = donors["donor"].map(index).to_numpy()
+show.figure(
+    plots.similarity_heatmap(similarity, chosen),
+    f"Heat map of the similarity of {len(clips)} audio captions; the donor of every clip lies where it is dark.",
+)
+
+# %% [markdown]
+# ## Control: a donor drawn at random
+#
+# Would any other sound do? Drawn at random, some donors sound like the clip they are given to. Its own sound is the
+# other extreme.
+
+# %%
+rng = np.random.default_rng(seed)
+shift = rng.integers(1, len(clips), size=len(clips))
+random_donor = (np.arange(len(clips)) + shift) % len(clips)
+rows = {
+    "least similar (used here)": similarity[np.arange(len(clips)), chosen],
+    "drawn at random (control)": similarity[np.arange(len(clips)), random_donor],
+}
+table = pd.concat(pd.DataFrame({"sound": name, "similarity": values}) for name, values in rows.items())
+show.figure(
+    plots.similarity_histogram(table.reset_index(drop=True)),
+    "Histogram: the chosen donors are all unlike the clip; some random donors are like it.",
+)
+
+# %% tags=["hide-input"]
+means = table.groupby("sound")["similarity"].mean()
+clash = sum(not {*clips[i].seen, *clips[i].heard}.isdisjoint(clips[j].heard) for i, j in enumerate(random_donor))
+Markdown(
+    f"Over {len(clips)} clips, a chosen donor's caption is on average **{means.iloc[1]:.2f}** like the clip's own, a random "
+    f"donor's **{means.iloc[0]:.2f}**. Of the random donors, **{clash}** would have brought a sound of something that the "
+    f"clip shows or already sounds like; of the chosen ones none may."
+)
+
+# %% [markdown]
+# ## Four kinds of clips
+#
+# The picture is copied packet by packet, never encoded again. The new sound is cut or repeated to the length of the
+# picture and brought to the loudness of the old one, so that neither length nor loudness gives the swap away.
+
+# %%
+swapped = curate.counterfactual(clips, folder / "swapped", donors)
+silent = curate.mute(clips[:1], folder / "mute")
+late = curate.shift(clips[:1], folder / "shift", seconds=1.5)
+names = ["factual", f"counterfactual: {swapped[0].audio_captions[0]}", "mute", "shifted: the sound comes 1.5 s late"]
+show.player([clips[0], swapped[0], *silent, *late], width=200, caption=names)
+
+# %%
+show.figure(
+    plots.spectrograms([clips[0].wave(), swapped[0].wave(), late[0].wave()], ["factual", "counterfactual", "shifted"]),
+    "Three spectrograms: the clip's own sound, the donor's sound, and the own sound 1.5 seconds later.",
+)
+
+# %% [markdown]
+# ## Checks
+#
+# Is the picture really untouched, and is the loudness really that of the original?
+
+
+# %%
+def packets(clip):
+    """The compressed video packets of a clip."""
+    with av.open(str(clip.video)) as container:
+        return [bytes(packet) for packet in container.demux(video=0) if packet.size]
+
+
+def loudness(clip):
+    """Integrated loudness in LUFS (ITU-R BS.1770)."""
+    return pyloudnorm.Meter(16_000).integrated_loudness(media.read_audio(clip.video))
+
+
+pairs = list(zip(clips, swapped, strict=True))
+same_picture = sum(packets(a) == packets(b) for a, b in pairs)
+gap = np.array([loudness(b) - loudness(a) for a, b in pairs])
+gap = gap[np.isfinite(gap)]
+Markdown(
+    f"In **{same_picture} of {len(pairs)}** counterfactual clips every video packet is the original's, bit for bit. Their "
+    f"loudness differs from the original's by **{np.abs(gap).mean():.2f} LU** on average, **{np.abs(gap).max():.2f} LU** at most."
+)
+
+# %%
+show.table(curate.summary(clips + swapped), "Kinds of clips, and how alike the captions of picture and sound are (mean)")
+
+# %% [markdown]
+# ## Paper and here
+#
+# {cite}`selvakumar2026avllm` publish the sizes of their set; the embedding model and the threshold are not published.
+
+# %%
+show.table(paper.dataset_table(clips + swapped), "The study's set and the one made here")
+
+# %% [markdown]
+# ## What this does not show
+#
+# - An unlike caption is not yet an unlike sound: two recordings may be described in other words and sound the same. In
+#   the toybox the sources are known, so this is ruled out there, and only there.
+# - A swapped sound is also out of step with the picture. The *shifted* clips separate that: own sound, wrong time.
+# - TF-IDF knows no synonyms. With a sentence embedder the assignment is stricter on free captions.
+#
+# ## Try it yourself
+#
+# Write the set to disk and use it anywhere: in any chapter (`dataset = ".../set.jsonl"`), or with Hugging Face
+# `datasets`.
+
+# %%
+manifest = datasets.save(clips + swapped, folder / "set.jsonl")
+[clip.kind for clip in datasets.load(manifest, n=4)]
+
+# %% tags=["remove-input"]
+show.provenance(dataset=dataset, n=n, seed=seed)

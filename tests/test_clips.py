@@ -261,11 +261,28 @@ def test_max_pixels(counted):
     assert frames.shape == (10, 16, 32, 3) and numbers(frames) == list(range(0, 250, 25))
 
 
+def test_a_jump_that_lands_late_goes_further_back(counted):
+    """Some demuxers seek by decoding time, or not exactly."""
+    with av.open(str(counted)) as container:
+        stream = container.streams.video[0]
+        second = round(1 / stream.time_base)
+
+        class Late(Counting):
+            def seek(self, target, stream):
+                self.decoded = [target + 2 * second] if target > second else [0]
+
+            def decode(self, stream):
+                return (type("Frame", (), {"pts": pts}) for pts in self.decoded)
+
+        _, first = clips._jump(Late(container), stream, 5 * second)
+    assert first.pts <= 5 * second
+
+
 class Counting:
     """A container that counts the frames it decodes."""
 
     def __init__(self, container):
-        self.container, self.n_frames = container, 0
+        self.container, self.format, self.n_frames = container, container.format, 0
 
     def seek(self, *args, **kwargs):
         self.container.seek(*args, **kwargs)
@@ -276,8 +293,14 @@ class Counting:
             yield frame
 
 
-def test_two_hours_in_bounded_memory_and_time(folder, monkeypatch):
-    path = write(folder / "long.mp4", (numbered(i) for i in range(7200)), fps=1)
+@pytest.fixture(scope="module")
+def two_hours(folder):
+    return write(folder / "long.mp4", (numbered(i) for i in range(7200)), fps=1)
+
+
+@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
+def test_two_hours_in_bounded_memory_and_time(two_hours, tmp_path, suffix, monkeypatch):
+    path = mute(two_hours, tmp_path / f"long.{suffix}")
     counters, original = [], clips._frames_at
 
     def counting(container, *args):
@@ -309,9 +332,11 @@ def test_any_rate_mono_and_stereo(tmp_path, rate, n_channels):
     assert np.abs(heard_wave[middle] - tone(440, 2, 16000)[middle]).max() < 0.05
 
 
-def test_stereo_is_averaged(tmp_path):
-    wave = np.stack([np.full(16000, 0.5), np.full(16000, -0.25)])
-    assert np.allclose(read_audio(sound_file(tmp_path / "x.wav", wave, 16000)), 0.125, atol=1e-3)
+@pytest.mark.parametrize(("name", "codec"), [("x.wav", "pcm_s16le"), ("x.m4a", "aac")])
+def test_stereo_is_averaged(tmp_path, name, codec):
+    wave = tone(440, 1, 16000)
+    path = sound_file(tmp_path / name, np.stack([wave, -0.5 * wave]), 16000, codec)
+    assert np.allclose(read_audio(path)[1000:15000], 0.25 * wave[1000:15000], atol=0.02)
 
 
 @pytest.mark.parametrize("codec", ["pcm_u8", "pcm_s16le", "pcm_s32le", "pcm_f32le", "pcm_f64le"])
@@ -360,7 +385,7 @@ def test_write_is_atomic_and_makes_folders(tmp_path):
     path = tmp_path / "new" / "folder" / "x.mp4"
 
     def breaking():
-        yield quarters()
+        yield from [quarters()] * 100  # more than the encoder holds back
         raise RuntimeError("no more pictures")
 
     with pytest.raises(RuntimeError):
@@ -441,6 +466,18 @@ def test_packets_are_bit_identical(tmp_path, source, suffix, counted):
         assert np.array_equal(read_frames(out, fps=5)[0], read_frames(path, fps=5)[0])
 
 
+def test_matroska_without_first_decoding_times_is_copied_whole(tmp_path, counted):
+    path = mute(counted, tmp_path / "x.mkv")
+    assert any(packet[2] is None for packet in video_packets(path))
+    after = video_packets(mute(path, tmp_path / "y.mp4"))
+    before = video_packets(counted)
+    assert [packet[0] for packet in after] == [packet[0] for packet in before]
+    for i in (1, 2):  # presentation and decoding times
+        assert [float(packet[i]) for packet in after] == pytest.approx(
+            [float(packet[i]) for packet in before], abs=1e-3
+        )
+
+
 def test_swap_cuts_a_longer_donor(tmp_path, second_colours):
     wave = read_audio(swap_audio(second_colours, donor(tmp_path / "d.wav", seconds=5), tmp_path / "x.mp4"))
     assert len(wave) == 48000 and pitch(wave, 16000) == pytest.approx(1000, abs=1)
@@ -476,13 +513,13 @@ def test_loudness_matches_within_1_lu(tmp_path, second_colours, peak):
 
 
 def test_loudness_that_would_clip_stays_below(tmp_path, second_colours, caplog):
-    click = np.zeros((1, 48000))
-    click[0, ::24000] = 0.9
+    wave = tone(1000, 2, 48000, peak=0.05)
+    wave[::24000] = 0.5
+    path = sound_file(tmp_path / "d.wav", wave[None], 48000)
     with caplog.at_level(logging.WARNING):
-        out = swap_audio(
-            second_colours, sound_file(tmp_path / "d.wav", click, 48000), tmp_path / "x.mp4", match_loudness=True
-        )
-    assert "LU below" in caplog.text and np.abs(read_audio(out, 48000)).max() < 1.1
+        swapped = read_audio(swap_audio(second_colours, path, tmp_path / "x.mp4", match_loudness=True), 48000)
+    assert "d.wav stays" in caplog.text and "LU below" in caplog.text
+    assert np.abs(swapped[5000:20000]).max() == pytest.approx(0.1, abs=0.01)  # doubled: the clicks reach full scale
 
 
 def test_loudness_of_silence_cannot_be_matched(tmp_path, second_colours):
@@ -612,6 +649,21 @@ def test_no_video_track(tmp_path):
     for call in (lambda: read_frames(path), lambda: mute(path, tmp_path / "x.mp4")):
         with pytest.raises(ClipError, match="sound.wav has no video track"):
             call()
+
+
+def test_the_cover_of_an_album_is_no_video(tmp_path):
+    path = tmp_path / "album.flac"
+    with av.open(str(path), "w") as container:
+        sound = heard(container, tone(440, 1, 16000)[None], 16000, codec="flac")
+        cover = container.add_stream("mjpeg", rate=1, width=64, height=32, pix_fmt="yuvj420p")
+        cover.disposition = av.stream.Disposition.attached_pic
+        frame = av.VideoFrame.from_ndarray(quarters(), format="rgb24")
+        container.mux([*cover.encode(frame), *cover.encode()])
+        for packet in sound:
+            container.mux(packet)
+    assert len(read_audio(path)) == 16000
+    with pytest.raises(ClipError, match="album.flac has no video track"):
+        read_frames(path)
 
 
 def test_no_audio_track(tmp_path):

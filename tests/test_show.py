@@ -1,8 +1,13 @@
 """Players inside notebooks."""
 
+import base64
+import io
+
+import av
 import numpy as np
 import pytest
 from bs4 import BeautifulSoup
+from PIL import Image
 
 from avnb import clips, show
 
@@ -21,12 +26,32 @@ def test_one_path(video):
     page = parse(show.player(video, caption="A grey clip"))
     (element,) = page.select("figure > video[controls]")
     assert element["src"].startswith("data:video/mp4;base64,")
+    poster = Image.open(io.BytesIO(base64.b64decode(element["poster"].split(",", 1)[1])))
+    assert poster.size == (64, 48) and abs(poster.getpixel((30, 20))[0] - 128) < 8
     assert element["aria-label"] == element["title"] == page.figcaption.text == "A grey clip"
 
 
 def test_a_clip_without_caption_is_labelled_by_its_id(video):
     page = parse(show.player(clips.Clip(id="dog-7", video=video)))
     assert page.video["aria-label"] == "Clip dog-7" and page.figcaption is None
+
+
+def sound(page):
+    data = base64.b64decode(page.video["src"].split(",", 1)[1])
+    with av.open(io.BytesIO(data)) as container:
+        if not container.streams.audio:
+            return None
+        return max(float(np.abs(frame.to_ndarray()).max()) for frame in container.decode(audio=0))
+
+
+def test_a_clip_sounds_as_a_model_hears_it(video, tmp_path):
+    """The video's own track is silent, the donor's is a tone."""
+    frames = np.full((8, 48, 64, 3), 128, np.uint8)
+    tone = 0.5 * np.sin(np.arange(16000) * 0.2)
+    donor = clips.write(tmp_path / "tone.mp4", frames, fps=8, wave=tone)
+    assert sound(parse(show.player(clips.Clip("own", video)))) < 0.01
+    assert sound(parse(show.player(clips.Clip("other", video, audio=donor, kind="counterfactual")))) > 0.3
+    assert sound(parse(show.player(clips.Clip("mute", donor, kind="mute")))) is None
 
 
 def test_several_clips_with_captions(video):
@@ -41,7 +66,7 @@ def test_captions_are_text_not_markup(video):
 
 
 def test_clear_errors(tmp_path, video, monkeypatch):
-    with pytest.raises(FileNotFoundError, match="nowhere.mp4 does not exist"):
+    with pytest.raises(clips.ClipError, match="nowhere.mp4 does not exist"):
         show.player(tmp_path / "nowhere.mp4")
     with pytest.raises(ValueError, match="2 clips and 1 captions"):
         show.player([video, video], caption=["one"])

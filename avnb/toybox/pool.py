@@ -27,24 +27,23 @@ class Pool:
 
     def __init__(self, folder, split, n, seed=0, workers=2):
         self.examples = [world.sample(split, seed, i) for i in range(n)]
-        blocks = [
-            (Path(folder) / f"{split}-{seed}-{start:06d}.npz", split, seed, start) for start in range(0, n, _BLOCK)
-        ]
+        spans = [(start, min(start + _BLOCK, n)) for start in range(0, n, _BLOCK)]
+        blocks = [(Path(folder) / f"{split}-{seed}-{a:06d}-{b:06d}.npz", split, seed, a, b) for a, b in spans]
         missing = [block for block in blocks if not block[0].exists()]
         if missing:
             with ProcessPoolExecutor(workers) as executor:
                 list(tqdm(executor.map(_write_block, missing), total=len(missing), desc=f"drawing {split} clips"))
         loaded = [np.load(path) for path, *_ in blocks]
-        self.frames = np.concatenate([block["frames"] for block in loaded])[:n]
-        self.waves = np.concatenate([block["waves"] for block in loaded])[:n]
+        self.frames = np.concatenate([block["frames"] for block in loaded])
+        self.waves = np.concatenate([block["waves"] for block in loaded])
 
     def __len__(self):
         return len(self.examples)
 
 
 def _write_block(block):
-    path, split, seed, start = block
-    examples = [world.sample(split, seed, i) for i in range(start, start + _BLOCK)]
+    path, split, seed, start, stop = block
+    examples = [world.sample(split, seed, i) for i in range(start, stop)]
     frames = np.stack([example.frames(TIMES) for example in examples])
     waves = np.stack([np.round(example.wave() * 32767).astype(np.int16) for example in examples])
     path.parent.mkdir(parents=True, exist_ok=True)

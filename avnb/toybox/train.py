@@ -67,8 +67,8 @@ class Recipe:
 RECIPES = {
     "toy-omni": Recipe(
         (
-            Stage("encoders", 700, 1e-3, {}),
-            Stage("vision-language", 900, 1e-3, {"video": 1.0}),
+            Stage("encoders", 800, 1e-3, {}),
+            Stage("vision-language", 800, 1e-3, {"video": 1.0}),
             Stage("audio-visual", 1000, 4e-4, {"video": 0.2, "audio": 0.2, "aligned": 0.6}, frozen=("model.visual",)),
         )
     ),
@@ -211,6 +211,7 @@ def train(recipe, out, work, save_every=100):
         Path of the checkpoint.
     """
     out, work = Path(out), Path(work)
+    work.mkdir(parents=True, exist_ok=True)
     torch.manual_seed(recipe.seed)
     processor = organism.build_processor()
     thinker = Qwen2_5OmniThinkerForConditionalGeneration(organism.build_config(processor.tokenizer))
@@ -221,9 +222,10 @@ def train(recipe, out, work, save_every=100):
     learner.load_state_dict(state["weights"])
     _rewind(log, recipe, state)
     for number in range(state["stage"], len(recipe.stages)):
-        for state in _run(learner, pool, recipe, number, state, log, save_every):
-            torch.save(state, state_file.with_suffix(".part"))
+        for saved in _run(learner, pool, recipe, number, state, log, save_every):
+            torch.save(saved, state_file.with_suffix(".part"))
             state_file.with_suffix(".part").rename(state_file)
+        state = saved
     thinker.cpu().half().save_pretrained(out)
     processor.save_pretrained(out)
     shutil.copy(log, out / LOG)

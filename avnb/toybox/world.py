@@ -55,6 +55,13 @@ class Example:
         """The sound: float32 [64000], mono, 16 kHz."""
         return sounds.mix(self.heard, Variation(self.split, (*self.seed, 1)), seconds=SECONDS, rate=RATE)
 
+    def record(self, folder):
+        """The clip as a file, `ID.mp4` in a folder; a file that is already there is kept. Returns its path."""
+        path = Path(folder) / f"{self.id}.mp4"
+        if not path.exists():
+            clips.write(path, self.frames(np.arange(0, SECONDS, 1 / FPS)), FPS, self.wave(), RATE)
+        return path
+
 
 def sample(split, seed, index, relation=None):
     """The clip number `index` of a split and seed.
@@ -97,13 +104,10 @@ def write(out, n, seed=0, split="test", relation=None):
         Path of the manifest.
     """
     out = Path(out)
-    times = np.arange(0, SECONDS, 1 / FPS)
     rows = []
     for index in range(n):
         example = sample(split, seed, index, relation)
-        path = out / "clips" / f"{example.id}.mp4"
-        if not path.exists():
-            clips.write(path, example.frames(times), FPS, example.wave(), RATE)
+        path = example.record(out / "clips")
         writer = Writer(np.random.default_rng([seed, index]))
         rows.append(
             {
