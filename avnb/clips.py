@@ -442,7 +442,7 @@ def _frames_at(container, stream, ticks, path):
     for tick in ticks:
         if coming is not None and _keyframe_before(stream, tick) - coming.pts > _WORTH_A_SEEK / stream.time_base:
             decoded, coming = _jump(container, stream, tick)
-            shown = coming
+            shown = coming or shown
         while coming is not None and coming.pts <= tick:
             shown, coming = coming, next(decoded, None)
         yield shown
@@ -456,13 +456,13 @@ def _keyframe_before(stream, tick):
 
 def _jump(container, stream, tick):
     """Continues decoding at a keyframe that is presented at or before the tick: (frame iterator, its first frame)."""
-    back = 0
+    back, start = 0, stream.start_time or 0
     while True:
-        container.seek(max(tick - back, stream.start_time or 0), stream=stream)
+        container.seek(max(tick - back, start), stream=stream)
         decoded = container.decode(stream)
         first = next(decoded, None)
         # The index sorts by decoding time, so the nearest keyframe may be presented too late.
-        if first is not None and (first.pts <= tick or tick - back <= (stream.start_time or 0)):
+        if tick - back <= start or (first is not None and first.pts <= tick):
             return decoded, first
         back = 2 * back or round(1 / stream.time_base)
 

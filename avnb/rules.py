@@ -103,24 +103,27 @@ class Cut:
     layers: frozenset
     heads: tuple[int, ...] | None
     effect: tuple
+    looks_ahead: bool
 
     @property
     def first_row(self):
         """The first prompt position that loses a key, T if none does."""
-        n_earlier = torch.cumsum(self.keys, 0) - self.keys.long()
-        hit = torch.nonzero(self.rows & (n_earlier > 0))
+        n_seen = self.keys.sum() if self.looks_ahead else torch.cumsum(self.keys, 0)
+        hit = torch.nonzero(self.rows & (n_seen > self.keys.long()))
         return int(hit[0]) if len(hit) else len(self.rows)
 
 
 def resolve(condition, prompt, n_layers, n_heads):
     """The cuts of a condition in a prompt.
 
+    A prompt with an attention mask of its own may let positions see later ones, so any key may be lost there.
+
     Raises:
         PromptError: the prompt lacks a group, no position of the source comes after one of the target, or too few
             positions are left for a random draw.
         ValueError: the decoder lacks a layer or head.
     """
-    cuts = []
+    cuts, looks_ahead = [], prompt.inputs.get("attention_mask") is not None
     for rule in condition.rules:
         for name, indices, count in (("layer", rule.layers, n_layers), ("head", rule.heads, n_heads)):
             if wrong := [i for i in indices or () if not 0 <= i < count]:
@@ -132,7 +135,7 @@ def resolve(condition, prompt, n_layers, n_heads):
             keys, generated_keys = _positions(rule, rule.target, prompt)
         layers = frozenset(range(n_layers) if rule.layers is None else rule.layers)
         effect = (rule.source, rule.target, rule.heads)
-        cut = Cut(rows, keys, generated_rows, generated_keys, layers, rule.heads, effect)
+        cut = Cut(rows, keys, generated_rows, generated_keys, layers, rule.heads, effect, looks_ahead)
         if not generated_rows and cut.first_row == len(prompt):
             raise PromptError(f"{_name(prompt)}: {rule} blocks nothing, every source position precedes the target")
         cuts.append(cut)

@@ -28,8 +28,8 @@ def blocked(prompt, rule, length):
         keys = [i in drawn for i in range(length)]
     table = torch.zeros(length, length, dtype=torch.bool)
     for row in range(length):
-        for key in range(row):
-            table[row, key] = belongs(names[row], rule.source) and keys[key]
+        for key in range(length):
+            table[row, key] = key != row and belongs(names[row], rule.source) and keys[key]
     return table
 
 

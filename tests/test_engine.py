@@ -225,7 +225,7 @@ def test_every_kind_of_rule(family):
     prompt = build_prompt(model, family)
     runs = assert_equal_answers(model, prompt, mixed_conditions(family), 6)
     # The rules bite: a knockout that changes nothing would pass any comparison.
-    bites = [np.abs(r.logprobs[:2] - runs[0].logprobs[:2]).max() > 1e-3 for r in runs[1:]]
+    bites = [np.abs(r.logprobs[:2] - runs[0].logprobs[:2]).max() > 1e-4 for r in runs[1:]]
     # Where late layers reuse the keys of early ones, nobody reads what those prompt positions compute there.
     assert all(bites) if family not in ("shared_keys", "several_streams") else sum(bites) == 7
 
@@ -276,7 +276,7 @@ def test_any_architecture_and_rules(experiment):
         assert_equal_answers(model, prompt, conditions, **how)
     except PromptError:
         rules = [rule for c in conditions for rule in c.rules if "generated" not in rule.source]
-        assert any(not reference.blocked(prompt, rule, len(prompt)).any() for rule in rules)
+        assert any(not reference.blocked(prompt, rule, len(prompt)).tril().any() for rule in rules)
 
 
 @pytest.mark.parametrize("family", FAMILIES)
@@ -324,15 +324,16 @@ def test_stopped_answers_leave_the_batch():
     model = build("omni", seed=5)
     prompt, conditions = build_prompt(model, "omni", seed=5), mixed_conditions("omni")
     free = run(model, prompt, conditions, 8)
-    model.stop_ids = {int(free[0].token_ids[2]), int(free[1].token_ids[4]), int(free[3].token_ids[0])}
+    model.stop_ids = {int(free[0].token_ids[4]), int(free[2].token_ids[3])}
     rows = []
     handle = model.decoder.layers[0].mlp.register_forward_hook(lambda module, args, out: rows.append(args[0].shape[:2]))
-    stopped = assert_equal_answers(model, prompt, conditions, 8)
+    stopped = run(model, prompt, conditions, 8)
     handle.remove()
+    assert_equal_answers(model, prompt, conditions, 8)
     lengths = [len(r.token_ids) for r in stopped]
-    assert len(set(lengths)) > 2 and min(lengths) == 1
+    assert len(set(lengths)) > 2
     assert [r.stopped for r in stopped] == [int(r.token_ids[-1]) in model.stop_ids for r in stopped]
-    decoded = [n for n, n_rows in rows[: len(rows) - sum(lengths) - len(lengths)] if n_rows == 1]
+    decoded = [n for n, n_rows in rows if n_rows == 1]
     assert decoded == [sum(length > step + 1 for length in lengths) for step in range(max(lengths) - 1)]
 
 
