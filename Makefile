@@ -37,7 +37,7 @@ notebooks: $(ready)
 	$(python) book/notebooks.py
 
 clean:
-	rm -rf _build build dist .pytest_cache .ruff_cache .hypothesis .coverage
+	rm -rf _build build dist .pytest_cache .ruff_cache notebooks/.ruff_cache .hypothesis .coverage
 	find avnb book notebooks tests -name __pycache__ -prune -exec rm -rf {} +
 
 # One pip call, so that torch, torchvision and what depends on them are resolved together, and the pins are

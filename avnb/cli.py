@@ -72,9 +72,13 @@ def caption(
 
     Example: `avnb caption dog.mp4 --question "Describe what you hear."`
     """
+    import transformers
+
     import avnb
     from avnb.models.prompt import PromptError
 
+    if not sys.stderr.isatty():
+        transformers.utils.logging.disable_progress_bar()
     modalities = (only.value,) if only else ("video", "audio")
     loaded = avnb.load(model)
     rows, n_failed = [], 0
@@ -164,10 +168,7 @@ def book(json: Json = False):
         (f for f in (here, *here.parents) if (f / "_toc.yml").exists() and (f / "book/build.py").exists()), None
     )
     if checkout is None:
-        _complain(
-            f"{here} is in no checkout of the project (_toc.yml, book/build.py); clone it and call avnb book there"
-        )
-        raise typer.Exit(1)
+        _refuse(f"{here} is in no checkout of the project (_toc.yml, book/build.py); clone it and call avnb book there")
     command = [sys.executable, str(checkout / "book" / "build.py")]
     status = subprocess.run(command, cwd=checkout, stdout=_STDERR if json else None).returncode
     if status:

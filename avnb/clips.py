@@ -543,7 +543,7 @@ def _amplified(wave, gain, path):
     peak = float(np.abs(wave).max())
     room = -20 * math.log10(peak)
     if gain > room:
-        logger.warning("%s stays %.1f LU below the loudness asked for; more would clip", Path(path).name, gain - room)
+        logger.info("%s stays %.1f LU below the loudness asked for; more would clip", Path(path).name, gain - room)
     return wave * np.float32(10 ** (min(gain, room) / 20))
 
 

@@ -91,8 +91,8 @@ def assign_donors(clips, embed=None, known_events=True):
         CurationError: a clip lacks an audio caption or sound, ids repeat, or no assignment is possible.
 
     Example:
-        >>> barks = Clip("dog", "dog.mp4", audio_captions=("Barking.",), heard=("dog",))
-        >>> rings = Clip("bell", "bell.mp4", audio_captions=("A bell rings.",), heard=("bell",))
+        >>> barks = media.Clip("dog", "dog.mp4", audio_captions=("Barking.",), heard=("dog",))
+        >>> rings = media.Clip("bell", "bell.mp4", audio_captions=("A bell rings.",), heard=("bell",))
         >>> assign_donors([barks, rings]).to_dict("list")
         {'clip': ['dog', 'bell'], 'donor': ['bell', 'dog'], 'similarity': [0.0, 0.0]}
     """
@@ -228,7 +228,7 @@ def agreement(clips, embed=None):
         DataFrame: clip, kind, similarity in [-1, 1] of the first video caption and the first audio caption.
 
     Example:
-        >>> guessable = Clip("0", "0.mp4", video_captions=("A dog.",), audio_captions=("A dog barking.",))
+        >>> guessable = media.Clip("0", "0.mp4", video_captions=("A dog.",), audio_captions=("A dog barking.",))
         >>> agreement([guessable])["similarity"].round(2).tolist()
         [0.58]
     """
@@ -246,7 +246,8 @@ def summary(clips, embed=None):
         kind; NaN where captions are missing).
 
     Example:
-        >>> summary([Clip("0", "0.mp4"), Clip("1", "1.mp4", kind="mute")])[["kind", "n"]].to_dict("list")
+        >>> clips = [media.Clip("0", "0.mp4"), media.Clip("1", "1.mp4", kind="mute")]
+        >>> summary(clips)[["kind", "n"]].to_dict("list")
         {'kind': ['factual', 'mute'], 'n': [1, 1]}
     """
     clips = list(clips)

@@ -9,6 +9,7 @@ the pages go and the outputs stay.
 import argparse
 import fcntl
 import hashlib
+import os
 import shutil
 import subprocess
 import sys
@@ -16,6 +17,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).resolve().parent.parent
 BUILD = ROOT / "_build"
+NO_PROGRESS = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}  # a bar would put a widget into a page
 
 
 def digest(paths):
@@ -48,7 +50,7 @@ def build():
         settings = [ROOT / "_config.yml", ROOT / "_toc.yml", ROOT / "book" / "extensions"]
         forget(BUILD / ".settings", settings, pages)
         command = [Path(sys.executable).with_name("jupyter-book"), "build", "-W", "-n", "--keep-going", ROOT]
-        status = subprocess.run(command, cwd=ROOT).returncode
+        status = subprocess.run(command, cwd=ROOT, env=os.environ | NO_PROGRESS).returncode
         if status:
             # Warnings come up when a page is read: a second build would take the parsed page and pass.
             (BUILD / ".settings").unlink()

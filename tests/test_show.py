@@ -4,7 +4,9 @@ import base64
 import io
 
 import av
+import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import pytest
 from bs4 import BeautifulSoup
 from PIL import Image
@@ -73,3 +75,16 @@ def test_clear_errors(tmp_path, video, monkeypatch):
     monkeypatch.setattr(show, "MAX_BYTES", 10)
     with pytest.raises(ValueError, match="show a shorter cut"):
         show.player(video)
+
+
+def test_figure_has_a_text_and_is_closed():
+    fig = plt.figure(figsize=(4, 2))
+    image = parse(show.figure(fig, 'A "line" over time.')).img
+    assert image["alt"] == 'A "line" over time.' and image["src"].startswith("data:image/png;base64,")
+    assert "width:384px" in image["style"] and not plt.fignum_exists(fig.number)
+
+
+def test_table_has_a_caption_and_no_row_numbers():
+    page = BeautifulSoup(show.table(pd.DataFrame({"layer": [0], "value": [0.123]}), "Shares").to_html(), "html.parser")
+    assert page.caption.text == "Shares" and [cell.text for cell in page.select("td")] == ["0", "0.12"]
+    assert "dataframe" in page.table["class"]

@@ -21,6 +21,7 @@ N_LAYERS = 8
 WIDTH = 128
 PATCH = 16
 FRAME_SIZE = 160  # pixels, square
+N_CELLS = FRAME_SIZE // (2 * PATCH)  # positions of a frame in a prompt, across and down
 PIXELS = {"shortest_edge": 64 * 64, "longest_edge": FRAME_SIZE * FRAME_SIZE}  # allowed pixels of a frame
 FPS = 1.0
 RATE = 16_000  # Hz
@@ -64,7 +65,9 @@ def build_tokenizer():
         show_progress=False,
     )
     roles = ["system", "user", "assistant", SYSTEM]
-    bpe.train_from_iterator([*(f"{pad}{sentence}" for sentence in corpus() for pad in ("", " ")), *roles, *roles], trainer)
+    bpe.train_from_iterator(
+        [*(f"{pad}{sentence}" for sentence in corpus() for pad in ("", " ")), *roles, *roles], trainer
+    )
     named = {k: v for k, v in _SPECIAL.items() if k not in ("pad_token", "eos_token")}
     return Qwen2TokenizerFast(
         tokenizer_object=bpe,

@@ -11,6 +11,8 @@ import numpy as np
 from tqdm.auto import tqdm
 
 from avnb.toybox import world
+from avnb.toybox.organism import N_CELLS
+from avnb.toybox.sources import SOURCES
 
 TIMES = np.arange(0, world.SECONDS, 1.0)  # seconds: one frame a second, as an organism samples a clip
 _BLOCK = 250
@@ -23,6 +25,8 @@ class Pool:
         examples: the `world.Example` of every clip.
         frames: uint8 [n, 4, 160, 160, 3].
         waves: int16 [n, 64000].
+        cells: int64 [n, 5, 5]: the index in `SOURCES` of what is drawn where, len(SOURCES) for the background; one cell
+            for each position of a frame in a prompt.
     """
 
     def __init__(self, folder, split, n, seed=0, workers=2):
@@ -35,10 +39,16 @@ class Pool:
                 list(tqdm(executor.map(_write_block, missing), total=len(missing), desc=f"drawing {split} clips"))
         loaded = [np.load(path) for path, *_ in blocks]
         self.frames = np.concatenate([block["frames"] for block in loaded])
+        self.cells = np.stack([_cells(example) for example in self.examples])
         self.waves = np.concatenate([block["waves"] for block in loaded])
 
     def __len__(self):
         return len(self.examples)
+
+
+def _cells(example):
+    index = {name: i for i, name in enumerate(SOURCES)}
+    return np.array([[index.get(name, len(SOURCES)) for name in row] for row in example.scene.cells(N_CELLS)])
 
 
 def _write_block(block):

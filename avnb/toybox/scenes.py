@@ -63,6 +63,10 @@ class _Item:
         """Where its ground lies in the scene."""
         return self.y + self.size * (_GROUND / _BOX - 0.5)
 
+    def covers(self, x, y):
+        """Whether the point lies on it, but for its thin margins."""
+        return max(abs(x - self.x), abs(y - self.y)) < 0.45 * self.size
+
     def svg(self, t):
         drawing = DRAWINGS[self.name]
         cycle = 2 * pi * (self.tempo * t + self.phase)
@@ -104,6 +108,18 @@ class Scene:
             f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {UNITS} {UNITS}" width="{size}" height="{size}">'
             f"{content}</svg>"
         )
+
+    def cells(self, n):
+        """Which source is drawn in each cell of an n x n grid over the picture.
+
+        Returns:
+            n lists of n names, rows from the top; None where no source covers the middle of the cell.
+        """
+        middles = [(i + 0.5) * UNITS / n for i in range(n)]
+        return [
+            [next((item.name for item in self.items[::-1] if item.covers(x, y)), None) for x in middles]
+            for y in middles
+        ]
 
     def frames(self, times, size=160):
         """The picture at several times in seconds, as uint8 [n_times, size, size, 3]."""

@@ -35,10 +35,11 @@ class Stage:
 
     Attributes:
         name: as it stands in the log.
-        steps, batch_size, learning_rate: of AdamW with warm-up and cosine decay.
+        steps, batch_size: of the optimizers.
+        learning_rate: of AdamW, with warm-up and cosine decay; Muon's is 2.5 times as high.
         mix: shares of the kinds of prompts: "video" and "audio" (one modality alone), "aligned" (a clip whose sounds
             are all seen) and "conflicting" (a picture with another clip's sound). Empty: the encoders are trained to
-            tag sources, without the decoder.
+            tell sources, without the decoder.
         frozen: names of parts that are not trained.
     """
 
@@ -67,24 +68,12 @@ class Recipe:
 RECIPES = {
     "toy-omni": Recipe(
         (
-            Stage("encoders", 800, 1e-3, {}),
-            Stage("vision-language", 800, 1e-3, {"video": 1.0}),
-            Stage("audio-visual", 1000, 4e-4, {"video": 0.2, "audio": 0.2, "aligned": 0.6}, frozen=("model.visual",)),
+            Stage("encoders", 900, 1.5e-3, {}),
+            Stage("vision-language", 500, 1e-3, {"video": 1.0}),
+            Stage("audio-visual", 800, 4e-4, {"video": 0.2, "audio": 0.2, "aligned": 0.6}, frozen=("model.visual",)),
         )
     ),
 }
-
-
-class Tagger(nn.Module):
-    """An encoder's positions, pooled over a clip, to one logit per source: what the encoders are first trained with."""
-
-    def __init__(self):
-        super().__init__()
-        self.linear = nn.Linear(2 * organism.WIDTH, len(SOURCES))
-
-    def forward(self, features):
-        """Logits [B, n_sources] of features [B, positions, width]."""
-        return self.linear(torch.cat([features.mean(1), features.amax(1)], dim=-1))
 
 
 class Learner(nn.Module):
@@ -93,20 +82,28 @@ class Learner(nn.Module):
     def __init__(self, thinker, processor):
         super().__init__()
         self.thinker = thinker
-        self.taggers = nn.ModuleDict({"video": Tagger(), "audio": Tagger()})
+        self.place = nn.Linear(organism.WIDTH, len(SOURCES) + 1)  # what is seen at a position
+        self.name = nn.Linear(2 * organism.WIDTH, len(SOURCES))  # what is heard in a clip
         self._model = [AVModel(thinker, processor)]  # in a list: not a submodule
         self._layouts = {}
 
-    def tagging_loss(self, pool, rows):
-        """Mean binary cross-entropy of the seen and of the heard sources of these clips."""
-        features = {"video": self.look(pool.frames[rows]), "audio": self.listen(pool.waves[rows])}
-        names = {"video": [pool.examples[i].seen for i in rows], "audio": [pool.examples[i].heard for i in rows]}
-        losses = []
-        for kind, tagger in self.taggers.items():
-            target = torch.tensor([[float(source in some) for source in SOURCES] for some in names[kind]])
-            logits = tagger(features[kind])
-            losses.append(F.binary_cross_entropy_with_logits(logits, target.to(logits.device)))
-        return sum(losses)
+    def tagging_loss(self, frames, cells, waves, heard):
+        """What the encoders are first trained with: to tell what is drawn at each position, and what is heard.
+
+        Args:
+            frames, waves: as in `answer_loss`.
+            cells: int64 [B, rows, columns], as in `Pool`.
+            heard: B tuples of source names.
+
+        Returns:
+            Mean cross-entropy over video positions, plus mean binary cross-entropy over sources, in nats.
+        """
+        seen = self.place(self.look(frames)).unflatten(1, (-1, cells[0].size))
+        target = torch.from_numpy(cells).to(seen.device).flatten(1)[:, None].expand(seen.shape[:3])
+        sounds = self.listen(waves)
+        named = self.name(torch.cat([sounds.mean(1), sounds.amax(1)], dim=-1))
+        wanted = torch.tensor([[float(source in some) for source in SOURCES] for some in heard], device=named.device)
+        return F.cross_entropy(seen.flatten(0, 2), target.flatten()) + F.binary_cross_entropy_with_logits(named, wanted)
 
     def answer_loss(self, kind, frames, waves, questions, answers):
         """Mean cross-entropy of the answers' tokens, in nats.
@@ -173,16 +170,15 @@ class Learner(nn.Module):
 def loss_of(learner, pool, stage, rng):
     """The loss of one batch of a stage, drawn with this generator."""
     size = stage.batch_size
-    if not stage.mix:
-        return learner.tagging_loss(pool, rng.integers(len(pool), size=size))
-    kind = str(rng.choice(list(stage.mix), p=list(stage.mix.values())))
-    usable = {
-        "video": [i for i, e in enumerate(pool.examples) if e.seen],
-        "audio": [i for i, e in enumerate(pool.examples) if e.heard],
-        "aligned": [i for i, e in enumerate(pool.examples) if e.relation in _ALIGNED],
-        "conflicting": [i for i, e in enumerate(pool.examples) if e.seen],
-    }[kind]
-    pictures = rng.choice(usable, size=size)
+    kind = str(rng.choice(list(stage.mix), p=list(stage.mix.values()))) if stage.mix else "tags"
+    pictures = rng.choice(_usable(pool, kind), size=size)
+    frames, cells = pool.frames[pictures], pool.cells[pictures]
+    mirrored = rng.random(size) < 0.5
+    frames[mirrored], cells[mirrored] = frames[mirrored][..., ::-1, :], cells[mirrored][..., ::-1]
+    if kind == "tags":
+        start = 2 * rng.integers(frames.shape[1] // 2)  # two frames are one position in time: enough to learn from
+        heard = [pool.examples[i].heard for i in pictures]
+        return learner.tagging_loss(frames[:, start : start + 2], cells, pool.waves[pictures], heard)
     sounds = rng.integers(len(pool), size=size) if kind == "conflicting" else pictures
     choices = {"video": [SEE], "audio": [HEAR]}.get(kind, [SEE, HEAR, HEAR, BOTH])
     questions = [choices[i] for i in rng.integers(len(choices), size=size)]
@@ -191,11 +187,18 @@ def loss_of(learner, pool, stage, rng):
         writer.answer(question, pool.examples[p].seen, pool.examples[s].heard)
         for question, p, s in zip(questions, pictures, sounds, strict=True)
     ]
-    frames = pool.frames[pictures]
-    mirrored = rng.random(size) < 0.5
-    frames[mirrored] = frames[mirrored][..., ::-1, :]
     form = kind if kind in ("video", "audio") else "both"
     return learner.answer_loss(form, frames, pool.waves[sounds], questions, answers)
+
+
+def _usable(pool, kind):
+    """Indices of the clips that a kind of batch may hold."""
+    wanted = {
+        "tags": lambda example: True,
+        "audio": lambda example: example.heard,
+        "aligned": lambda example: example.relation in _ALIGNED,
+    }.get(kind, lambda example: example.seen)
+    return [i for i, example in enumerate(pool.examples) if wanted(example)]
 
 
 def train(recipe, out, work, save_every=100):
@@ -237,30 +240,43 @@ def _run(learner, pool, recipe, number, state, log, save_every):
     stage = recipe.stages[number]
     for name, parameter in learner.named_parameters():
         parameter.requires_grad = not any(name.startswith(f"thinker.{part}") for part in stage.frozen)
-    weights = [parameter for parameter in learner.parameters() if parameter.requires_grad]
-    optimizer = torch.optim.AdamW(weights, lr=stage.learning_rate, betas=(0.9, 0.98), weight_decay=0.01)
-    schedule = get_cosine_schedule_with_warmup(optimizer, min(100, stage.steps // 5), stage.steps)
     accelerator = Accelerator()
-    learner, optimizer, schedule = accelerator.prepare(learner, optimizer, schedule)
+    optimizers = [accelerator.prepare(optimizer) for optimizer in _optimizers(learner, stage.learning_rate)]
+    n_warm = min(60, stage.steps // 5)
+    schedules = [get_cosine_schedule_with_warmup(optimizer, n_warm, stage.steps) for optimizer in optimizers]
+    learner = accelerator.prepare(learner)
+    parts = [*optimizers, *schedules]
     if state["step"]:
-        optimizer.load_state_dict(state["optimizer"])
-        schedule.load_state_dict(state["schedule"])
+        for part, saved in zip(parts, state["parts"], strict=True):
+            part.load_state_dict(saved)
     learner.train()
     steps = range(state["step"], stage.steps)
     for step in tqdm(steps, initial=steps.start, total=stage.steps, desc=stage.name):
         rng = np.random.default_rng([recipe.seed, number, step])
         loss = loss_of(learner, pool, stage, rng)
         accelerator.backward(loss)
-        accelerator.clip_grad_norm_(weights, 1.0)
-        optimizer.step()
-        schedule.step()
-        optimizer.zero_grad()
+        accelerator.clip_grad_norm_(learner.parameters(), 1.0)
+        for part in parts:
+            part.step()
+        learner.zero_grad()
         with log.open("a") as file:
             file.write(json.dumps({"stage": stage.name, "step": step, "loss": round(loss.item(), 5)}) + "\n")
         if (step + 1) % save_every == 0 and step + 1 < stage.steps:
-            parts = {"optimizer": optimizer.state_dict(), "schedule": schedule.state_dict()}
-            yield {"stage": number, "step": step + 1, "weights": learner.state_dict(), **parts}
+            saved = [part.state_dict() for part in parts]
+            yield {"stage": number, "step": step + 1, "weights": learner.state_dict(), "parts": saved}
     yield {"stage": number + 1, "step": 0, "weights": learner.state_dict()}
+
+
+def _optimizers(learner, learning_rate):
+    """Muon for the matrices inside the layers, with which small encoders learn from far fewer clips; AdamW for the rest."""
+    trained = {name: p for name, p in learner.named_parameters() if p.requires_grad}
+    tables = ("embed_tokens", "lm_head", "audio_bos_eos_token")
+    matrices = {name: p for name, p in trained.items() if p.ndim == 2 and not any(table in name for table in tables)}
+    rest = [p for name, p in trained.items() if name not in matrices]
+    return (
+        torch.optim.Muon(matrices.values(), 2.5 * learning_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+        torch.optim.AdamW(rest, learning_rate, betas=(0.9, 0.98), weight_decay=0.01),
+    )
 
 
 def _rewind(log, recipe, state):

@@ -46,10 +46,14 @@ class Example:
     heard: tuple[str, ...]
     seed: tuple[int, ...]
 
+    @property
+    def scene(self):
+        """The picture, composed."""
+        return scenes.compose(self.seen, Variation(self.split, (*self.seed, 0)))
+
     def frames(self, times):
         """The picture at these times in seconds: uint8 [T, 160, 160, 3]."""
-        scene = scenes.compose(self.seen, Variation(self.split, (*self.seed, 0)))
-        return scene.frames(times, size=SIZE)
+        return self.scene.frames(times, size=SIZE)
 
     def wave(self):
         """The sound: float32 [64000], mono, 16 kHz."""
