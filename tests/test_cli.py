@@ -214,3 +214,7 @@ def test_doctor_misses_the_organisms(run, monkeypatch):
 )
 def test_how_a_model_fits(parameters, gpu_memory, memory, quantizes, fits):
     assert doctor.how_it_fits(parameters, {"gpu_memory": gpu_memory, "memory": memory}, quantizes) == fits
+
+
+def test_doctor_asks_the_codecs():
+    assert doctor._can_encode("aac") and not doctor._can_encode("no-such-codec")
