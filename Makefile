@@ -1,6 +1,6 @@
 # make book       build the book into _build/html (runs the notebooks; unchanged ones come from the cache)
 # make test       run all tests (also builds the book)            ARGS="-k clips -x" is handed to pytest
-# make bench      measure speed                                   ARGS="-k media"
+# make bench      measure speed: the media path, then the engine  ARGS=--quick is handed to the engine's benchmark
 # make lint       check style and formatting
 # make notebooks  write the .ipynb files beside the .py chapters
 # make clean      remove what was built (the environment stays)
@@ -27,7 +27,8 @@ test: $(ready)
 	$(python) -m pytest $(ARGS)
 
 bench: $(ready)
-	$(python) -m pytest tests/bench -o python_files='bench_*.py' -s $(ARGS)
+	$(python) -m pytest tests/bench -o python_files='bench_*.py' -s -q
+	$(python) -m tests.bench $(ARGS)
 
 lint: $(ready)
 	$(python) -m ruff check .

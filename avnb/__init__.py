@@ -1,16 +1,23 @@
 """avnb: do audio-visual language models really see and hear?
 
-    import avnb
-    model = avnb.load("toy-omni")
-    clips = avnb.datasets.load("toybox", n=4)
-    model.caption(clips[0], "Describe what you hear.")
+import avnb
+model = avnb.load("toy-omni")
+clips = avnb.datasets.load("toybox", n=4)
+model.caption(clips[0], "Describe what you hear.")
 """
 
 from importlib import import_module
 
 __version__ = "0.1.0"
 
-_HOME = {"Clip": "clips", "ClipError": "clips", "load": "models", "wrap": "models", "run": "engine", "Condition": "engine"}
+_HOME = {
+    "Clip": "clips",
+    "ClipError": "clips",
+    "load": "models",
+    "wrap": "models",
+    "run": "engine",
+    "Condition": "engine",
+}
 
 
 def __getattr__(name):

@@ -22,6 +22,7 @@ import torch
 
 from avnb.capture import Capture, Recorder
 from avnb.rules import Condition, KeyMasks, resolve
+from avnb.sampling import Chooser, logprobs
 from avnb.shared import BranchCache, EngineError, Server, served
 
 log = logging.getLogger(__name__)
@@ -118,7 +119,7 @@ def run(
         for batch in engine.passes(branches, n_more, conditions_per_pass):
             logits = engine.branch(batch, n_more)
             if forced is None:
-                engine.decode(batch, logits, max_new_tokens, _Chooser(temperature, top_p, seed))
+                engine.decode(batch, logits, max_new_tokens, Chooser(temperature, top_p, seed))
             else:
                 engine.score(batch, logits, forced)
             recorder.flush()
@@ -143,8 +144,8 @@ class _Branch:
         ids = np.asarray(self.tokens, dtype=np.int64)
         text = None if model.tokenizer is None else model.decode(ids)
         recorded = recorder.collect(self.index, len(ids))
-        logprobs = np.asarray(self.logprobs, dtype=np.float32)
-        return Run(self.condition, ids, logprobs, text, self.stopped, **recorded)
+        scores = np.asarray(self.logprobs, dtype=np.float32)
+        return Run(self.condition, ids, scores, text, self.stopped, **recorded)
 
 
 class _Engine:
@@ -236,11 +237,11 @@ class _Engine:
         for step in range(max_new_tokens):
             self.recorder.add_logits(logits[:, None], [b.index for b in alive], step)
             tokens = choose(logits)
-            logprobs = _logprobs(logits, tokens).tolist()
+            scores = logprobs(logits, tokens).tolist()
             kept = []
             for i, (branch, token) in enumerate(zip(alive, tokens.tolist(), strict=True)):
                 branch.tokens.append(token)
-                branch.logprobs.append(logprobs[i])
+                branch.logprobs.append(scores[i])
                 branch.stopped = token in self.model.stop_ids
                 if not branch.stopped:
                     kept.append(i)
@@ -266,7 +267,7 @@ class _Engine:
                 rows = torch.cat([rows, self.model.head(hidden[i])])
             self.recorder.add_logits(rows[None], [branch.index], 0)
             branch.tokens = list(forced)
-            branch.logprobs = _logprobs(rows, tokens.to(rows.device)).tolist()
+            branch.logprobs = logprobs(rows, tokens.to(rows.device)).tolist()
         self.cache.close()
 
     def _answer_rows(self, tokens, step):
@@ -384,32 +385,6 @@ class _Engine:
         n_shares = 0 if self.recorder.groups is None else len(self.recorder.groups) * self.n_heads
         recorded = 4 * self.n_layers * (n_more + 1) * (n_maps + n_shares)
         return own + width * n_rows * cell + scores + logits + recorded
-
-
-class _Chooser:
-    """Picks the next tokens from logits [n, vocabulary]; called once per step."""
-
-    def __init__(self, temperature, top_p, seed):
-        if temperature < 0 or not 0 < top_p <= 1:
-            raise ValueError(f"temperature={temperature} must be at least 0, and top_p={top_p} in (0, 1]")
-        self.temperature, self.top_p = temperature, top_p
-        self.generator = torch.Generator().manual_seed(seed)
-
-    def __call__(self, logits):
-        if self.temperature == 0:
-            return logits.argmax(-1)
-        scaled = logits.float() / self.temperature
-        if self.top_p < 1:
-            ordered, order = scaled.softmax(-1).sort(-1, descending=True)
-            out = ordered.cumsum(-1) - ordered >= self.top_p
-            scaled = scaled.masked_fill(out.gather(-1, order.argsort(-1)), float("-inf"))
-        noise = torch.empty(logits.shape[-1]).exponential_(generator=self.generator)
-        return (scaled - noise.log().to(scaled.device)).argmax(-1)
-
-
-def _logprobs(logits, tokens):
-    """Log-probabilities [n] of tokens [n] under logits [n, vocabulary]."""
-    return logits.float().log_softmax(-1).gather(-1, tokens[:, None])[:, 0]
 
 
 def _decoder_shape(decoder):

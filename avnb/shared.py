@@ -13,6 +13,7 @@ from contextlib import contextmanager
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import Cache
+from transformers.masking_utils import causal_mask_function, sdpa_mask
 
 NAME = "avnb_branches"
 MAX_SCORES = 2**25  # cells of a score matrix at a time; longer row ranges are computed in pieces
@@ -87,24 +88,21 @@ class Server:
         seen: the layers whose attention came through here since it was last cleared.
         masks: the `KeyMasks` of the branches, None during prefill.
         branches: the conditions' numbers, for the recorder; None while they are all one.
-        start: the absolute position of the first row of the current call.
     """
 
     def __init__(self, cache, base, recorder):
         self.cache, self.base, self.recorder = cache, base, recorder
         self.seen = set()
         self.masks = self.branches = None
-        self.start = 0
         self._read_from = {}
 
     def mask(self, *args, **kwargs):
-        """The decoder's own mask: for branches one row of queries, all keys, and the same for every branch."""
-        from transformers.masking_utils import ALL_MASK_ATTENTION_FUNCTIONS, sdpa_mask
-
+        """The decoder's own mask, over all keys and the same for every branch; None where it is just causal."""
         if self.cache.in_prefill:
-            return ALL_MASK_ATTENTION_FUNCTIONS[self.base](*args, **kwargs)
-        kwargs |= {"batch_size": 1, "allow_is_causal_skip": kwargs["q_length"] == 1}
-        return sdpa_mask(*args, **kwargs)
+            return AttentionMaskInterface()[self.base](*args, **kwargs)
+        if kwargs.get("mask_function") is causal_mask_function:
+            return None
+        return sdpa_mask(*args, **kwargs | {"batch_size": 1, "allow_is_causal_skip": kwargs["q_length"] == 1})
 
     def attention(self, module, query, key, value, attention_mask, **kwargs):
         layer = getattr(module, "layer_idx", None)
@@ -154,14 +152,17 @@ class Server:
         n_kv, n_own = own[0].shape[1:3]
         n_keys = n_own + (shared[0].shape[1] if shared else 0)
         first = n_keys - n_rows  # absolute position of the first row
-        if visible is None and n_rows > 1:
-            visible = torch.ones(n_rows, n_keys, dtype=torch.bool, device=query.device).tril(first)[None, None]
         step = max(1, MAX_SCORES // (n * n_heads * n_keys))
         pieces = []
         for a in range(0, n_rows, step):
             z = min(a + step, n_rows)
             q = (query[:, :, a:z] * scaling).reshape(n, n_kv, n_heads // n_kv, z - a, -1)
-            seen = None if visible is None else visible[:, :, a:z, :n_keys]
+            if visible is not None:
+                seen = visible[0, 0, a:z, :n_keys].to(query.device)
+            elif n_rows > 1:
+                seen = torch.ones(z - a, n_keys, dtype=torch.bool, device=query.device).tril(first + a)
+            else:
+                seen = None
             pieces.append(self._rows(layer, q, shared, own, softcap, seen, first + a))
         return pieces[0] if len(pieces) == 1 else torch.cat(pieces, dim=1)
 
@@ -179,7 +180,7 @@ class Server:
             scores = torch.tanh(scores / softcap) * softcap
         scores = scores.view(n_kv, n, n_group, n_rows, -1)
         if visible is not None:
-            scores.add_(_bias(visible, scores.device))
+            scores.add_(_bias(visible))
         cut = self.masks and self.masks.bias(layer, start, start + n_rows, scores.device, n)
         if cut:
             low, high, bias = cut
@@ -198,12 +199,11 @@ class Server:
         return output.permute(0, 3, 1, 2, 4).reshape(n, n_rows, n_kv * n_group, -1)
 
 
-def _bias(visible, device):
-    """Additive mask [rows, keys] of a decoder's own mask [1, 1, rows, keys], which is boolean or additive already."""
-    visible = visible[0, 0].to(device)
+def _bias(visible):
+    """Additive mask [rows, keys] of a mask that is boolean or additive already."""
     if visible.dtype != torch.bool:
         return visible.float()
-    return torch.zeros(visible.shape, device=device).masked_fill_(~visible, float("-inf"))
+    return torch.zeros(visible.shape, device=visible.device).masked_fill_(~visible, float("-inf"))
 
 
 @contextmanager

@@ -30,16 +30,19 @@ out = None  # folder for the clips that are made here; None is the cache folder
 # %%
 from pathlib import Path
 
-import pandas as pd
-from IPython.display import Markdown
-
 import avnb
+import pandas as pd
 from avnb import curate, datasets, show
 from avnb.toybox.captions import QUESTIONS
 from avnb.toybox.sources import mentioned
+from IPython.display import Markdown
 
 avllm = avnb.load(model)
-clips = [clip for clip in datasets.load(dataset, n=2 * n, seed=seed) if clip.kind == "factual"]
+clips = [
+    clip
+    for clip in datasets.load(dataset, n=2 * n, seed=seed)
+    if clip.kind == "factual"
+]
 clip = clips[0]
 
 # %% [markdown]
@@ -57,7 +60,12 @@ show.player(clip, caption=f"Clip {clip.id}: press play, with sound")
 # Three questions, each answered greedily, that is, always with the most probable next word.
 
 # %%
-answers = pd.DataFrame({"question": QUESTIONS, "own sound": [avllm.caption(clip, question) for question in QUESTIONS]})
+answers = pd.DataFrame(
+    {
+        "question": QUESTIONS,
+        "own sound": [avllm.caption(clip, question) for question in QUESTIONS],
+    }
+)
 show.table(answers, "What the model says about the clip as it was recorded")
 
 # %% [markdown]
@@ -67,10 +75,16 @@ show.table(answers, "What the model says about the clip as it was recorded")
 # the clip whose caption is least like this one; the {doc}`next chapter <01_data_curation>` shows how it is chosen.
 
 # %%
-folder = Path(out or datasets.cache_folder() / "quickstart")
+folder = Path(out or datasets.cache_folder() / "quickstart" / datasets.toybox_version())
 swapped = curate.counterfactual(clips, folder / f"{Path(dataset).stem}-{seed}")
 twin = swapped[0]
-show.player([clip, twin], caption=["as recorded", f"the same picture, the sound of clip {twin.id.split('+')[1]}"])
+show.player(
+    [clip, twin],
+    caption=[
+        "as recorded",
+        f"the same picture, the sound of clip {twin.id.split('+')[1]}",
+    ],
+)
 
 # %%
 answers["another sound"] = [avllm.caption(twin, question) for question in QUESTIONS]
@@ -92,12 +106,18 @@ question = "Describe what you hear."
 def heard_right(clip):
     """Whether the answer names everything heard, and whether it names something that is seen but silent."""
     named = set(mentioned(avllm.caption(clip, question)))
-    return {"kind": clip.kind, "heard": set(clip.heard) <= named, "seen": bool(named & set(clip.seen) - set(clip.heard))}
+    return {
+        "kind": clip.kind,
+        "heard": set(clip.heard) <= named,
+        "seen": bool(named & set(clip.seen) - set(clip.heard)),
+    }
 
 
 known = [c for c in clips + swapped if c.heard]
 count = pd.DataFrame([heard_right(c) for c in known], columns=["kind", "heard", "seen"])
-table = count.groupby("kind", sort=False).agg(clips=("heard", "size"), heard=("heard", "sum"), seen=("seen", "sum"))
+table = count.groupby("kind", sort=False).agg(
+    clips=("heard", "size"), heard=("heard", "sum"), seen=("seen", "sum")
+)
 table.columns = ["clips", "names all that is heard", "names what is only seen"]
 show.table(table.reset_index(), "Answers to “Describe what you hear.”")
 

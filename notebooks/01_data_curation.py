@@ -34,15 +34,19 @@ import av
 import numpy as np
 import pandas as pd
 import pyloudnorm
-from IPython.display import Markdown
-
 from avnb import clips as media
 from avnb import curate, datasets, paper, plots, show
+from IPython.display import Markdown
 
 plots.style()
-clips = [clip for clip in datasets.load(dataset, n=2 * n, seed=seed) if clip.kind == "factual"][:n]
+clips = [
+    clip
+    for clip in datasets.load(dataset, n=2 * n, seed=seed)
+    if clip.kind == "factual"
+][:n]
 clips = [clip for clip in clips if clip.audio_captions]
-folder = Path(out or datasets.cache_folder() / "curation") / f"{Path(dataset).stem}-{seed}-{n}"
+folder = Path(out or datasets.cache_folder() / "curation" / datasets.toybox_version())
+folder = folder / f"{Path(dataset).stem}-{seed}-{n}"
 
 # %% [markdown]
 # ## A clip and its captions
@@ -51,12 +55,26 @@ folder = Path(out or datasets.cache_folder() / "curation") / f"{Path(dataset).st
 # picture is *factual*.
 
 # %%
-show.player(clips[0], caption=clips[0].video_captions[0] + " " + clips[0].audio_captions[0])
+show.player(
+    clips[0], caption=clips[0].video_captions[0] + " " + clips[0].audio_captions[0]
+)
 
 # %%
-columns = {"clip": "id", "what is seen": "video_captions", "what is heard": "audio_captions"}
-first = pd.DataFrame({name: [getattr(clip, field) for clip in clips[:6]] for name, field in columns.items()})
-show.table(first.map(lambda value: value if isinstance(value, str) else value[0]), "The first clips and their captions")
+columns = {
+    "clip": "id",
+    "what is seen": "video_captions",
+    "what is heard": "audio_captions",
+}
+first = pd.DataFrame(
+    {
+        name: [getattr(clip, field) for clip in clips[:6]]
+        for name, field in columns.items()
+    }
+)
+show.table(
+    first.map(lambda value: value if isinstance(value, str) else value[0]),
+    "The first clips and their captions",
+)
 
 # %% [markdown]
 # ## Choosing a donor
@@ -98,7 +116,9 @@ rows = {
     "least similar (used here)": similarity[np.arange(len(clips)), chosen],
     "drawn at random (control)": similarity[np.arange(len(clips)), random_donor],
 }
-table = pd.concat(pd.DataFrame({"sound": name, "similarity": values}) for name, values in rows.items())
+table = pd.concat(
+    pd.DataFrame({"sound": name, "similarity": values}) for name, values in rows.items()
+)
 show.figure(
     plots.similarity_histogram(table.reset_index(drop=True)),
     "Histogram: the chosen donors are all unlike the clip; some random donors are like it.",
@@ -106,7 +126,10 @@ show.figure(
 
 # %% tags=["hide-input"]
 means = table.groupby("sound")["similarity"].mean()
-clash = sum(not {*clips[i].seen, *clips[i].heard}.isdisjoint(clips[j].heard) for i, j in enumerate(random_donor))
+clash = sum(
+    not {*clips[i].seen, *clips[i].heard}.isdisjoint(clips[j].heard)
+    for i, j in enumerate(random_donor)
+)
 Markdown(
     f"Over {len(clips)} clips, a chosen donor's caption is on average **{means.iloc[1]:.2f}** like the clip's own, a random "
     f"donor's **{means.iloc[0]:.2f}**. Of the random donors, **{clash}** would have brought a sound of something that the "
@@ -123,12 +146,20 @@ Markdown(
 swapped = curate.counterfactual(clips, folder / "swapped", donors)
 silent = curate.mute(clips[:1], folder / "mute")
 late = curate.shift(clips[:1], folder / "shift", seconds=1.5)
-names = ["factual", f"counterfactual: {swapped[0].audio_captions[0]}", "mute", "shifted: the sound comes 1.5 s late"]
+names = [
+    "factual",
+    f"counterfactual: {swapped[0].audio_captions[0]}",
+    "mute",
+    "shifted: the sound comes 1.5 s late",
+]
 show.player([clips[0], swapped[0], *silent, *late], width=200, caption=names)
 
 # %%
 show.figure(
-    plots.spectrograms([clips[0].wave(), swapped[0].wave(), late[0].wave()], ["factual", "counterfactual", "shifted"]),
+    plots.spectrograms(
+        [clips[0].wave(), swapped[0].wave(), late[0].wave()],
+        ["factual", "counterfactual", "shifted"],
+    ),
     "Three spectrograms: the clip's own sound, the donor's sound, and the own sound 1.5 seconds later.",
 )
 
@@ -160,7 +191,10 @@ Markdown(
 )
 
 # %%
-show.table(curate.summary(clips + swapped), "Kinds of clips, and how alike the captions of picture and sound are (mean)")
+show.table(
+    curate.summary(clips + swapped),
+    "Kinds of clips, and how alike the captions of picture and sound are (mean)",
+)
 
 # %% [markdown]
 # ## Paper and here
@@ -168,7 +202,9 @@ show.table(curate.summary(clips + swapped), "Kinds of clips, and how alike the c
 # {cite}`selvakumar2026avllm` publish the sizes of their set; the embedding model and the threshold are not published.
 
 # %%
-show.table(paper.dataset_table(clips + swapped), "The study's set and the one made here")
+show.table(
+    paper.dataset_table(clips + swapped), "The study's set and the one made here"
+)
 
 # %% [markdown]
 # ## What this does not show

@@ -28,14 +28,15 @@ out = None  # folder for the clips; None is the cache folder
 # %%
 from pathlib import Path
 
-from IPython.display import Markdown, display
-
 from avnb import datasets, plots, show
 from avnb.toybox import world
 from avnb.toybox.sources import FAMILIES, SOURCES
+from IPython.display import Markdown, display
 
 plots.style()
-folder = Path(out or datasets.cache_folder() / "contact-sheet") / datasets.toybox_version()
+folder = (
+    Path(out or datasets.cache_folder() / "contact-sheet") / datasets.toybox_version()
+)
 
 # %% [markdown]
 # ## Every source, seen and heard
@@ -47,8 +48,17 @@ folder = Path(out or datasets.cache_folder() / "contact-sheet") / datasets.toybo
 # %%
 def clip_of(name):
     """A clip in which one source is seen and heard."""
-    example = world.Example(f"{name}-{seed}", "test", "matching", (name,), (name,), (seed, list(SOURCES).index(name)))
-    return datasets.Clip(example.id, example.record(folder), seen=(name,), heard=(name,))
+    example = world.Example(
+        f"{name}-{seed}",
+        "test",
+        "matching",
+        (name,),
+        (name,),
+        (seed, list(SOURCES).index(name)),
+    )
+    return datasets.Clip(
+        example.id, example.record(folder), seen=(name,), heard=(name,)
+    )
 
 
 for family in FAMILIES:
@@ -56,8 +66,14 @@ for family in FAMILIES:
     clips = [clip_of(source.name) for source in members]
     display(Markdown(f"### {family.capitalize()}"))
     display(show.player(clips, width=160, caption=[source.name for source in members]))
-    figure = plots.spectrograms([clip.wave() for clip in clips], [source.heard[0] for source in members])
-    display(show.figure(figure, f"Spectrograms: {', '.join(source.heard[0] for source in members)}."))
+    figure = plots.spectrograms(
+        [clip.wave() for clip in clips], [source.heard[0] for source in members]
+    )
+    display(
+        show.figure(
+            figure, f"Spectrograms: {', '.join(source.heard[0] for source in members)}."
+        )
+    )
 
 # %% [markdown]
 # ## What varies
@@ -66,8 +82,15 @@ for family in FAMILIES:
 # range cut into slices, and each slice belongs to one split: a hue or a pitch of a test clip was never in training.
 
 # %%
-same = [world.Example(f"cat-{i}", "test", "matching", ("cat",), ("cat",), (seed, 100 + i)) for i in range(4)]
-show.player([datasets.Clip(e.id, e.record(folder)) for e in same], width=160, caption=["four cats", "", "", ""])
+same = [
+    world.Example(f"cat-{i}", "test", "matching", ("cat",), ("cat",), (seed, 100 + i))
+    for i in range(4)
+]
+show.player(
+    [datasets.Clip(e.id, e.record(folder)) for e in same],
+    width=160,
+    caption=["four cats", "", "", ""],
+)
 
 # %% [markdown]
 # ## The sound does not follow from the picture
@@ -75,9 +98,19 @@ show.player([datasets.Clip(e.id, e.record(folder)) for e in same], width=160, ca
 # In these clips a source may be heard but not seen, or seen but silent. Who only looks will be wrong.
 
 # %%
-several = [world.sample("test", seed, i, relation) for i, relation in enumerate(world.RELATIONS)]
-captions = [f"{e.relation}: seen {', '.join(e.seen) or 'nothing'}; heard {', '.join(e.heard) or 'nothing'}" for e in several]
-show.player([datasets.Clip(e.id, e.record(folder)) for e in several], width=160, caption=captions)
+several = [
+    world.sample("test", seed, i, relation)
+    for i, relation in enumerate(world.RELATIONS)
+]
+captions = [
+    f"{e.relation}: seen {', '.join(e.seen) or 'nothing'}; heard {', '.join(e.heard) or 'nothing'}"
+    for e in several
+]
+show.player(
+    [datasets.Clip(e.id, e.record(folder)) for e in several],
+    width=160,
+    caption=captions,
+)
 
 # %% [markdown]
 # ## Use it

@@ -63,7 +63,7 @@ def hooked(decoder, prompt, condition, length):
 
 @torch.inference_mode()
 def forward(model, prompt, condition, answer):
-    """Logits [n + 1, vocabulary], hidden states [n_layers][T + n, width], attentions [n_layers][heads, T + n, T + n]."""
+    """Logits [n + 1, vocabulary], hidden states and attentions [heads, T + n, T + n] by layer, of T + n positions."""
     decoder, n = model.decoder, len(answer)
     inputs = {k: v for k, v in prompt.inputs.items() if not k.startswith("output_")}
     if n:
@@ -110,7 +110,7 @@ def score(model, prompt, condition, answer):
 
 
 def shares(prompt, attentions, groups):
-    """[n_steps, n_layers, n_heads, n_groups + 1] from full attention matrices; the last group is the answer's tokens."""
+    """[n_steps, n_layers, n_heads, n_groups + 1] of full attention matrices; the last group is the answer itself."""
     weights = torch.stack(attentions)[:, :, len(prompt) - 1 :]  # layers, heads, steps, keys
     columns = [weights[..., np.flatnonzero(np.isin(prompt.segments.types, kinds))].sum(-1) for kinds in groups]
     columns.append(weights[..., len(prompt) :].sum(-1))

@@ -118,7 +118,7 @@ def test_data_toybox(run, tmp_path):
     )
     assert result.exit_code == 0 and str(tmp_path / "manifest.jsonl") in result.stdout.replace("\n", "")
     row = json.loads((tmp_path / "manifest.jsonl").read_text())
-    assert (row["id"], row["relation"], row["seen"]) == ("validation-4-00000", "dark", [])
+    assert (row["id"], row["relation"], row["seen"]) == ("validation-4-00000-dark", "dark", [])
     again = run("data", "toybox", "--out", tmp_path, "--n", 1, "--seed", 4, "--split", "validation", "--json")
     assert json.loads(again.stdout) == {"manifest": str(tmp_path / "manifest.jsonl"), "n": 1}
 

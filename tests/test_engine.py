@@ -1,5 +1,6 @@
 """The engine against the slow way: token for token, and what it captures number for number."""
 
+import accelerate
 import numpy as np
 import pytest
 import torch
@@ -7,12 +8,13 @@ import transformers
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from avnb import engine, shared
+from avnb import shared
 from avnb.capture import Capture
 from avnb.engine import run
 from avnb.models.native import AVModel
 from avnb.models.prompt import GROUPS, Prompt, PromptError, Segments
 from avnb.rules import Condition, Random
+from avnb.sampling import Chooser
 from tests import reference
 
 VOCABULARY, AUDIO, IMAGE, VIDEO, VISION_START, VISION_END, AUDIO_START, AUDIO_END = 96, 90, 91, 92, 93, 94, 88, 89
@@ -357,7 +359,7 @@ def test_sampling_follows_the_distribution():
     logits = probabilities.log()[None]
 
     def frequencies(**options):
-        choose = engine._Chooser(**{"temperature": 1.0, "top_p": 1.0, "seed": 0, **options})
+        choose = Chooser(**{"temperature": 1.0, **options})
         return torch.bincount(torch.cat([choose(logits) for _ in range(4000)]), minlength=4) / 4000
 
     torch.testing.assert_close(frequencies(), probabilities, atol=0.03, rtol=0)
@@ -423,14 +425,15 @@ class Sizes(torch.utils._python_dispatch.TorchDispatchMode):
         return out
 
 
-def test_no_tensor_is_prompt_by_prompt():
+def test_no_tensor_is_prompt_by_prompt(monkeypatch):
+    monkeypatch.setattr(shared, "MAX_SCORES", 2**17)
     model = build("plain", max_position_embeddings=2048)
     ids = torch.randint(0, 80, (1, 900))
-    types = np.asarray(["video"] * 890 + ["query"] * 9 + ["last"], dtype=object)
+    types = np.asarray(["video", "audio"] * 445 + ["query"] * 9 + ["last"], dtype=object)
     inputs = {"inputs_embeds": model.decoder.embed_tokens(ids).detach(), "position_ids": torch.arange(900)[None]}
     prompt = Prompt(inputs, Segments(types), ids[0].numpy())
     capture = Capture(shares="paper", maps="video", hidden="query+last+generated")
-    conditions = [Condition(), Condition.block("generated", "video"), Condition.block("query", "video", [2])]
+    conditions = [Condition(), Condition.block("generated", "video"), Condition.block("audio", "video", [2])]
     with Sizes() as sizes:
         run(model, prompt, conditions, 3, capture=capture)
     assert 900 < sizes.largest < 900 * 900 / 4
@@ -487,6 +490,25 @@ def test_pictures_that_look_ahead():
         longer = Prompt({**prompt.inputs, "attention_mask": whole}, prompt.segments, prompt.token_ids)
         expected = reference.score(model, longer, result.condition, answer)
         np.testing.assert_allclose(result.logprobs, expected, atol=1e-4)
+
+
+@pytest.mark.parametrize("family", ["omni", "omni_moe", "shared_keys"])
+def test_layers_that_live_elsewhere(family):
+    """With accelerate's hooks around every layer, as `device_map` puts them there."""
+    model = build(family)
+    prompt, conditions = build_prompt(model, family), mixed_conditions(family)
+    capture = Capture(shares="paper", hidden="video+generated")
+    here = run(model, prompt, conditions, 4, capture=capture)
+    accelerate.cpu_offload(model.hf, execution_device=torch.device("cpu"))
+    for layer in model.decoder.layers:
+        hook = accelerate.hooks.AlignDevicesHook(execution_device="cpu", io_same_device=True)
+        accelerate.hooks.add_hook_to_module(layer, hook, append=True)
+    forwards = [layer.__dict__["forward"] for layer in model.decoder.layers]
+    for a, b in zip(here, run(model, prompt, conditions, 4, capture=capture), strict=True):
+        assert a.token_ids.tolist() == b.token_ids.tolist()
+        np.testing.assert_allclose(a.shares, b.shares, atol=1e-5)
+        torch.testing.assert_close(a.hidden, b.hidden)
+    assert forwards == [layer.__dict__["forward"] for layer in model.decoder.layers]
 
 
 def test_low_precision():

@@ -1,4 +1,4 @@
-"""The shipped organisms really see and hear: measured on clips whose appearance and sound they were never trained on."""
+"""The shipped organisms really see and hear: measured on clips unlike any that they were trained on."""
 
 import pytest
 

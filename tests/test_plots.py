@@ -7,7 +7,7 @@ import pytest
 
 matplotlib.use("agg")
 
-from avnb import plots  # noqa: E402
+from avnb import plots
 
 
 @pytest.fixture(autouse=True)

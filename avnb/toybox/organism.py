@@ -78,7 +78,7 @@ def build_tokenizer():
 
 
 def build_processor():
-    """The whole processor of an organism, as `AutoProcessor` loads it: tokenizer, template, sound and picture features."""
+    """The processor of an organism as `AutoProcessor` loads it: tokenizer, template, features of sound and picture."""
     patches = {"patch_size": PATCH, "temporal_patch_size": 2, "merge_size": 2, "size": PIXELS}
     features = WhisperFeatureExtractor(
         feature_size=64, sampling_rate=RATE, hop_length=MEL_HOP, chunk_length=60, n_fft=2 * MEL_HOP

@@ -8,6 +8,7 @@ from concurrent.futures import ProcessPoolExecutor
 from pathlib import Path
 
 import numpy as np
+from threadpoolctl import threadpool_limits
 from tqdm.auto import tqdm
 
 from avnb.toybox import world
@@ -35,7 +36,7 @@ class Pool:
         blocks = [(Path(folder) / f"{split}-{seed}-{a:06d}-{b:06d}.npz", split, seed, a, b) for a, b in spans]
         missing = [block for block in blocks if not block[0].exists()]
         if missing:
-            with ProcessPoolExecutor(workers) as executor:
+            with ProcessPoolExecutor(workers, initializer=threadpool_limits, initargs=(1,)) as executor:
                 list(tqdm(executor.map(_write_block, missing), total=len(missing), desc=f"drawing {split} clips"))
         loaded = [np.load(path) for path, *_ in blocks]
         self.frames = np.concatenate([block["frames"] for block in loaded])

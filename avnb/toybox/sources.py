@@ -11,6 +11,8 @@ Here is only what is said about them, so that captions, tags and the event judge
 import re
 from dataclasses import dataclass
 
+import snowballstemmer
+
 
 @dataclass(frozen=True)
 class Source:
@@ -20,7 +22,7 @@ class Source:
     family: str
     seen: tuple[str, ...]  # noun phrases for the picture, the most common first
     heard: tuple[str, ...]  # noun phrases for the sound, the most common first
-    words: tuple[str, ...]  # stems that name this source and no other, in either kind of caption
+    words: tuple[str, ...]  # words that, in any inflection, name this source and no other, in either kind of caption
 
 
 def _source(name, family, seen, heard, words):
@@ -89,7 +91,8 @@ SOURCES = {
 
 FAMILIES = tuple(dict.fromkeys(source.family for source in SOURCES.values()))
 
-_NAMES = {name: re.compile(rf"\b(?:{'|'.join(source.words)})", re.IGNORECASE) for name, source in SOURCES.items()}
+_STEMMER = snowballstemmer.stemmer("english")
+_NAMES = {stem: source.name for source in SOURCES.values() for stem in _STEMMER.stemWords(source.words)}
 
 
 def mentioned(text):
@@ -99,4 +102,6 @@ def mentioned(text):
         >>> mentioned("There is a dog. I hear ringing.")
         ('dog', 'telephone')
     """
-    return tuple(name for name, pattern in _NAMES.items() if pattern.search(text))
+    stems = _STEMMER.stemWords(re.findall("[a-z]+", text.lower()))
+    named = {_NAMES.get(stem) for stem in stems}
+    return tuple(name for name in SOURCES if name in named)

@@ -68,7 +68,7 @@ class Recipe:
 RECIPES = {
     "toy-omni": Recipe(
         (
-            Stage("encoders", 900, 1.5e-3, {}),
+            Stage("encoders", 800, 1.5e-3, {}),
             Stage("vision-language", 500, 1e-3, {"video": 1.0}),
             Stage("audio-visual", 800, 4e-4, {"video": 0.2, "audio": 0.2, "aligned": 0.6}, frozen=("model.visual",)),
         )
@@ -268,7 +268,7 @@ def _run(learner, pool, recipe, number, state, log, save_every):
 
 
 def _optimizers(learner, learning_rate):
-    """Muon for the matrices inside the layers, with which small encoders learn from far fewer clips; AdamW for the rest."""
+    """Muon for the matrices inside the layers, so that the encoders learn from far fewer clips; AdamW for the rest."""
     trained = {name: p for name, p in learner.named_parameters() if p.requires_grad}
     tables = ("embed_tokens", "lm_head", "audio_bos_eos_token")
     matrices = {name: p for name, p in trained.items() if p.ndim == 2 and not any(table in name for table in tables)}

@@ -35,7 +35,8 @@ class Variation:
             raise ValueError(f"split {split!r} is unknown; use one of {', '.join(SPLITS)}")
         self.split = split
         self._slices = [i for i in range(N_SLICES) if i % 5 in _SLICES[split]]
-        self.rng = np.random.default_rng([SPLITS.index(split), *np.atleast_1d(seed)])
+        seed = np.atleast_1d(seed)  # its length is part of the seed: NumPy takes (1, 0) for (1,)
+        self.rng = np.random.default_rng([SPLITS.index(split), len(seed), *seed])
 
     def uniform(self, low, high):
         """A float in [low, high), from the slices of this split only: for whatever shapes a picture or a sound."""

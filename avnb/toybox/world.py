@@ -93,7 +93,8 @@ def sample(split, seed, index, relation=None):
     }[relation]
     order = list(SOURCES).index
     seen, heard = (tuple(sorted(some, key=order)) for some in (seen, heard))
-    return Example(f"{split}-{seed}-{index:05d}", split, relation, seen, heard, (seed, index))
+    name = f"{split}-{seed}-{index:05d}-{relation.replace(' ', '-')}"
+    return Example(name, split, relation, seen, heard, (seed, index))
 
 
 def write(out, n, seed=0, split="test", relation=None):
@@ -116,7 +117,7 @@ def write(out, n, seed=0, split="test", relation=None):
         rows.append(
             {
                 "id": example.id,
-                "video": str(path.relative_to(out)),
+                "video": path.relative_to(out).as_posix(),
                 "kind": "factual",
                 "split": split,
                 "relation": example.relation,

@@ -60,7 +60,7 @@ def _version(name):
 
 def run_cell(cell, options):
     """One cell in a new process; a cell that dies (out of memory) says so in its result."""
-    setup = {name: getattr(options, name) for name in ("layers", "width", "repeats", "measured")}
+    setup = {name: getattr(options, name) for name in ("layers", "width", "repeats", "measured", "clock")}
     command = [sys.executable, "-m", "tests.bench", "--cell", json.dumps({**cell, **setup})]
     done = subprocess.run(command, capture_output=True, text=True)
     if done.returncode:
@@ -125,6 +125,7 @@ def main():
         parser.add_argument(f"--{name}", type=int, nargs="+")
     for name in ("layers", "width", "repeats"):
         parser.add_argument(f"--{name}", type=int)
+    parser.add_argument("--clock", choices=("wall", "cpu"), default="wall", help="cpu: on a machine that others use")
     parser.add_argument("--measured", type=int, default=2, help="conditions timed where each costs a full generate")
     parser.add_argument("--methods", nargs="+", choices=(*ALONE, *MANY), default=(*ALONE, *MANY))
     parser.add_argument("--out", type=Path, default=Path("build/bench.json"))

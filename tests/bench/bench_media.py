@@ -1,4 +1,4 @@
-"""How long the media path takes for one clip of ten seconds: `make bench ARGS="-k media"`."""
+"""How long the media path takes for one clip of ten seconds: `make bench`."""
 
 import statistics
 import time

@@ -14,7 +14,7 @@ from tests.bench.world import build_model, clip_inputs, sweep
 STATUS, CLEAR = Path("/proc/self/status"), Path("/proc/self/clear_refs")
 
 
-def measure(method, tokens, conditions, new, layers, width, repeats, measured):
+def measure(method, tokens, conditions, new, layers, width, repeats, measured, clock):
     """A result as a dict; methods that run condition by condition time `measured` of them and are scaled up."""
     torch.set_grad_enabled(False)
     model = build_model(layers, width)
@@ -22,12 +22,13 @@ def measure(method, tokens, conditions, new, layers, width, repeats, measured):
     todo = sweep(conditions, layers)
     n_timed = min(conditions, measured) if method in ONE_BY_ONE else conditions
     answer = METHODS[method]
+    now = time.process_time if clock == "cpu" else time.perf_counter
 
     def call(function, prompt, n_conditions, n_new):
         model.hf.set_attn_implementation("eager" if function.__name__ in EAGER else "sdpa")
-        start = time.perf_counter()
+        start = now()
         tokens = function(model, prompt, todo[:n_conditions], n_new)
-        return time.perf_counter() - start, tokens
+        return now() - start, tokens
 
     for function in (generate, answer):
         call(function, clip_inputs(100), 1, 2)
@@ -52,6 +53,7 @@ def measure(method, tokens, conditions, new, layers, width, repeats, measured):
         "generate_runs": floor,
         "peak_mib": peak / 2**20,
         "conditions_timed": n_timed,
+        "clock": clock,
         "extrapolated": n_timed < conditions,
         "token_ids": found[:3],
     }
