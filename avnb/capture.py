@@ -11,6 +11,7 @@ from dataclasses import dataclass
 
 import numpy as np
 import torch
+from torch.nn.functional import linear
 
 from avnb.models.prompt import GROUPS, PromptError
 from avnb.rules import GENERATED
@@ -79,11 +80,11 @@ class Recorder:
         n_kv, n, n_group, n_rows, n_keys = weights.shape
         step = start - (self.n_prompt - 1)
         if self.groups is not None:
-            shares = weights @ self._constant("groups", layer, weights)[:n_keys]
+            shares = linear(weights, self._constant("groups", weights)[:, :n_keys])
             shares = shares.permute(1, 3, 0, 2, 4).reshape(n, n_rows, n_kv * n_group, -1)
             self._records["shares"].append((branches, step, layer, shares))
         if self.map_positions is not None:
-            mean = weights.index_select(-1, self._constant("maps", layer, weights)).mean((0, 2))
+            mean = weights.index_select(-1, self._constant("maps", weights)).mean((0, 2))
             self._records["maps"].append((branches, step, layer, mean))
 
     def wants_hidden(self, layer):
@@ -161,16 +162,16 @@ class Recorder:
                 out[self.hidden_layers.index(layer), target] = row[source]
         return out
 
-    def _constant(self, name, layer, like):
+    def _constant(self, name, like):
         """A tensor that every step needs, once per device."""
         key = name, like.device
         if name == "groups":
             # A prompt grows by the answer, whose keys all belong to the last group.
             have = self._on_device.get(key)
-            if have is None or len(have) < like.shape[-1]:
-                extra = torch.zeros(max(256, 2 * (like.shape[-1] - self.n_prompt)), self._one_hot.shape[1])
-                extra[:, -1] = 1
-                self._on_device[key] = torch.cat([self._one_hot, extra]).to(like.device)
+            if have is None or have.shape[1] < like.shape[-1]:
+                extra = torch.zeros(len(self._one_hot), max(256, 2 * (like.shape[-1] - self.n_prompt)))
+                extra[-1] = 1
+                self._on_device[key] = torch.cat([self._one_hot, extra], dim=1).to(like.device)
         elif key not in self._on_device:
             self._on_device[key] = torch.from_numpy(self.map_positions).to(like.device)
         return self._on_device[key]
@@ -183,8 +184,8 @@ def _groups(name, prompt):
     members = {group: np.isin(types, kinds) for group, kinds in GROUPS[name].items()}
     if name == "fine":
         members = {group: mask for group, mask in members.items() if mask.any()}
-    columns = np.stack([*members.values(), np.zeros(len(types), dtype=bool)], axis=1)
-    return (*members, GENERATED), torch.from_numpy(columns.astype(np.float32))
+    one_hot = np.stack([*members.values(), np.zeros(len(types), dtype=bool)])
+    return (*members, GENERATED), torch.from_numpy(one_hot.astype(np.float32))
 
 
 def _group_positions(group, prompt):

@@ -71,8 +71,8 @@ def figure(fig, alt):
     from matplotlib import pyplot
 
     with io.BytesIO() as file:
-        fig.savefig(file, format="png", dpi=160, bbox_inches="tight", facecolor="white")
-        source = _data_uri("image/png", file.getvalue())
+        fig.savefig(file, format="webp", dpi=150, bbox_inches="tight", facecolor="white", pil_kwargs={"quality": 88})
+        source = _data_uri("image/webp", file.getvalue())
     width = round(fig.get_figwidth() * 96)
     pyplot.close(fig)
     return HTML(f'<img src="{source}" alt="{html.escape(alt, quote=True)}" style="width:{width}px;max-width:100%">')

@@ -193,7 +193,7 @@ def test_unknown_model_is_named():
     with pytest.raises(avnb.models.ModelError, match="'no-such-model' is no organism"):
         avnb.load("no-such-model")
     with pytest.raises(avnb.models.ModelError, match="quantize='3bit' is unknown"):
-        avnb.load("toy-omni", quantize="3bit")
+        avnb.load("owner/name", quantize="3bit")
 
 
 def test_processor_comes_back_from_its_folder(organism_folder):

@@ -80,7 +80,7 @@ def test_clear_errors(tmp_path, video, monkeypatch):
 def test_figure_has_a_text_and_is_closed():
     fig = plt.figure(figsize=(4, 2))
     image = parse(show.figure(fig, 'A "line" over time.')).img
-    assert image["alt"] == 'A "line" over time.' and image["src"].startswith("data:image/png;base64,")
+    assert image["alt"] == 'A "line" over time.' and image["src"].startswith("data:image/webp;base64,")
     assert "width:384px" in image["style"] and not plt.fignum_exists(fig.number)
 
 

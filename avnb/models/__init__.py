@@ -46,8 +46,9 @@ def load(name, dtype=None, device_map=None, quantize=None, revision=None):
         >>> load("toy-omni").name
         'toy-omni'
     """
-    path = CHECKPOINTS / name
-    path = str(path) if path.is_dir() else name
+    path = str(CHECKPOINTS / name) if name in organisms() else name
+    if "/" not in path and not Path(path).is_dir():
+        raise ModelError(f"{name!r} is no organism ({', '.join(organisms())}), no folder and no Hub id (OWNER/NAME)")
     on_gpu = torch.cuda.is_available()
     options = {"dtype": dtype or (torch.bfloat16 if on_gpu else torch.float32), "revision": revision or "main"}
     if device_map or on_gpu:
@@ -62,10 +63,7 @@ def load(name, dtype=None, device_map=None, quantize=None, revision=None):
         hf = cls.from_pretrained(path, **options)
         processor = transformers.AutoProcessor.from_pretrained(path, revision=options["revision"])
     except (OSError, ValueError) as error:
-        known = ", ".join(organisms())
-        raise ModelError(
-            f"{name!r} is no organism ({known}) and could not be loaded from a folder or the Hub: {error}"
-        ) from error
+        raise ModelError(f"{name!r} could not be loaded from a folder or the Hub: {error}") from error
     return AVModel(hf, processor, name)
 
 

@@ -11,7 +11,7 @@ import pytest
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.py"))
-PARAMETERS = {"seed", "out"}  # every chapter
+PARAMETERS = {"seed"}  # every chapter
 SMALL = {"n": 6}
 
 _spec = importlib.util.spec_from_file_location("book_notebooks", ROOT / "book" / "notebooks.py")

@@ -1,0 +1,63 @@
+"""What the engine costs, as `make bench` measured it: tables of ratios for the book.
+
+The numbers lie in `speed.json`, a copy of what the bench wrote; only ratios within one process are compared.
+"""
+
+import json
+from functools import cache
+from pathlib import Path
+
+import pandas as pd
+
+METHODS = {
+    "ours": "avnb",
+    "ours_capture": "avnb, attention recorded",
+    "hooks": "hooks + generate",
+    "nnsight": "nnsight",
+}
+
+
+@cache
+def measured():
+    """The whole record: machine, model, whether all methods agreed, and one entry per measured cell."""
+    return json.loads((Path(__file__).parent / "speed.json").read_text(encoding="utf8"))
+
+
+def cells():
+    """DataFrame: method, prompt (tokens), new (tokens), conditions, ratio (to one plain generate), scaled (True where
+    a method that runs condition by condition was timed on a few and scaled up), memory (peak above the model, MiB)."""
+    table = pd.DataFrame([cell for cell in measured()["cells"] if "error" not in cell])
+    table = table.rename(columns={"prompt_tokens": "prompt", "extrapolated": "scaled", "peak_mib": "memory"})
+    return table[["method", "prompt", "new", "conditions", "ratio", "scaled", "memory"]]
+
+
+def costs():
+    """DataFrame: prompt, new, conditions, and a column per method: its time in units of one plain generate.
+
+    A star marks times of methods that run condition by condition: timed on a few conditions and scaled up.
+    """
+    table = cells().query("method in @METHODS")
+    table = table.assign(shown=[f"{r:.2f}{'*' if s else ''}" for r, s in zip(table.ratio, table.scaled, strict=True)])
+    wide = table.pivot(index=["prompt", "new", "conditions"], columns="method", values="shown")
+    return wide.reindex(columns=list(METHODS)).rename(columns=METHODS).fillna("–").reset_index()
+
+
+def memory():
+    """DataFrame: prompt (tokens), peak memory above the model in MiB: all attention shares recorded by the engine,
+    against transformers' `output_attentions=True`, and how many times less."""
+    table = cells().query("conditions == 1").groupby(["prompt", "method"])["memory"].min().unstack()
+    table = table[["ours_capture", "attentions"]].rename(
+        columns={"ours_capture": "avnb", "attentions": "output_attentions"}
+    )
+    return table.assign(times=table["output_attentions"] / table["avnb"]).round(1).reset_index()
+
+
+def about():
+    """The machine and the model of the bench, in a sentence."""
+    machine, model = measured()["machine"], measured()["model"]
+    return (
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['dtype']}; a random Qwen2.5-Omni thinker of "
+        f"{model['layers']} layers, width {model['width']}, vocabulary {model['vocabulary']}; "
+        f"torch {machine['versions']['torch']}, "
+        f"transformers {machine['versions']['transformers']}"
+    )
