@@ -20,6 +20,10 @@ _HOME = {
 }
 
 
+def __dir__():
+    return sorted([*globals(), *_HOME, "datasets", "curate", "models", "show"])
+
+
 def __getattr__(name):
     """Names and modules are imported when first used: `import avnb` alone does not import torch."""
     if name in _HOME:

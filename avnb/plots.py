@@ -85,9 +85,14 @@ def similarity_histogram(table):
     """
     fig, ax = plt.subplots(figsize=(6, 2.8), layout="constrained")
     colours = dict(zip(table["sound"].unique(), (PALETTE["audio"], PALETTE["control"], PALETTE["video"]), strict=False))
-    bins = np.linspace(-0.0001, 1, 15)
+    bins = np.linspace(min(0, table["similarity"].min()) - 1e-4, 1, 15)
+    n = table.groupby("sound").size().max()
     sns.histplot(table, x="similarity", hue="sound", bins=bins, multiple="dodge", shrink=0.85, ax=ax, palette=colours)
-    ax.set(xlabel="similarity to the clip's own audio caption", ylabel="clips")
+    ax.set(
+        xlabel="similarity to the clip's own audio caption",
+        ylabel="clips",
+        title=f"How like its own sound is the one a clip gets? (n = {n})",
+    )
     sns.move_legend(ax, "upper center", title=None, frameon=False)
     return fig
 

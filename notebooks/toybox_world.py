@@ -79,11 +79,18 @@ for family in FAMILIES:
 # ## What varies
 #
 # Colours, size, place, motion, background; pitch, tempo, loudness, background noise. Every continuous parameter has its
-# range cut into slices, and each slice belongs to one split: a hue or a pitch of a test clip was never in training.
+# range cut into 40 slices, and each slice belongs to one split: no test clip is drawn from a slice of the training clips.
 
 # %%
 same = [
-    world.Example(f"cat-{i}", "test", "matching", ("cat",), ("cat",), (seed, 100 + i))
+    world.Example(
+        f"varied-cat-{seed}-{i}",
+        "test",
+        "matching",
+        ("cat",),
+        ("cat",),
+        (seed, 100 + i),
+    )
     for i in range(4)
 ]
 show.player(

@@ -3,6 +3,14 @@
 import pytest
 
 
+@pytest.fixture(scope="session", autouse=True)
+def cache_folder(tmp_path_factory):
+    """Clips that tests make do not go to the user's cache."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AVNB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
+
+
 @pytest.fixture(scope="session")
 def organism_folder(tmp_path_factory):
     """A checkpoint folder of an organism with random weights, as training would save it."""

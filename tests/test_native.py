@@ -37,7 +37,7 @@ def full_size():
     patches = {"patch_size": 14, "temporal_patch_size": 2, "merge_size": 2}
     processor = Qwen2_5OmniProcessor(
         image_processor=Qwen2VLImageProcessor(**patches),
-        video_processor=Qwen2VLVideoProcessor(**patches),
+        video_processor=Qwen2VLVideoProcessor(**patches, cap_pixels_per_frame=False),
         feature_extractor=WhisperFeatureExtractor(feature_size=128),
         tokenizer=organism.build_tokenizer(),
         chat_template=organism.build_processor().chat_template,

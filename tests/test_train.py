@@ -44,6 +44,13 @@ def test_interrupted_training_ends_in_the_same_weights(tmp_path, monkeypatch, po
     assert len(logs[0].splitlines()) == 3 * len(MINIATURE.stages)
 
 
+def test_the_state_of_another_recipe_is_refused(tmp_path, monkeypatch, pool):
+    monkeypatch.setattr(training, "Pool", lambda *args: pool)
+    training.train(MINIATURE.shortened(1, 6, 2), tmp_path / "out", tmp_path / "work")
+    with pytest.raises(training.TrainingError, match="state of another recipe"):
+        training.train(MINIATURE, tmp_path / "out", tmp_path / "work")
+
+
 def test_the_loss_is_that_of_the_whole_model(random_organism, pool):
     learner = training.Learner(random_organism.hf, random_organism.processor)
     for kind, question in (("both", BOTH), ("video", SEE), ("audio", HEAR)):
@@ -81,7 +88,7 @@ def test_the_pool_resumes(tmp_path):
     assert np.array_equal(first.frames, second.frames) and np.array_equal(first.waves, second.waves)
 
 
-@pytest.mark.parametrize("name", avnb.models.organisms())
+@pytest.mark.parametrize("name", training.RECIPES)
 def test_shipped_checkpoints_say_how_they_were_made(name):
     folder = avnb.models.CHECKPOINTS / name
     assert (folder / "model.safetensors").stat().st_size <= 8_000_000

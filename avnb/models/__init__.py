@@ -46,6 +46,7 @@ def load(name, dtype=None, device_map=None, quantize=None, revision=None):
         >>> load("toy-omni").name
         'toy-omni'
     """
+    name = str(name)
     path = str(CHECKPOINTS / name) if name in organisms() else name
     if "/" not in path and not Path(path).is_dir():
         raise ModelError(f"{name!r} is no organism ({', '.join(organisms())}), no folder and no Hub id (OWNER/NAME)")
@@ -62,7 +63,7 @@ def load(name, dtype=None, device_map=None, quantize=None, revision=None):
         cls = getattr(transformers, _CLASSES.get(config.model_type, "AutoModelForMultimodalLM"))
         hf = cls.from_pretrained(path, **options)
         processor = transformers.AutoProcessor.from_pretrained(path, revision=options["revision"])
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, ImportError) as error:
         raise ModelError(f"{name!r} could not be loaded from a folder or the Hub: {error}") from error
     return AVModel(hf, processor, name)
 

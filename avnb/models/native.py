@@ -62,7 +62,7 @@ class AVModel:
     @property
     def hears(self):
         """True if the model takes sound."""
-        return isinstance(self.processor, OmniModalProcessorMixin)
+        return getattr(self.processor, "feature_extractor", None) is not None
 
     def head(self, hidden):
         """Logits [..., vocabulary] of final hidden states [..., width], with the model's own soft cap if it has one."""
@@ -91,16 +91,42 @@ class AVModel:
         return self.prompt_from_inputs(**inputs, question=question, system=system, clip_id=clip.id)
 
     def _inputs(self, clip, question, modalities, system=SYSTEM):
-        video = clip.frames(fps=self.fps)[0] if "video" in modalities else None
-        audio = clip.wave() if "audio" in modalities and self.hears and clip.kind != "mute" else None
+        video = audio = fps = None
+        if "video" in modalities:
+            video, times = clip.frames(fps=self.fps)
+            fps = round((len(times) - 1) / (times[-1] - times[0]), 6) if len(times) > 1 else self.fps
+        if "audio" in modalities and self.hears and clip.kind != "mute":
+            audio = self._wave(clip)
         if video is None and audio is None:
             raise PromptError(
                 f"{clip.id}: no modality is left of {modalities} for {self.name} (clip of kind {clip.kind})"
             )
-        return self.process(video, audio, question, system)
+        return self.process(video, audio, question, system, fps)
 
-    def process(self, video, audio, question, system=SYSTEM):
-        """The model's keyword arguments for frames uint8 [T, H, W, 3] and/or a mono wave float32 [n] at 16 kHz."""
+    def _wave(self, clip):
+        """The sound of a clip, all of which the model must be able to take."""
+        extractor = self.processor.feature_extractor
+        longest = getattr(extractor, "chunk_length", None)
+        wave = clip.wave(max_seconds=longest and longest + 1)
+        if longest and len(wave) > longest * extractor.sampling_rate:
+            raise PromptError(
+                f"{clip.id} lasts longer than the {longest} s of sound that {self.name} takes; cut the clip"
+            )
+        return wave
+
+    def process(self, video, audio, question, system=SYSTEM, fps=None):
+        """The model's keyword arguments for pictures and sound, from its processor.
+
+        Args:
+            video: frames uint8 [T, H, W, 3], `fps` of them a second (default `self.fps`), or None.
+            audio: a mono wave float32 [n] at 16 kHz, or None.
+            question, system: texts.
+
+        Raises:
+            PromptError: the processor is of a family whose sound cannot be handed over.
+        """
+        if audio is not None and not isinstance(self.processor, OmniModalProcessorMixin):
+            raise PromptError(f"{self.name}: handing sound to {type(self.processor).__name__} is not supported")
         media = ["video"] * (video is not None) or ["audio"]
         content = [{"type": kind, kind: ""} for kind in media] + [{"type": "text", "text": question}]
         messages = [
@@ -110,7 +136,7 @@ class AVModel:
         text = self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         options = self.processor_options
         if video is not None:
-            options |= {"videos": [video], "do_sample_frames": False, "fps": self.fps}
+            options |= {"videos": [video], "do_sample_frames": False, "fps": fps or self.fps}
         if audio is not None:
             options |= {"audio": [audio]}
         interleaved = video is not None and audio is not None
@@ -154,8 +180,9 @@ class AVModel:
         """The model's greedy answer to a question about a clip, as text.
 
         Example:
-            >>> model.caption(clip, "Describe what you see.")
-            'I see a dog.'
+            >>> model = avnb.load("toy-omni")
+            >>> type(model.caption(avnb.datasets.load("toybox", n=1)[0], "Describe what you see."))
+            <class 'str'>
         """
         inputs = self._inputs(clip, question, modalities)
         output = self.hf.generate(

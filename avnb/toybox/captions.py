@@ -1,6 +1,6 @@
 """Captions of the toybox world: what is seen and what is heard, each in its own sentences.
 
->>> Writer(np.random.default_rng(0)).audio(["dog"])
+>>> Writer().audio(["dog"])
 'I hear a dog barking.'
 """
 

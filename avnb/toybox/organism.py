@@ -14,9 +14,9 @@ from transformers import (
     WhisperFeatureExtractor,
 )
 
+from avnb.models.native import SYSTEM
 from avnb.toybox.captions import corpus
 
-SYSTEM = "You are a helpful assistant."
 N_LAYERS = 8
 WIDTH = 128
 PATCH = 16
@@ -85,7 +85,7 @@ def build_processor():
     )
     return Qwen2_5OmniProcessor(
         image_processor=Qwen2VLImageProcessor(**patches),
-        video_processor=Qwen2VLVideoProcessor(**patches, fps=FPS),
+        video_processor=Qwen2VLVideoProcessor(**patches, fps=FPS, cap_pixels_per_frame=False),
         feature_extractor=features,
         tokenizer=build_tokenizer(),
         chat_template=_CHAT_TEMPLATE,

@@ -1,4 +1,4 @@
-"""The training data of the organisms: a pool of toybox clips on disk, and batches of prompts with answers.
+"""The training data of the organisms: a pool of toybox clips on disk.
 
 A pool holds every clip's picture and sound as the processor takes them (arrays, not video files), so that pictures and
 sounds can be paired anew in every batch. Building it resumes where it was interrupted.

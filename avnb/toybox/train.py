@@ -3,7 +3,7 @@
 Every batch is drawn from a generator seeded with (seed, stage, step), and the state is saved as it goes: training that
 is interrupted and resumed ends in the same weights, bit for bit.
 
-    avnb train toy-omni --out my-omni
+    avnb train toy-omni --out my-omni --work scratch
 """
 
 import json
@@ -29,6 +29,10 @@ LOG = "training.jsonl"
 _ALIGNED = ("matching", "silent object")  # relations in which everything heard is seen
 
 
+class TrainingError(ValueError):
+    """Training cannot start or go on: says why and what to do."""
+
+
 @dataclass(frozen=True)
 class Stage:
     """One stage of training.
@@ -37,8 +41,8 @@ class Stage:
         name: as it stands in the log.
         steps, batch_size: of the optimizers.
         learning_rate: of AdamW, with warm-up and cosine decay; Muon's is 2.5 times as high.
-        mix: shares of the kinds of prompts: "video" and "audio" (one modality alone), "aligned" (a clip whose sounds
-            are all seen) and "conflicting" (a picture with another clip's sound). Empty: the encoders are trained to
+        mix: shares of the kinds of prompts: "video" and "audio" (one modality alone) and "aligned" (a clip whose sounds
+            are all seen). Empty: the encoders are trained to
             tell sources, without the decoder.
         frozen: names of parts that are not trained.
     """
@@ -179,16 +183,15 @@ def loss_of(learner, pool, stage, rng):
         start = 2 * rng.integers(frames.shape[1] // 2)  # two frames are one position in time: enough to learn from
         heard = [pool.examples[i].heard for i in pictures]
         return learner.tagging_loss(frames[:, start : start + 2], cells, pool.waves[pictures], heard)
-    sounds = rng.integers(len(pool), size=size) if kind == "conflicting" else pictures
     choices = {"video": [SEE], "audio": [HEAR]}.get(kind, [SEE, HEAR, HEAR, BOTH])
     questions = [choices[i] for i in rng.integers(len(choices), size=size)]
     writer = Writer(rng)
     answers = [
-        writer.answer(question, pool.examples[p].seen, pool.examples[s].heard)
-        for question, p, s in zip(questions, pictures, sounds, strict=True)
+        writer.answer(question, pool.examples[i].seen, pool.examples[i].heard)
+        for question, i in zip(questions, pictures, strict=True)
     ]
-    form = kind if kind in ("video", "audio") else "both"
-    return learner.answer_loss(form, frames, pool.waves[sounds], questions, answers)
+    form = "both" if kind == "aligned" else kind
+    return learner.answer_loss(form, frames, pool.waves[pictures], questions, answers)
 
 
 def _usable(pool, kind):
@@ -212,6 +215,9 @@ def train(recipe, out, work, save_every=100):
 
     Returns:
         Path of the checkpoint.
+
+    Raises:
+        TrainingError: `work` holds the state of another recipe.
     """
     out, work = Path(out), Path(work)
     work.mkdir(parents=True, exist_ok=True)
@@ -221,12 +227,16 @@ def train(recipe, out, work, save_every=100):
     learner = Learner(thinker, processor)
     pool = Pool(work / "pool", "train", recipe.n_clips, recipe.seed)
     state_file, log = work / "state.pt", work / LOG
-    state = torch.load(state_file) if state_file.exists() else {"stage": 0, "step": 0, "weights": learner.state_dict()}
+    state = {"recipe": repr(recipe), "stage": 0, "step": 0, "weights": learner.state_dict()}
+    if state_file.exists():
+        state = torch.load(state_file, map_location="cpu")
+        if state["recipe"] != repr(recipe):
+            raise TrainingError(f"{work} holds the state of another recipe; use another folder or delete it")
     learner.load_state_dict(state["weights"])
     _rewind(log, recipe, state)
     for number in range(state["stage"], len(recipe.stages)):
         for saved in _run(learner, pool, recipe, number, state, log, save_every):
-            torch.save(saved, state_file.with_suffix(".part"))
+            torch.save(saved | {"recipe": repr(recipe)}, state_file.with_suffix(".part"))
             state_file.with_suffix(".part").rename(state_file)
         state = saved
     thinker.cpu().half().save_pretrained(out)

@@ -13,6 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from avnb import clips
+from avnb.datasets import MANIFEST
 from avnb.toybox import scenes, sounds
 from avnb.toybox.captions import Writer
 from avnb.toybox.sources import SOURCES
@@ -22,7 +23,6 @@ SECONDS = 4.0
 FPS = 8
 RATE = 16_000  # Hz
 SIZE = 160  # pixels
-MANIFEST = "manifest.jsonl"
 N_PARAPHRASES = 3
 
 # How the sound relates to the picture, and how often: the sound does not follow from what is seen.

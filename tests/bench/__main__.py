@@ -12,11 +12,12 @@ import subprocess
 import sys
 from pathlib import Path
 
+import psutil
 import torch
 
 from tests.bench.cell import measure
 
-QUICK = {"tokens": [500], "conditions": [1, 8, 28], "new": [16], "layers": 28, "width": 256, "repeats": 1}
+QUICK = {"tokens": [500, 2000], "conditions": [1, 28, 56], "new": [16], "layers": 28, "width": 256, "repeats": 1}
 FULL = {"tokens": [500, 2000, 8000], "conditions": [1, 8, 28, 56], "new": [16, 48], "layers": 28, "width": 512}
 FULL |= {"repeats": 3}
 ALONE = ("generate", "attentions")
@@ -60,6 +61,9 @@ def _version(name):
 
 def run_cell(cell, options):
     """One cell in a new process; a cell that dies (out of memory) says so in its result."""
+    needed = 4 * cell["tokens"] ** 2 * options.layers * options.width // 64
+    if cell["method"] == "attentions" and needed > psutil.virtual_memory().available / 2:
+        return {**cell, "error": f"all attention weights take {needed / 2**30:.0f} GiB, which this machine lacks"}
     setup = {name: getattr(options, name) for name in ("layers", "width", "repeats", "measured", "clock")}
     command = [sys.executable, "-m", "tests.bench", "--cell", json.dumps({**cell, **setup})]
     done = subprocess.run(command, capture_output=True, text=True)

@@ -40,7 +40,7 @@ def measure(method, tokens, conditions, new, layers, width, repeats, measured, c
     peak = _memory("VmHWM") - before
     taken.append(seconds)
     floor.append(call(generate, inputs, 1, new)[0])
-    for _ in range(repeats - 1):
+    for _ in range(0 if method in ONE_BY_ONE else repeats - 1):
         taken.append(call(answer, inputs, n_timed, new)[0])
         floor.append(call(generate, inputs, 1, new)[0])
     seconds = statistics.median(taken) * (conditions / n_timed if method in ONE_BY_ONE else 1)
