@@ -1,9 +1,8 @@
 """avnb: do audio-visual language models really see and hear?
 
-import avnb
-model = avnb.load("toy-omni")
-clips = avnb.datasets.load("toybox", n=4)
-model.caption(clips[0], "Describe what you hear.")
+>>> model = avnb.load("toy-omni")
+>>> clip = avnb.datasets.load("toybox", n=2)[0]
+>>> answer = model.caption(clip, "Describe what you hear.")
 """
 
 from importlib import import_module
@@ -16,7 +15,11 @@ _HOME = {
     "load": "models",
     "wrap": "models",
     "run": "engine",
-    "Condition": "engine",
+    "Condition": "rules",
+    "Random": "rules",
+    "Capture": "capture",
+    "PromptError": "models.prompt",
+    "EngineError": "shared",
 }
 
 

@@ -1,9 +1,12 @@
 """One prefill, then every condition as one batch.
 
+    >>> model = avnb.load("toy-omni")
+    >>> prompt = model.prompt(avnb.datasets.load("toybox", n=2)[0], "Describe what you hear.")
     >>> runs = run(model, prompt, [Condition(), Condition.block("generated", "video", layers=range(4, 8))])
     >>> [str(r.condition) for r in runs]
     ['baseline', 'generated -/> video in layers 4-7']
-    >>> runs[1].text, runs[1].token_ids, runs[1].logprobs
+    >>> len(runs[1].token_ids) == len(runs[1].logprobs)
+    True
 
 The prompt runs through the decoder once. Conditions differ from the **branch point** on: the first prompt position that
 any rule touches, or the end of the prompt if rules touch generated positions only. Everything before it is shared and

@@ -241,7 +241,9 @@ def _intercept(hf, decoder, inputs):
         handle.remove()
     if kwargs.get("inputs_embeds") is None:
         kwargs["inputs_embeds"] = decoder.get_input_embeddings()(kwargs["input_ids"])
-    dropped = {"input_ids", "attention_mask", "past_key_values", "use_cache", "return_dict", "cache_position"}
+    dropped = {"input_ids", "past_key_values", "use_cache", "return_dict", "cache_position"}
+    if getattr(kwargs.get("attention_mask"), "ndim", 0) == 2:
+        dropped.add("attention_mask")  # all ones; a mask that lets a picture see all of itself is kept
     return {k: v for k, v in kwargs.items() if k not in dropped and not k.startswith("output_") and v is not None}
 
 
