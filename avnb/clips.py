@@ -1,41 +1,31 @@
-"""Clips: one video with one audio track, read, written and given another sound. All media go through PyAV.
+"""Clips: one video with one audio track, and how they are read. All media go through PyAV; `editing` writes them.
 
 Pictures and sound share one clock, which starts at the first video frame.
 
-    >>> folder = Path(tempfile.mkdtemp())
+    >>> import tempfile
+    >>> from avnb.editing import write
     >>> tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(32000) / 16000)
-    >>> video = write(folder / "grey.mp4", np.full((50, 48, 64, 3), 128, np.uint8), fps=25, wave=tone)
+    >>> video = write(tempfile.mkdtemp() + "/grey.mp4", np.full((50, 48, 64, 3), 128, np.uint8), fps=25, wave=tone)
     >>> frames, times = Clip("grey", video).frames(fps=2)
     >>> frames.shape, times.tolist(), len(Clip("grey", video).wave())
     ((4, 48, 64, 3), [0.0, 0.5, 1.0, 1.5], 32000)
 """
 
-import heapq
-import itertools
 import logging
 import math
-import os
-import tempfile
-import warnings
 from contextlib import contextmanager
 from dataclasses import dataclass
-from fractions import Fraction
 from pathlib import Path
 
 import av
 import numpy as np
-import pyloudnorm
 import soxr
 
 KINDS = ("factual", "counterfactual", "mute", "shifted")
-FITS = ("loop", "pad")
-AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
-EDIT_RATE = 48000  # Hz of every track that swap_audio and shift_audio write
 
 # Containers that state their duration in the header, so that a missing end can be noticed.
 _STATES_DURATION = ("mov", "matroska", "avi", "flv", "asf")
 _TEXT_AND_PICTURES = ("tty", "image2", "_pipe")  # what FFmpeg would otherwise show as a film
-_SAMPLES_PER_PACKET = 1024
 _LATE = 0.5  # seconds; how far a complete file may end before the duration in its header
 _GAP = 0.1  # seconds; a longer hole inside an audio track is filled with silence
 _WORTH_A_SEEK = 1.0  # seconds that must be skipped before a jump is cheaper than decoding on
@@ -138,17 +128,20 @@ def read_frames(path, fps=2.0, max_frames=768, max_pixels=None):
         ValueError: fps, max_frames or max_pixels is not positive.
 
     Example:
-        >>> path = write(Path(tempfile.mkdtemp(), "red.mp4"), np.full((30, 32, 32, 3), (200, 0, 0), np.uint8), fps=10)
+        >>> import tempfile
+        >>> from avnb.editing import write
+        >>> red = np.full((30, 32, 32, 3), (200, 0, 0), np.uint8)
+        >>> path = write(tempfile.mkdtemp() + "/red.mp4", red, fps=10)
         >>> frames, times = read_frames(path, fps=1)
         >>> frames.shape, times.tolist()
         ((3, 32, 32, 3), [0.0, 1.0, 2.0])
     """
     if fps <= 0 or max_frames < 1 or (max_pixels is not None and max_pixels < 1):
         raise ValueError(f"fps={fps}, max_frames={max_frames} and max_pixels={max_pixels} must be positive")
-    with _open(path) as (container, ends):
-        stream = _track(container, "video", path)
+    with opened(path) as (container, ends):
+        stream = track(container, "video", path)
         stream.thread_type = "AUTO"
-        start = _start(stream)
+        start = start_of(stream)
         length = ends[stream.index] - start
         n_frames = max(1, math.ceil(length * fps - 1e-6))
         times = np.arange(n_frames) / fps if n_frames <= max_frames else np.arange(max_frames) * length / max_frames
@@ -182,15 +175,17 @@ def read_audio(path, rate=16000, max_seconds=None):
         ValueError: rate or max_seconds is not positive.
 
     Example:
+        >>> import tempfile
+        >>> from avnb.editing import write
         >>> grey = np.full((10, 32, 32, 3), 128, np.uint8)
-        >>> path = write(Path(tempfile.mkdtemp(), "grey.mp4"), grey, fps=10, wave=np.zeros(8000), rate=8000)
+        >>> path = write(tempfile.mkdtemp() + "/grey.mp4", grey, fps=10, wave=np.zeros(8000), rate=8000)
         >>> read_audio(path, rate=16000).shape
         (16000,)
     """
     if rate <= 0 or (max_seconds is not None and max_seconds <= 0):
         raise ValueError(f"rate={rate} and max_seconds={max_seconds} must be positive")
-    with _open(path) as (container, _):
-        stream = _track(container, "audio", path)
+    with opened(path) as (container, _):
+        stream = track(container, "audio", path)
         resampler = soxr.ResampleStream(stream.codec_context.sample_rate, rate, 1, dtype="float32")
         n_wanted = math.inf if max_seconds is None else round(max_seconds * rate)
         chunks, n_samples = [], 0
@@ -206,128 +201,9 @@ def read_audio(path, rate=16000, max_seconds=None):
     return wave if max_seconds is None else wave[:n_wanted]
 
 
-def write(path, frames, fps, wave=None, rate=16000):
-    """Writes an .mp4 file: H.264 (yuv420p) and, if there is a wave, AAC.
-
-    H.264 in yuv420p needs even sizes, so the last column or row of an odd picture is doubled. The file appears under
-    its name only when it is complete; missing folders are made.
-
-    Args:
-        path: where to; ends in .mp4.
-        frames: uint8 [T, H, W, 3] RGB, an array or any iterable of [H, W, 3].
-        fps: frames per second.
-        wave: float [n] mono in [-1, 1] (what lies outside is clipped); None writes no audio track.
-        rate: of the wave, Hz; one of `AAC_RATES`.
-
-    Returns:
-        The path.
-
-    Raises:
-        ClipError: the file cannot be written.
-        ValueError: the suffix, a shape or the rate does not fit, or there are no frames.
-
-    Example:
-        >>> write(Path(tempfile.mkdtemp(), "black.mp4"), np.zeros((5, 32, 32, 3), np.uint8), fps=5).name
-        'black.mp4'
-    """
-    if Path(path).suffix != ".mp4":
-        raise ValueError(f"{Path(path).name} must end in .mp4")
-    frames = iter(frames)
-    first = next(frames, None)
-    if first is None:
-        raise ValueError(f"{Path(path).name} got no frames; give at least one")
-    if first.ndim != 3 or first.shape[2] != 3 or first.dtype != np.uint8:
-        raise ValueError(f"frames must be uint8 [T, H, W, 3]; got frames of {first.dtype} {list(first.shape)}")
-    fps = Fraction(fps).limit_denominator(100_000)
-
-    def encoded(container):
-        height, width = (size + size % 2 for size in first.shape[:2])
-        stream = container.add_stream("libx264", rate=fps, width=width, height=height, pix_fmt="yuv420p")
-        # The same pictures give the same bytes: not with macroblock trees, nor with slices by the number of cores.
-        stream.options = {"crf": "18", "preset": "veryfast", "x264-params": "no-mbtree=1:threads=1"}
-        return _encoded_video(stream, itertools.chain([first], frames), fps)
-
-    return _save(path, encoded, wave, rate)
-
-
-def swap_audio(video, donor, out, fit="loop", match_loudness=False):
-    """Gives a video the sound of another file; the video's packets are copied untouched.
-
-    The donor's sound is cut to the length of the video; a shorter one is filled up. It is written as mono
-    AAC at 48 kHz. (Swapping a video with itself therefore makes the control: own sound, same encoding.)
-
-    Args:
-        video: the file that lends its picture.
-        donor: the file that lends its sound; may be audio only.
-        out: where to; the suffix names the container.
-        fit: what fills up a short sound: "loop" (starts over) or "pad" (silence).
-        match_loudness: scale the donor's sound to the integrated loudness (ITU-R BS.1770) of the video's own track. If
-            that would clip, it is scaled to full scale, and a warning says by how many LU it stays below.
-
-    Returns:
-        The path of the new file.
-
-    Raises:
-        ClipError: a file cannot be read or written, or loudness is to be matched and one sound is silent or shorter
-            than 0.4 s.
-        ValueError: fit is unknown.
-    """
-    if fit not in FITS:
-        raise ValueError(f"fit {fit!r} is unknown; use one of {', '.join(FITS)}")
-    seconds = _video_seconds(video)
-    wave = _fitted(read_audio(donor, EDIT_RATE, seconds), round(seconds * EDIT_RATE), fit)
-    if match_loudness:
-        wanted = _loudness(read_audio(video, EDIT_RATE, seconds), video)
-        wave = _amplified(wave, wanted - _loudness(wave, donor), donor)
-    return _remux(video, out, wave)
-
-
-def mute(video, out):
-    """Removes the audio; the video's packets are copied untouched.
-
-    Args:
-        video: the file that lends its picture.
-        out: where to; the suffix names the container.
-
-    Returns:
-        The path of the new file.
-
-    Raises:
-        ClipError: a file cannot be read or written.
-    """
-    return _remux(video, out, None)
-
-
-def shift_audio(video, out, seconds):
-    """Moves the sound against the picture; the video's packets are copied untouched.
-
-    What moves out at one end is cut, and silence fills the other: the length stays that of the video. Written as mono
-    AAC at 48 kHz.
-
-    Args:
-        video: a file with video and audio.
-        out: where to; the suffix names the container.
-        seconds: how much later the sound comes; negative is earlier.
-
-    Returns:
-        The path of the new file.
-
-    Raises:
-        ClipError: a file cannot be read or written, or the shift leaves nothing of the sound.
-    """
-    length = _video_seconds(video)
-    wave = _fitted(read_audio(video, EDIT_RATE, length), round(length * EDIT_RATE), "pad")
-    shift = round(seconds * EDIT_RATE)
-    if abs(shift) >= len(wave):
-        raise ClipError(f"{Path(video).name} lasts {length:.2f} s; a shift of {seconds} s leaves no sound, use less")
-    shifted = np.zeros_like(wave)
-    shifted[max(shift, 0) : len(wave) + min(shift, 0)] = wave[max(-shift, 0) : len(wave) - max(shift, 0)]
-    return _remux(video, out, shifted)
-
-
 @contextmanager
-def _blame(path, doing):
-    """Turns errors of FFmpeg and of the file system into a ClipError about this file."""
+def blame(path, doing):
+    """Turns errors of FFmpeg and of the file system into a ClipError: cannot be `doing` ("read" or "written")."""
     try:
         yield
     except av.error.InvalidDataError as error:
@@ -339,10 +215,20 @@ def _blame(path, doing):
 
 
 @contextmanager
-def _open(path):
-    """Opens a complete media file: (container, end of every stream in seconds by its index)."""
+def opened(path):
+    """Opens a media file to read it, and makes sure that it is complete.
+
+    Args:
+        path: a video or audio file.
+
+    Yields:
+        (container, ends): the PyAV container, and when each stream ends: seconds by stream index.
+
+    Raises:
+        ClipError: the file is missing, empty, cut off or not a media file, or reading it fails within the block.
+    """
     path = Path(path)
-    with _blame(path, "read"):
+    with blame(path, "read"):
         if not path.exists():
             raise ClipError(f"{path.name} does not exist; check the path")
         if path.is_dir():
@@ -401,8 +287,8 @@ def _last_tick(container, stream):
     return max((begin + duration for begin, duration in times if begin is not None), default=None)
 
 
-def _track(container, kind, path):
-    """The container's main stream of a kind ("video" or "audio")."""
+def track(container, kind, path):
+    """The container's main stream of a kind, "video" (no album cover) or "audio"; a ClipError if there is none."""
     stream = _find(container, kind)
     if stream is None:
         advice = 'use kind="mute" or attach audio=...' if kind == "audio" else "give a file with pictures"
@@ -420,16 +306,9 @@ def _is_cover(stream):
     return bool(stream.disposition & av.stream.Disposition.attached_pic)
 
 
-def _start(stream):
-    """When the stream begins, seconds."""
+def start_of(stream):
+    """When a stream begins, seconds: of the video, time 0 of the clock that pictures and sound share."""
     return float((stream.start_time or 0) * stream.time_base)
-
-
-def _video_seconds(path):
-    """The length of the video track."""
-    with _open(path) as (container, ends):
-        stream = _track(container, "video", path)
-        return ends[stream.index] - _start(stream)
 
 
 def _frames_at(container, stream, ticks, path):
@@ -488,11 +367,11 @@ def _upright(picture, frame):
 def _mono_chunks(container, stream, path):
     """Yields float32 [n] pieces at the stream's own rate, gapless from time 0 of the video."""
     rate = stream.codec_context.sample_rate
-    origin = _start(_find(container, "video") or stream)
+    origin = start_of(_find(container, "video") or stream)
     n_most = math.inf
     if stream.duration is not None and 0 < stream.frames == len(stream.index_entries):
         # The last AAC packet is filled up to full length; an .mp4 header knows where the sound really ends.
-        n_most = round((_start(stream) + float(stream.duration * stream.time_base) - origin) * rate)
+        n_most = round((start_of(stream) + float(stream.duration * stream.time_base) - origin) * rate)
     n_done = 0
     for frame in container.decode(stream):
         if frame.sample_rate != rate:
@@ -518,116 +397,3 @@ def _mono(frame):
     middle = 128 if samples.dtype == np.uint8 else 0
     full_scale = 2.0 ** (8 * samples.dtype.itemsize - 1)
     return ((samples.mean(axis=0, dtype=np.float64) - middle) / full_scale).astype(np.float32)
-
-
-def _fitted(wave, n_samples, fit):
-    """Cuts a wave to a length, or fills it up to it."""
-    if len(wave) >= n_samples or fit == "pad":
-        return np.pad(wave[:n_samples], (0, max(n_samples - len(wave), 0)))
-    return np.resize(wave, n_samples)
-
-
-def _loudness(wave, path):
-    """Integrated loudness, LUFS."""
-    meter = pyloudnorm.Meter(EDIT_RATE)
-    loudness = -math.inf
-    if len(wave) > meter.block_size * EDIT_RATE:
-        with warnings.catch_warnings(action="ignore"):
-            loudness = meter.integrated_loudness(wave.astype(np.float64))
-    if not math.isfinite(loudness):
-        raise ClipError(f"{Path(path).name} is silent or too short to measure loudness; use match_loudness=False")
-    return loudness
-
-
-def _amplified(wave, gain, path):
-    """The wave made louder by a gain in LU (= dB), as far as full scale allows."""
-    peak = float(np.abs(wave).max())
-    room = -20 * math.log10(peak)
-    if gain > room:
-        logger.info("%s stays %.1f LU below the loudness asked for; more would clip", Path(path).name, gain - room)
-    return wave * np.float32(10 ** (min(gain, room) / 20))
-
-
-def _remux(video, out, wave):
-    """Copies a video's packets to a new file with this wave as its only sound: the core of swap, mute and shift."""
-    with _open(video) as (source, _):
-        stream = _track(source, "video", video)
-
-        def copied(container):
-            try:
-                target = container.add_stream_from_template(stream)
-            except ValueError as error:
-                advice = f"{Path(out).suffix} cannot hold its {stream.codec_context.name} video; use .mkv"
-                raise ClipError(f"{Path(video).name} cannot be copied: {advice}") from error
-            return _copied_video(source, stream, target, video)
-
-        return _save(out, copied, wave, EDIT_RATE)
-
-
-def _save(path, add_video, wave, rate):
-    """Writes a file under a temporary name, then renames it.
-
-    Args:
-        path: where to.
-        add_video: takes the output container, adds a video stream, returns an iterator over its packets.
-        wave: float [n] or None.
-        rate: of the wave, Hz.
-    """
-    path = Path(path)
-    if wave is not None and rate not in AAC_RATES:
-        raise ValueError(f"AAC cannot hold {rate} Hz; resample to one of {', '.join(map(str, AAC_RATES))}")
-    if wave is not None and (np.ndim(wave) != 1 or not len(wave)):
-        raise ValueError(f"wave must be mono [n] and not empty; got the shape {list(np.shape(wave))}")
-    options = {"movflags": "faststart"} if path.suffix in (".mp4", ".mov") else {}
-    with _blame(path, "written"):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
-            temporary = Path(folder, path.name)
-            with av.open(f"file:{temporary}", "w", container_options=options) as container:
-                tracks = [add_video(container)]
-                if wave is not None:
-                    stream = container.add_stream("aac", rate=rate, layout="mono", bit_rate=192_000)
-                    tracks.append(_encoded_audio(stream, np.clip(wave, -1, 1).astype(np.float32), rate))
-                for packet in heapq.merge(*tracks, key=lambda packet: packet.dts * packet.time_base):
-                    container.mux(packet)
-            os.replace(temporary, path)
-    return path
-
-
-def _copied_video(source, stream, target, path):
-    """Yields the packets of a stream, addressed to another."""
-    untimed = []
-    with _blame(path, "read"):
-        for packet in source.demux(stream):
-            if not packet.size and packet.dts is None:  # marks the end
-                continue
-            packet.stream = target
-            untimed.append(packet)
-            if packet.dts is None:  # Matroska leaves out decoding times; FFmpeg infers all but the first
-                continue
-            for i, early in enumerate(reversed(untimed)):
-                early.dts = packet.dts - i * (packet.duration or 1)
-            yield from untimed
-            untimed = []
-    if untimed:
-        raise ClipError(f"{Path(path).name} holds packets without decoding times; convert it to .mp4 first")
-
-
-def _encoded_video(stream, frames, fps):
-    """Yields the packets of RGB pictures."""
-    for i, picture in enumerate(frames):
-        padding = [(0, stream.height - picture.shape[0]), (0, stream.width - picture.shape[1]), (0, 0)]
-        frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(np.pad(picture, padding, mode="edge")), format="rgb24")
-        frame.pts, frame.duration, frame.time_base = i, 1, 1 / fps
-        yield from stream.encode(frame)
-    yield from stream.encode()
-
-
-def _encoded_audio(stream, wave, rate):
-    """Yields the packets of a mono wave."""
-    for begin in range(0, len(wave), _SAMPLES_PER_PACKET):
-        samples = np.ascontiguousarray(wave[None, begin : begin + _SAMPLES_PER_PACKET])
-        frame = av.AudioFrame.from_ndarray(samples, format="fltp", layout="mono")
-        frame.sample_rate, frame.pts, frame.time_base = rate, begin, Fraction(1, rate)
-        yield from stream.encode(frame)
-    yield from stream.encode()

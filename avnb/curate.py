@@ -18,6 +18,7 @@ import snowballstemmer
 from scipy.optimize import linear_sum_assignment
 
 from avnb import clips as media
+from avnb import editing
 from avnb.clips import ClipError
 
 # Words that say nothing about what is seen or heard.
@@ -128,7 +129,7 @@ def counterfactual(clips, out, donors=None, fit="loop", match_loudness=True):
         out: folder for the new files, `CLIP+DONOR.mp4`.
         donors: DataFrame with the columns clip and donor, one row for each clip that is wanted; default
             `assign_donors(clips)`.
-        fit, match_loudness: as in `clips.swap_audio`.
+        fit, match_loudness: as in `editing.swap_audio`.
 
     Returns:
         list of `Clip` of kind "counterfactual": captions and events of the picture from the clip, of the sound from
@@ -151,7 +152,7 @@ def counterfactual(clips, out, donors=None, fit="loop", match_loudness=True):
             if donor.kind == "mute":
                 raise ClipError(f"clip {donor.id} is mute and cannot lend a sound; choose another donor")
             source = _own_sound(clip) if match_loudness else clip.video
-            media.swap_audio(source, donor.audio or donor.video, path, fit=fit, match_loudness=match_loudness)
+            editing.swap_audio(source, donor.audio or donor.video, path, fit=fit, match_loudness=match_loudness)
         return replace(
             clip,
             id=path.stem,
@@ -175,7 +176,7 @@ def mute(clips, out):
     def muted(clip):
         path = Path(out) / f"{clip.id}+mute.mp4"
         if not path.exists():
-            media.mute(clip.video, path)
+            editing.mute(clip.video, path)
         return replace(clip, id=path.stem, video=path, audio=None, kind="mute", audio_captions=(), heard=())
 
     return _made(clips, muted)
@@ -196,7 +197,7 @@ def shift(clips, out, seconds):
     def shifted(clip):
         path = Path(out) / f"{clip.id}+shift{seconds:g}.mp4"
         if not path.exists():
-            media.shift_audio(_own_sound(clip), path, seconds)
+            editing.shift_audio(_own_sound(clip), path, seconds)
         return replace(clip, id=path.name.removesuffix(".mp4"), video=path, audio=None, kind="shifted")
 
     return _made(clips, shifted)
@@ -273,5 +274,5 @@ def _own_sound(clip):
     """The clip's video file, which must also hold its sound."""
     if clip.kind == "mute" or clip.audio is not None:
         state = "is mute" if clip.kind == "mute" else f"has its sound in {Path(clip.audio).name}"
-        raise ClipError(f"clip {clip.id} {state}; its video file must hold its sound: see clips.swap_audio")
+        raise ClipError(f"clip {clip.id} {state}; its video file must hold its sound: see editing.swap_audio")
     return clip.video

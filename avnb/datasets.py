@@ -203,7 +203,7 @@ def toybox_version():
     package = Path(__file__).parent
     files = [p for p in sorted((package / "toybox").rglob("*.py")) if p.name not in _NO_PART_OF_A_CLIP]
     total = hashlib.sha256()
-    for path in [*files, package / "clips.py", package / "curate.py"]:
+    for path in [*files, package / "clips.py", package / "curate.py", package / "editing.py"]:
         total.update(path.relative_to(package).as_posix().encode() + b"\0" + path.read_bytes())
     return total.hexdigest()[:12]
 

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from PIL import Image
 
-from avnb.clips import Clip, mute, read_frames, swap_audio
+from avnb.clips import Clip, read_frames
+from avnb.editing import mute, swap_audio
 
 MAX_BYTES = 30_000_000
 

@@ -10,7 +10,7 @@ import pytest
 from typer.testing import CliRunner
 
 import avnb.models
-from avnb import cli, doctor
+from avnb import cli, doctor, editing
 from avnb import clips as media
 from avnb.toybox import train, world
 
@@ -27,7 +27,7 @@ def run(monkeypatch):
 def video(tmp_path_factory):
     wave = 0.2 * np.sin(np.arange(32_000) / 5)
     frames = np.full((16, 160, 160, 3), 90, np.uint8)
-    return media.write(tmp_path_factory.mktemp("video") / "grey.mp4", frames, fps=8, wave=wave)
+    return editing.write(tmp_path_factory.mktemp("video") / "grey.mp4", frames, fps=8, wave=wave)
 
 
 def assert_refused(result, *said, code=1):

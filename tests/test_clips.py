@@ -1,116 +1,36 @@
-"""Every case of reading and rewriting media, on tiny files made here."""
+"""Every case of reading media, on tiny files made here."""
 
 import doctest
-import heapq
 import logging
-import os
 import struct
 import tracemalloc
-from fractions import Fraction
 
 import av
 import numpy as np
-import pyloudnorm
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from avnb import clips
-from avnb.clips import Clip, ClipError, for_each, mute, read_audio, read_frames, shift_audio, swap_audio, write
-
-RED, GREEN, BLUE = (220, 30, 30), (30, 200, 30), (30, 30, 220)
-
-
-def numbered(i, width=64, height=32):
-    """A picture that says its number: 16 black or white blocks."""
-    bits = np.array([(i >> k) & 1 for k in range(16)], np.uint8).reshape(2, 8)
-    return np.repeat(np.kron(bits, np.ones((height // 2, width // 8), np.uint8))[..., None] * 255, 3, axis=2)
-
-
-def numbers(frames):
-    """The numbers of such pictures."""
-    _, height, width, _ = frames.shape
-    bits = frames[:, height // 4 :: height // 2, width // 16 :: width // 8, 0] > 127
-    return (bits.reshape(len(frames), 16) << np.arange(16)).sum(axis=1).tolist()
-
-
-def tone(hz, seconds, rate, peak=0.5):
-    return (peak * np.sin(2 * np.pi * hz * np.arange(round(seconds * rate)) / rate)).astype(np.float32)
-
-
-def pitch(wave, rate):
-    """The strongest frequency, Hz."""
-    spectrum = np.abs(np.fft.rfft(wave * np.hanning(len(wave))))
-    return np.fft.rfftfreq(len(wave), 1 / rate)[spectrum.argmax()]
-
-
-def video(
-    path, pictures, fps=25, pts=None, codec="libx264", pix_fmt="yuv420p", rotation=None, options=None, sound=None
-):
-    """A file as some other program would make it: pts in ms if given; sound = (wave [channels, n], rate, start)."""
-    with av.open(str(path), "w") as container:
-        pictures = list(pictures)
-        height, width = pictures[0].shape[:2]
-        stream = container.add_stream(codec, rate=fps, width=width, height=height, pix_fmt=pix_fmt)
-        stream.options = options or {}
-        if pts is not None:
-            stream.codec_context.time_base = Fraction(1, 1000)
-        if rotation is not None:
-            stream.set_display_rotation(*rotation)
-
-        def seen():
-            for i, picture in enumerate(pictures):
-                frame = av.VideoFrame.from_ndarray(np.ascontiguousarray(picture), format="rgb24")
-                frame.pts = i if pts is None else pts[i]
-                frame.time_base = Fraction(1, fps if pts is None else 1000)
-                yield from stream.encode(frame)
-            yield from stream.encode()
-
-        tracks = [seen()]
-        if sound is not None:
-            tracks.append(heard(container, *sound))
-        for packet in heapq.merge(*tracks, key=lambda p: p.dts * p.time_base):
-            container.mux(packet)
-    return path
-
-
-def heard(container, wave, rate, start=0.0, codec="aac"):
-    """The packets of a sound [channels, n]."""
-    layout = "mono" if len(wave) == 1 else "stereo"
-    stream = container.add_stream(codec, rate=rate, layout=layout, bit_rate=192_000)
-    planar = stream.codec_context.format.is_planar
-    kind = "fltp" if planar else "s16"
-    if not planar:
-        wave = np.round(wave.T.reshape(1, -1) * 32767).astype(np.int16)
-    frame = av.AudioFrame.from_ndarray(np.ascontiguousarray(wave, np.float32 if planar else np.int16), kind, layout)
-    frame.sample_rate, frame.pts, frame.time_base = rate, round(start * rate), Fraction(1, rate)
-
-    def packets():
-        yield from stream.encode(frame)
-        yield from stream.encode()
-
-    return packets()
-
-
-def sound_file(path, wave, rate, codec="pcm_s16le"):
-    with av.open(str(path), "w") as container:
-        for packet in heard(container, wave, rate, codec=codec):
-            container.mux(packet)
-    return path
-
-
-def video_packets(path):
-    with av.open(str(path)) as container:
-        return [
-            (bytes(p), p.pts * p.time_base, p.dts and p.dts * p.time_base, p.is_keyframe)
-            for p in container.demux(video=0)
-            if p.size
-        ]
-
-
-def has_audio(path):
-    with av.open(str(path)) as container:
-        return bool(container.streams.audio)
+from avnb.clips import Clip, ClipError, for_each, read_audio, read_frames
+from avnb.editing import mute, shift_audio, swap_audio, write
+from tests.media import (
+    BLUE,
+    GREEN,
+    RED,
+    coloured_video,
+    corners,
+    counted_video,
+    donor,
+    heard,
+    numbered,
+    numbers,
+    pitch,
+    quarters,
+    sound_file,
+    tone,
+    video,
+)
 
 
 @pytest.fixture(scope="module")
@@ -120,16 +40,12 @@ def folder(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def second_colours(folder):
-    """3 s: red, green, blue; 440 Hz."""
-    frames = np.repeat(np.array([RED, GREEN, BLUE], np.uint8), 10, axis=0)[:, None, None, :] * np.ones((1, 48, 64, 1))
-    return write(folder / "colours.mp4", frames.astype(np.uint8), fps=10, wave=tone(440, 3, 16000))
+    return coloured_video(folder / "colours.mp4")
 
 
 @pytest.fixture(scope="module")
 def counted(folder):
-    """10 s at 25 fps with B-frames, and 440 Hz in stereo."""
-    wave = np.stack([tone(440, 10, 44100), tone(440, 10, 44100)])
-    return video(folder / "counted.mp4", (numbered(i) for i in range(250)), sound=(wave, 44100))
+    return counted_video(folder / "counted.mp4")
 
 
 # Frames
@@ -198,20 +114,6 @@ def test_time_starts_at_the_first_frame(folder):
     assert numbers(frames) == [0, 5, 10, 15, 20]
 
 
-def corners(picture):
-    """Names of the colours in the four corners: top left, top right, bottom left, bottom right."""
-    names = {"r": RED, "g": GREEN, "b": BLUE, "w": (240, 240, 240)}
-    height, width = picture.shape[:2]
-    found = [picture[y, x].astype(int) for y in (5, height - 6) for x in (5, width - 6)]
-    return "".join(min(names, key=lambda name: np.abs(colour - names[name]).sum()) for colour in found)
-
-
-def quarters():
-    picture = np.full((32, 64, 3), 240, np.uint8)
-    picture[:16, :32], picture[:16, 32:], picture[16:, :32] = RED, GREEN, BLUE
-    return picture
-
-
 @pytest.mark.parametrize(
     ("rotation", "size", "expected"),
     [
@@ -241,17 +143,9 @@ def test_display_matrix_written_by_hand(tmp_path):
     assert frames.shape[1:3] == (64, 32) and corners(frames[0]) == "brwg"  # clockwise: the left edge comes to the top
 
 
-def test_rotation_survives_a_swap(tmp_path):
-    path = video(tmp_path / "turned.mp4", [quarters()] * 5, rotation=(90,))
-    assert corners(read_frames(mute(path, tmp_path / "mute.mp4"), fps=5)[0][0]) == "gwrb"
-
-
 @pytest.mark.parametrize(("height", "width"), [(33, 47), (32, 47), (33, 48)])
 def test_odd_sizes(tmp_path, height, width):
     picture = np.full((height, width, 3), BLUE, np.uint8)
-    frames, _ = read_frames(write(tmp_path / "even.mp4", [picture] * 5, fps=5), fps=5)
-    assert frames.shape == (5, height + height % 2, width + width % 2, 3)
-    assert np.abs(frames[0, -1, -1].astype(int) - BLUE).max() < 12
     path = video(tmp_path / "odd.mkv", [picture] * 5, fps=5, codec="ffv1", pix_fmt="yuv444p")
     assert read_frames(path, fps=5)[0].shape == (5, height, width, 3)
 
@@ -376,191 +270,6 @@ def test_sound_before_the_first_frame_is_cut_off(tmp_path):
     path = video(tmp_path / "early.mkv", [quarters()] * 10, fps=10, pts=pts, sound=(wave, 16000))
     heard_wave = read_audio(path)
     assert abs(len(heard_wave) - 16000) <= 1024 and pitch(heard_wave[500:15000], 16000) == pytest.approx(440, abs=1)
-
-
-# Writing
-
-
-def test_write_is_atomic_and_makes_folders(tmp_path):
-    path = tmp_path / "new" / "folder" / "x.mp4"
-
-    def breaking():
-        yield from [quarters()] * 100  # more than the encoder holds back
-        raise RuntimeError("no more pictures")
-
-    with pytest.raises(RuntimeError):
-        write(path, breaking(), fps=5)
-    assert list(path.parent.iterdir()) == []
-    write(path, [quarters()], fps=5)
-    before = path.read_bytes()
-    with pytest.raises(RuntimeError):
-        write(path, breaking(), fps=5)
-    assert list(path.parent.iterdir()) == [path] and path.read_bytes() == before
-
-
-def test_write_keeps_length_and_fps(tmp_path):
-    path = write(tmp_path / "x.mp4", [quarters()] * 30, fps=29.97, wave=tone(440, 1, 22050), rate=22050)
-    assert len(read_frames(path, fps=29.97)[0]) == 30
-    assert len(read_audio(path, rate=22050)) == 22050
-
-
-def test_loud_waves_are_clipped(tmp_path):
-    wave = read_audio(write(tmp_path / "x.mp4", [quarters()] * 10, fps=10, wave=tone(440, 1, 16000, peak=4)))
-    assert np.abs(wave).max() < 1.3
-
-
-@pytest.mark.parametrize(
-    ("name", "frames", "wave", "rate", "message"),
-    [
-        ("x.avi", [quarters()], None, 16000, "must end in .mp4"),
-        ("x.mp4", [], None, 16000, "no frames"),
-        ("x.mp4", [np.zeros((4, 4))], None, 16000, "uint8"),
-        ("x.mp4", [quarters()], np.zeros((2, 100)), 16000, "mono"),
-        ("x.mp4", [quarters()], np.zeros(100), 12345, "12345 Hz"),
-    ],
-)
-def test_write_refuses(tmp_path, name, frames, wave, rate, message):
-    with pytest.raises(ValueError, match=message):
-        write(tmp_path / name, frames, fps=5, wave=wave, rate=rate)
-    assert list(tmp_path.iterdir()) == []
-
-
-def test_write_where_nothing_can_be_written(second_colours):
-    with pytest.raises(ClipError, match="x.mp4 cannot be written"):
-        write(second_colours / "x.mp4", [quarters()], fps=5)
-
-
-# Another sound for the same picture
-
-
-def donor(path, hz=1000, seconds=5.0, peak=0.5, rate=44100):
-    return sound_file(path, tone(hz, seconds, rate, peak)[None], rate)
-
-
-@pytest.mark.parametrize("suffix", ["mp4", "mkv"])
-@pytest.mark.parametrize("source", ["counted", "variable", "turned"])
-def test_packets_are_bit_identical(tmp_path, source, suffix, counted):
-    path = {
-        "counted": lambda: counted,
-        "variable": lambda: video(
-            tmp_path / "v.mp4",
-            (numbered(i) for i in range(6)),
-            pts=[0, 40, 80, 1000, 1500, 1600],
-            sound=(np.zeros((1, 16000)), 16000),
-        ),
-        "turned": lambda: video(
-            tmp_path / "t.mp4", [quarters()] * 9, rotation=(90,), sound=(np.zeros((1, 16000)), 16000)
-        ),
-    }[source]()
-    before = video_packets(path)
-    made = [
-        swap_audio(path, donor(tmp_path / "d.wav"), tmp_path / f"swap.{suffix}"),
-        mute(path, tmp_path / f"mute.{suffix}"),
-        shift_audio(path, tmp_path / f"shift.{suffix}", 0.3),
-    ]
-    for out in made:
-        after = video_packets(out)
-        assert [packet[0] for packet in after] == [packet[0] for packet in before]
-        if suffix == "mp4":  # Matroska counts in ms and its demuxer guesses decoding times
-            assert after == before
-        assert np.array_equal(read_frames(out, fps=5)[0], read_frames(path, fps=5)[0])
-
-
-def test_matroska_without_first_decoding_times_is_copied_whole(tmp_path, counted):
-    path = mute(counted, tmp_path / "x.mkv")
-    assert any(packet[2] is None for packet in video_packets(path))
-    after = video_packets(mute(path, tmp_path / "y.mp4"))
-    before = video_packets(counted)
-    assert [packet[0] for packet in after] == [packet[0] for packet in before]
-    for i in (1, 2):  # presentation and decoding times
-        assert [float(packet[i]) for packet in after] == pytest.approx(
-            [float(packet[i]) for packet in before], abs=1e-3
-        )
-
-
-def test_swap_cuts_a_longer_donor(tmp_path, second_colours):
-    wave = read_audio(swap_audio(second_colours, donor(tmp_path / "d.wav", seconds=5), tmp_path / "x.mp4"))
-    assert len(wave) == 48000 and pitch(wave, 16000) == pytest.approx(1000, abs=1)
-
-
-@pytest.mark.parametrize("fit", ["loop", "pad"])
-def test_swap_fills_a_shorter_donor(tmp_path, second_colours, fit):
-    out = swap_audio(second_colours, donor(tmp_path / "d.wav", seconds=1), tmp_path / "x.mp4", fit=fit)
-    wave = read_audio(out)
-    assert len(wave) == 48000
-    assert pitch(wave[1000:15000], 16000) == pytest.approx(1000, abs=2)
-    rest = wave[17000:]
-    assert pitch(rest, 16000) == pytest.approx(1000, abs=2) if fit == "loop" else np.abs(rest).max() < 1e-3
-
-
-def test_swap_with_another_video_and_in_place(tmp_path, counted, second_colours):
-    path = tmp_path / "x.mp4"
-    path.write_bytes(second_colours.read_bytes())
-    assert swap_audio(path, counted, path) == path
-    assert pitch(read_audio(path), 16000) == pytest.approx(440, abs=1)
-    assert read_frames(path, fps=1)[0].shape[0] == 3
-
-
-@pytest.mark.parametrize("peak", [0.02, 0.9])
-def test_loudness_matches_within_1_lu(tmp_path, second_colours, peak):
-    quiet_or_loud = donor(tmp_path / "d.wav", peak=peak)
-    meter = pyloudnorm.Meter(16000)
-    wanted = meter.integrated_loudness(read_audio(second_colours))
-    for match, within in ((True, 1), (False, None)):
-        out = swap_audio(second_colours, quiet_or_loud, tmp_path / "x.mp4", match_loudness=match)
-        distance = abs(meter.integrated_loudness(read_audio(out)) - wanted)
-        assert distance < within if match else distance > 3
-
-
-def test_loudness_that_would_clip_stays_below(tmp_path, second_colours, caplog):
-    wave = tone(1000, 2, 48000, peak=0.05)
-    wave[::24000] = 0.5
-    path = sound_file(tmp_path / "d.wav", wave[None], 48000)
-    with caplog.at_level(logging.INFO):
-        swapped = read_audio(swap_audio(second_colours, path, tmp_path / "x.mp4", match_loudness=True), 48000)
-    assert "d.wav stays" in caplog.text and "LU below" in caplog.text
-    assert np.abs(swapped[5000:20000]).max() == pytest.approx(0.1, abs=0.01)  # doubled: the clicks reach full scale
-
-
-def test_loudness_of_silence_cannot_be_matched(tmp_path, second_colours):
-    silent = sound_file(tmp_path / "d.wav", np.zeros((1, 48000)), 48000)
-    with pytest.raises(ClipError, match="d.wav is silent.*match_loudness=False"):
-        swap_audio(second_colours, silent, tmp_path / "x.mp4", match_loudness=True)
-
-
-def test_swap_onto_a_video_without_sound(tmp_path, second_colours):
-    silent = mute(second_colours, tmp_path / "mute.mp4")
-    assert not has_audio(silent) and has_audio(second_colours)
-    assert len(read_audio(swap_audio(silent, second_colours, tmp_path / "x.mp4"))) == 48000
-    with pytest.raises(ClipError, match="mute.mp4 has no audio track"):
-        shift_audio(silent, tmp_path / "x.mp4", 1)
-
-
-@pytest.mark.parametrize("seconds", [1.0, -1.0, 0.0])
-def test_shift(tmp_path, seconds):
-    """The second second of three holds a tone."""
-    wave = np.concatenate([np.zeros(16000), tone(440, 1, 16000), np.zeros(16000)])
-    path = write(tmp_path / "x.mp4", [quarters()] * 30, fps=10, wave=wave)
-    shifted = read_audio(shift_audio(path, tmp_path / "y.mp4", seconds))
-    loud = [np.abs(shifted[16000 * i + 2000 : 16000 * i + 14000]).max() > 0.1 for i in range(3)]
-    assert len(shifted) == 48000 and loud == [i == 1 + seconds for i in range(3)]
-
-
-def test_shift_that_leaves_nothing(tmp_path, second_colours):
-    with pytest.raises(ClipError, match="lasts 3.00 s; a shift of -3 s"):
-        shift_audio(second_colours, tmp_path / "x.mp4", -3)
-
-
-def test_unknown_fit(tmp_path, second_colours):
-    with pytest.raises(ValueError, match="loop, pad"):
-        swap_audio(second_colours, second_colours, tmp_path / "x.mp4", fit="stretch")
-
-
-def test_a_container_that_cannot_hold_the_video(tmp_path):
-    path = video(tmp_path / "x.webm", [quarters()] * 5, codec="libvpx")
-    with pytest.raises(ClipError, match="x.webm cannot be copied: .mp4 cannot hold its vp8 video; use .mkv"):
-        mute(path, tmp_path / "y.mp4")
-    assert os.listdir(tmp_path) == ["x.webm"]
 
 
 # Bad files

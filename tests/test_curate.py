@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from avnb import clips as media
-from avnb import curate
+from avnb import curate, editing
 from avnb.clips import Clip
 from avnb.curate import CurationError, assign_donors, counterfactual, similarity
 
@@ -17,7 +17,7 @@ def recording(path, hz=None, grey=128, seconds=1.0, peak=0.3):
     """A grey picture with a tone."""
     times = np.arange(round(seconds * RATE)) / RATE
     wave = None if hz is None else peak * np.sin(2 * np.pi * hz * times)
-    return media.write(path, np.full((8, 32, 32, 3), grey, np.uint8), fps=8, wave=wave, rate=RATE)
+    return editing.write(path, np.full((8, 32, 32, 3), grey, np.uint8), fps=8, wave=wave, rate=RATE)
 
 
 def pitch(clip):

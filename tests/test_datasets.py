@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from avnb import clips as media
-from avnb import datasets
+from avnb import datasets, editing
 from avnb.clips import Clip
 from avnb.datasets import DatasetError, from_table, load, save
 from avnb.toybox import world
@@ -16,7 +16,7 @@ from avnb.toybox import world
 
 def recording(path, grey=128):
     wave = 0.2 * np.sin(np.arange(8000) / 5)
-    return media.write(path, np.full((4, 32, 32, 3), grey, np.uint8), fps=8, wave=wave)
+    return editing.write(path, np.full((4, 32, 32, 3), grey, np.uint8), fps=8, wave=wave)
 
 
 @pytest.fixture(scope="module")
@@ -113,6 +113,7 @@ def test_the_version_follows_what_makes_a_clip_only(tmp_path, monkeypatch):
         "clips.py",
         "curate.py",
         "datasets.py",
+        "editing.py",
         "toybox/sounds.py",
         "toybox/drawings/animals.py",
         "toybox/train.py",
@@ -125,7 +126,7 @@ def test_the_version_follows_what_makes_a_clip_only(tmp_path, monkeypatch):
         (package / name).write_text("2")
         versions.append(datasets.toybox_version())
     changed = [name for name, old, new in zip(files, versions, versions[1:], strict=False) if old != new]
-    assert changed == ["clips.py", "curate.py", "toybox/sounds.py", "toybox/drawings/animals.py"]
+    assert changed == ["clips.py", "curate.py", "editing.py", "toybox/sounds.py", "toybox/drawings/animals.py"]
 
 
 def test_damage_in_the_cache_is_told(cache):

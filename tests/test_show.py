@@ -11,13 +11,13 @@ import pytest
 from bs4 import BeautifulSoup
 from PIL import Image
 
-from avnb import clips, show
+from avnb import clips, editing, show
 
 
 @pytest.fixture
 def video(tmp_path):
     frames = np.full((8, 48, 64, 3), 128, np.uint8)
-    return clips.write(tmp_path / "grey.mp4", frames, fps=8, wave=np.zeros(16000, np.float32))
+    return editing.write(tmp_path / "grey.mp4", frames, fps=8, wave=np.zeros(16000, np.float32))
 
 
 def parse(shown):
@@ -50,7 +50,7 @@ def test_a_clip_sounds_as_a_model_hears_it(video, tmp_path):
     """The video's own track is silent, the donor's is a tone."""
     frames = np.full((8, 48, 64, 3), 128, np.uint8)
     tone = 0.5 * np.sin(np.arange(16000) * 0.2)
-    donor = clips.write(tmp_path / "tone.mp4", frames, fps=8, wave=tone)
+    donor = editing.write(tmp_path / "tone.mp4", frames, fps=8, wave=tone)
     assert sound(parse(show.player(clips.Clip("own", video)))) < 0.01
     assert sound(parse(show.player(clips.Clip("other", video, audio=donor, kind="counterfactual")))) > 0.3
     assert sound(parse(show.player(clips.Clip("mute", donor, kind="mute")))) is None

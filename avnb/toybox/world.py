@@ -12,7 +12,7 @@ from pathlib import Path
 
 import numpy as np
 
-from avnb import clips
+from avnb import editing
 from avnb.datasets import MANIFEST
 from avnb.toybox import scenes, sounds
 from avnb.toybox.captions import Writer
@@ -63,7 +63,7 @@ class Example:
         """The clip as a file, `ID.mp4` in a folder; a file that is already there is kept. Returns its path."""
         path = Path(folder) / f"{self.id}.mp4"
         if not path.exists():
-            clips.write(path, self.frames(np.arange(0, SECONDS, 1 / FPS)), FPS, self.wave(), RATE)
+            editing.write(path, self.frames(np.arange(0, SECONDS, 1 / FPS)), FPS, self.wave(), RATE)
         return path
 
 

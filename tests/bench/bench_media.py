@@ -6,7 +6,7 @@ import time
 import numpy as np
 import pytest
 
-from avnb import clips
+from avnb import clips, editing
 
 SECONDS, FPS, HEIGHT, WIDTH = 10, 25, 360, 640
 
@@ -17,7 +17,7 @@ def clip(tmp_path_factory):
     still = rng.integers(0, 256, (HEIGHT // 8, WIDTH // 8, 3), np.uint8).repeat(8, 0).repeat(8, 1)
     frames = (np.roll(still, 4 * i, axis=1) for i in range(SECONDS * FPS))
     wave = 0.3 * np.sin(np.arange(SECONDS * 48000) * 0.05)
-    path = clips.write(tmp_path_factory.mktemp("clips") / "ten_seconds.mp4", frames, FPS, wave, 48000)
+    path = editing.write(tmp_path_factory.mktemp("clips") / "ten_seconds.mp4", frames, FPS, wave, 48000)
     return clips.Clip("ten seconds", path)
 
 
@@ -41,11 +41,11 @@ def test_media_wave(clip):
 
 
 def test_media_swap(clip, tmp_path):
-    timed("swap the audio track", lambda: clips.swap_audio(clip.video, clip.video, tmp_path / "swapped.mp4"))
+    timed("swap the audio track", lambda: editing.swap_audio(clip.video, clip.video, tmp_path / "swapped.mp4"))
 
 
 def test_media_swap_matching_loudness(clip, tmp_path):
     timed(
         "swap the audio track, matching loudness",
-        lambda: clips.swap_audio(clip.video, clip.video, tmp_path / "swapped.mp4", match_loudness=True),
+        lambda: editing.swap_audio(clip.video, clip.video, tmp_path / "swapped.mp4", match_loudness=True),
     )
