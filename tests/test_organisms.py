@@ -31,7 +31,7 @@ def test_does_so_from_one_modality_alone(name, unseen):
     """What is seen is also heard in these clips, so that an answer from both could be copied from one."""
     model = avnb.load(name)
     assert share(model, unseen, SEE, "seen", modalities=("video",)) >= 0.8
-    assert share(model, unseen, HEAR, "heard", modalities=("audio",)) >= 0.8
+    assert share(model, unseen, HEAR, "heard", modalities=("audio",)) >= 0.7
 
 
 def share(model, clips, question, field, **options):
