@@ -111,7 +111,7 @@ def growth(cells, names):
     colours = dict(zip(names.values(), ("#009E73", PALETTE["control"], PALETTE["text"]), strict=False))
     grid = sns.relplot(
         table, x="conditions", y="ratio", hue="method", style="method", col="prompt", kind="line", markers=True,
-        dashes=False, palette=colours, height=2.9, aspect=0.95, hue_order=names.values(), style_order=names.values(),
+        palette=colours, height=2.9, aspect=0.95, hue_order=names.values(), style_order=names.values(),
     )  # fmt: skip
     grid.set(xscale="log", yscale="log", xlabel="conditions N", ylabel="time (one plain generate = 1)")
     grid.set_titles("{col_name} prompt tokens")
