@@ -2,6 +2,8 @@
 
 import pytest
 
+from tests import media
+
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory):
@@ -42,3 +44,15 @@ def toybox_clips(tmp_path_factory):
     from avnb.toybox import world
 
     return datasets.load(world.write(tmp_path_factory.mktemp("toybox"), n=4, relation="matching"))
+
+
+@pytest.fixture(scope="session")
+def second_colours(tmp_path_factory):
+    """The path of a video with sound whose colour changes every second."""
+    return media.coloured_video(tmp_path_factory.mktemp("media") / "colours.mp4")
+
+
+@pytest.fixture(scope="session")
+def counted(tmp_path_factory):
+    """The path of a video whose frames show their number."""
+    return media.counted_video(tmp_path_factory.mktemp("media") / "counted.mp4")

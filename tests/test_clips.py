@@ -18,9 +18,7 @@ from tests.media import (
     BLUE,
     GREEN,
     RED,
-    coloured_video,
     corners,
-    counted_video,
     donor,
     heard,
     numbered,
@@ -36,16 +34,6 @@ from tests.media import (
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     return tmp_path_factory.mktemp("media")
-
-
-@pytest.fixture(scope="module")
-def second_colours(folder):
-    return coloured_video(folder / "colours.mp4")
-
-
-@pytest.fixture(scope="module")
-def counted(folder):
-    return counted_video(folder / "counted.mp4")
 
 
 # Frames

@@ -14,9 +14,7 @@ from avnb.clips import ClipError, read_audio, read_frames
 from avnb.editing import mute, shift_audio, swap_audio, write
 from tests.media import (
     BLUE,
-    coloured_video,
     corners,
-    counted_video,
     donor,
     has_audio,
     numbered,
@@ -28,22 +26,6 @@ from tests.media import (
     video,
     video_packets,
 )
-
-
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    return tmp_path_factory.mktemp("media")
-
-
-@pytest.fixture(scope="module")
-def second_colours(folder):
-    return coloured_video(folder / "colours.mp4")
-
-
-@pytest.fixture(scope="module")
-def counted(folder):
-    return counted_video(folder / "counted.mp4")
-
 
 # Writing
 
