@@ -21,6 +21,7 @@ import av
 import numpy as np
 import soxr
 
+MANIFEST = "manifest.jsonl"  # the file in a folder that lists its clips
 KINDS = ("factual", "counterfactual", "mute", "shifted")
 
 # Containers that state their duration in the header, so that a missing end can be noticed.

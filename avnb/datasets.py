@@ -18,9 +18,8 @@ import numpy as np
 import pandas as pd
 
 from avnb import curate
-from avnb.clips import KINDS, Clip
+from avnb.clips import KINDS, MANIFEST, Clip
 
-MANIFEST = "manifest.jsonl"
 NAMES = ("toybox", "counterfactual-av-eval", "audiocaps")
 COUNTERFACTUAL_AV_EVAL = "gamma-lab-umd/counterfactual-av-eval"  # on the Hugging Face Hub
 

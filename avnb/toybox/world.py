@@ -13,7 +13,7 @@ from pathlib import Path
 import numpy as np
 
 from avnb import editing
-from avnb.datasets import MANIFEST
+from avnb.clips import MANIFEST
 from avnb.toybox import scenes, sounds
 from avnb.toybox.captions import Writer
 from avnb.toybox.sources import SOURCES
