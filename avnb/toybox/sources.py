@@ -1,6 +1,6 @@
 """The sound sources of the toybox world and the words that name them.
 
-Every source can be seen (a picture in `drawings/`) and heard (a sound in `sounds.py`), independently of each other.
+Every source can be seen (a picture in `drawings/`) and heard (a sound in `synthesis/`), independently of each other.
 Here is only what is said about them, so that captions, tags and the event judge agree on one list.
 
     >>> from avnb.toybox.sources import SOURCES

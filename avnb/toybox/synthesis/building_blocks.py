@@ -6,15 +6,42 @@ name says dB. Whatever is random comes from a `Variation`.
     >>> note = ringing([440.0, 880.0], decays=[0.5, 0.25], levels=[1.0, 0.5], seconds=0.5)
     >>> place(1.0, [(0.1, note), (0.6, note)]).shape
     (16000,)
+
+The sound of a source is a function of a `Variation` and a duration in seconds. The decorator `synthesiser` names it,
+so a new one is only:
+
+    @synthesiser("ball")
+    def ball(v, seconds):
+        return repeat(v, seconds, v.uniform(0.5, 0.8), lambda i: burst(v, 0.1, 0.02))
 """
+
+from collections.abc import Callable
 
 import numpy as np
 from scipy.fft import irfft, next_fast_len, rfft, rfftfreq
 from scipy.signal import lfilter, oaconvolve
 
 RATE = 16000  # Hz
+MAJOR = np.array([0, 2, 4, 5, 7, 9, 11, 12, 14, 16])  # semitones of a major scale above its first note
 _TABLE = 16384  # samples of one period in the wavetable of `tone`
 _BLOCK = 128  # samples: `ringing` factors time into blocks, `vocal_tract` holds its filter for two of them
+
+SYNTHESISERS: dict[str, Callable] = {}
+
+
+def synthesiser(name):
+    """Enters the decorated function in `SYNTHESISERS`."""
+
+    def enter(synthesise):
+        SYNTHESISERS[name] = synthesise
+        return synthesise
+
+    return enter
+
+
+def pitch_ratio(semitones):
+    """What to multiply a pitch by to raise it by this many semitones."""
+    return 2.0 ** (np.asarray(semitones) / 12)
 
 
 def times(seconds):
@@ -85,6 +112,11 @@ def vocal_tract(sound, *vowels):
         block = slice(i * step, (i + 1) * step)
         out[block], state = lfilter([poles.sum()], poles, sound[block], zi=state)
     return out
+
+
+def mouth_of(scale, *vowels):
+    """Vowels, as (position, formants in Hz ...), of a mouth `scale` times as short as that of a grown man."""
+    return [(position, [scale * hz for hz in formants]) for position, *formants in vowels]
 
 
 def voice(variation, pitch, *vowels, tilt=1.0, breath=0.05, rough=0.01):
