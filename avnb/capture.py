@@ -43,6 +43,9 @@ class Capture:
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
                 object.__setattr__(self, name, tuple(int(i) for i in value))
+        layers = self.hidden_layers
+        if layers is not None and (self.hidden is None or not layers or len(set(layers)) < len(layers)):
+            raise ValueError(f"hidden_layers={layers}: name each layer once, at least one, and give `hidden` positions")
 
 
 class Recorder:

@@ -103,17 +103,23 @@ def run(
 
     Raises:
         PromptError: a rule names a group that the prompt lacks.
-        ValueError: a rule names a layer or head that the decoder lacks.
+        ValueError: a rule names a layer or head that the decoder lacks, or the answer is too short for it to matter.
         EngineError: the decoder cannot be served.
     """
     conditions = list(conditions)
     if not conditions:
         raise ValueError("conditions is empty; Condition() is the baseline")
+    if max_new_tokens < 0 or (conditions_per_pass is not None and conditions_per_pass < 1):
+        raise ValueError(
+            f"max_new_tokens={max_new_tokens} must be 0 or more, conditions_per_pass={conditions_per_pass} 1 or more"
+        )
     n_layers, n_heads = _decoder_shape(model.decoder)
     branches = [_Branch(i, c, resolve(c, prompt, n_layers, n_heads)) for i, c in enumerate(conditions)]
     if forced is not None:
         forced = _token_ids(model, forced)
         max_new_tokens = len(forced)
+    for branch in branches:
+        branch.check_length(max_new_tokens)
     recorder = Recorder(capture or Capture(), prompt, n_layers)
     engine = _Engine(model, prompt, n_layers, n_heads, recorder)
     n_more = max(max_new_tokens - 1, 0)
@@ -143,6 +149,16 @@ class _Branch:
         rows, layers = zip(*early, strict=True) if early else ((n_prompt,), (n_layers,))
         return min(rows), min(layers)
 
+    def check_length(self, n_tokens):
+        """The last token of an answer is never fed back, so that a short one may have no generated row to block."""
+        for cut in self.cuts:
+            n_rows = n_tokens - 1 if cut.keys.any() else n_tokens - 2  # the first row has no generated key but its own
+            if not cut.rows.any() and n_rows < 1:
+                raise ValueError(
+                    f"{self.condition}: an answer of {n_tokens} tokens has no generated position that loses a key; "
+                    "use more tokens, or last+generated as the source"
+                )
+
     def finish(self, model, recorder):
         ids = np.asarray(self.tokens, dtype=np.int64)
         text = None if model.tokenizer is None else model.decode(ids)
@@ -159,7 +175,8 @@ class _Engine:
         self.n_layers, self.n_heads, self.n_prompt = n_layers, n_heads, len(prompt)
         self.cache = BranchCache()
         base = self.decoder.config._attn_implementation or "sdpa"
-        self.server = Server(self.cache, base if base.startswith("flash") else "sdpa", recorder)
+        flash = base.startswith("flash") and _is_plainly_causal(self.decoder.config)
+        self.server = Server(self.cache, base if flash else "sdpa", recorder)
         self.inputs = {k: v for k, v in prompt.inputs.items() if k not in OWN_INPUTS and not k.startswith("output_")}
         self.mask = prompt.inputs.get("attention_mask")
         self.positions = prompt.inputs.get("position_ids")
@@ -312,7 +329,11 @@ class _Engine:
             inputs[DEEPSTACK[0]] = mask[:, start:].expand(n_masks, -1)
             features = self.inputs.get(DEEPSTACK[1]) or ()
             inputs[DEEPSTACK[1]] = [f[n_before:].repeat(n_masks, 1) for f in features]
-        masks = {k: m[:, :, start:] for k, m in self.mask.items()} if isinstance(self.mask, dict) else self.mask
+        masks = (
+            {k: None if m is None else m[:, :, start:] for k, m in self.mask.items()}
+            if isinstance(self.mask, dict)
+            else self.mask
+        )
         if isinstance(self.mask, torch.Tensor) and self.mask.dim() == 4:
             masks = self.mask[:, :, start:]
         embeds = self.prompt.embeds[:, start:].expand(embeds_of, -1, -1)
@@ -397,7 +418,16 @@ def _decoder_shape(decoder):
         raise EngineError(f"{name} cannot be served: it has no layers or no transformers configuration")
     if decoder.training:
         raise EngineError(f"{name} is in training mode, where dropout makes runs differ; call .eval() first")
+    known = {"full_attention", "sliding_attention", "chunked_attention"}
+    if other := set(getattr(decoder.config, "layer_types", None) or ()) - known:
+        raise EngineError(f"{name} cannot be served: it has layers of type {', '.join(sorted(other))}")
     return len(decoder.layers), decoder.config.num_attention_heads
+
+
+def _is_plainly_causal(config):
+    """Whether every layer sees all earlier keys without a soft cap: flash attention gets no mask to tell otherwise."""
+    other_layers = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
+    return not other_layers and getattr(config, "attn_logit_softcapping", None) is None
 
 
 def _widen(row, mask):

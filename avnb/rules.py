@@ -23,6 +23,9 @@ GENERATED = "generated"
 class Random:
     """A control target: as many prompt positions as a group has, drawn without replacement.
 
+    The pool holds the other modality too, and positions that come after a source position, which it could not see
+    anyway: set the effect of a rule beside several draws.
+
     Args:
         like: the group whose size is matched.
         seed: of the draw; the same seed draws the same positions in every rule and layer.
@@ -58,6 +61,13 @@ class Rule:
     layers: tuple[int, ...] | None = None
     heads: tuple[int, ...] | None = None
 
+    def __post_init__(self):
+        for name in ("layers", "heads"):
+            if getattr(self, name) == ():
+                raise ValueError(
+                    f"{self.source} -/> {self.target}: {name} is empty, so nothing would be blocked; None means all"
+                )
+
     def __str__(self):
         layers = "" if self.layers is None else f" in layer{'s' * (len(self.layers) != 1)} {_spans(self.layers)}"
         heads = "" if self.heads is None else f", head{'s' * (len(self.heads) != 1)} {_spans(self.heads)}"
@@ -80,8 +90,6 @@ class Condition:
         chosen = {}
         for name, indices in (("layers", layers), ("heads", heads)):
             indices = None if indices is None else tuple(sorted({int(i) for i in indices}))
-            if indices == ():
-                raise ValueError(f"{source} -/> {target}: {name} is empty, so nothing would be blocked; None means all")
             chosen[name] = indices
         return cls((Rule(source, target, **chosen),))
 
@@ -222,6 +230,8 @@ def _positions(rule, group, prompt):
 def _draw(rule, prompt):
     like, _ = _positions(rule, rule.target.like, prompt)
     n = int(like.sum())
+    if n == 0:
+        raise PromptError(f"{_name(prompt)}: {rule} draws as many positions as {rule.target.like} has, which is none")
     pool = np.arange(len(prompt)) if rule.target.among == "everywhere" else np.flatnonzero(~like.numpy())
     if n > len(pool):
         raise PromptError(

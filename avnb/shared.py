@@ -18,7 +18,8 @@ from transformers.masking_utils import causal_mask_function, sdpa_mask
 NAME = "avnb_branches"
 MAX_SCORES = 2**25  # cells of a score matrix at a time; longer row ranges are computed in pieces
 
-_serving = threading.local()
+_lock = threading.RLock()  # a decoder is switched as a whole, so that one run at a time can be served
+_servers = []
 
 
 class EngineError(RuntimeError):
@@ -208,28 +209,31 @@ def _bias(visible):
 
 @contextmanager
 def served(decoder, server):
-    """Within the block the decoder's attention is the server's; afterwards the decoder is as before."""
-    configs = {id(m.config): m.config for m in decoder.modules() if hasattr(m, "config")}
-    configs = [c for c in configs.values() if hasattr(c, "_attn_implementation_internal")]
-    before = [c._attn_implementation_internal for c in configs]
-    outer = getattr(_serving, "server", None)
-    try:
-        for config in configs:
-            config._attn_implementation_internal = NAME
-        _serving.server = server
-        yield
-    finally:
-        _serving.server = outer
-        for config, name in zip(configs, before, strict=True):
-            config._attn_implementation_internal = name
+    """Within the block the decoder's attention is the server's; afterwards the decoder is as before.
+
+    Other threads wait: a model answers one run at a time.
+    """
+    with _lock:
+        configs = {id(m.config): m.config for m in decoder.modules() if hasattr(m, "config")}
+        configs = [c for c in configs.values() if hasattr(c, "_attn_implementation_internal")]
+        before = [c._attn_implementation_internal for c in configs]
+        _servers.append(server)
+        try:
+            for config in configs:
+                config._attn_implementation_internal = NAME
+            yield
+        finally:
+            _servers.pop()
+            for config, name in zip(configs, before, strict=True):
+                config._attn_implementation_internal = name
 
 
 def _attention(module, *args, **kwargs):
-    return _serving.server.attention(module, *args, **kwargs)
+    return _servers[-1].attention(module, *args, **kwargs)
 
 
 def _mask(*args, **kwargs):
-    return _serving.server.mask(*args, **kwargs)
+    return _servers[-1].mask(*args, **kwargs)
 
 
 AttentionInterface.register(NAME, _attention)

@@ -82,7 +82,9 @@ def figure(fig, alt):
 def table(frame, caption):
     """A DataFrame as a table with a caption and without row numbers. Returns a pandas Styler."""
     looks = 'class="dataframe"'  # what the book's theme knows, also in its dark mode
-    return frame.style.hide(axis="index").set_caption(caption).format(precision=2).set_table_attributes(looks)
+    return (
+        frame.style.hide(axis="index").set_caption(caption).format(precision=2, na_rep="–").set_table_attributes(looks)
+    )
 
 
 def provenance(**parameters):

@@ -52,12 +52,23 @@ def memory():
     return table.assign(times=table["output_attentions"] / table["avnb"]).round(1).reset_index()
 
 
+def not_run():
+    """Why cells of the bench did not run, one sentence each."""
+    return [
+        f"{c['method']} at about {c['tokens']} prompt tokens: {c['error']}."
+        for c in measured()["cells"]
+        if "error" in c
+    ]
+
+
 def about():
     """The machine and the model of the bench, in a sentence."""
     machine, model = measured()["machine"], measured()["model"]
+    clock = {"cpu": "processor time", "wall": "wall time"}[measured()["cells"][0]["clock"]]
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['dtype']}; a random Qwen2.5-Omni thinker of "
         f"{model['layers']} layers, width {model['width']}, vocabulary {model['vocabulary']}; "
+        f"{clock} of {machine['threads']} thread(s); "
         f"torch {machine['versions']['torch']}, "
         f"transformers {machine['versions']['transformers']}"
     )

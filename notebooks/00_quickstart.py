@@ -142,7 +142,7 @@ Markdown(
 #
 # ## What this does not show
 #
-# - The model here is a small organism in a drawn world. Large models are **not measured here**; put one into the
+# - The model here is a small organism, in a drawn world. Large models are **not measured here**; put one into the
 #   parameter `model` and run the notebook to measure it.
 # - Counting names is a coarse measure: it ignores wrong extra words and needs clips whose sources are known.
 # - A handful of clips gives a wide interval: of 12 clips, one more or less is 8 points.

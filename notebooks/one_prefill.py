@@ -15,7 +15,7 @@
 # %% [markdown]
 # # How one prefill serves every intervention
 #
-# **A sweep over layers costs about one answer, not one answer per layer, and its results are exact.**
+# **A sweep over layers costs a little more than one answer, not one answer per layer, and its results are exact.**
 #
 # Attention knockout asks what a model would have said had its answer not been able to look at the picture, or at the
 # sound, in some of its layers. A sweep asks that many times: 28 layers and two modalities are 56 questions per clip. The
@@ -83,7 +83,7 @@ show.table(
 # :width: 100%
 # ```
 #
-# 1. The prompt runs through the decoder once, with the fastest attention there is. The keys $K$ and values $V$ of every
+# 1. The prompt runs through the decoder once, with the attention that the model was loaded with (SDPA or flash). The keys $K$ and values $V$ of every
 #    layer are kept; no attention matrix is.
 # 2. From the **branch point** on, the $N$ conditions run as one batch. The branch point is the first position that any
 #    rule touches: the end of the prompt where only the answer is blocked, earlier where positions of the prompt are.
@@ -105,10 +105,11 @@ show.table(
 # differ in layer $\ell$ also shares all layers below $\ell$, for the same reason.
 #
 # Rules that touch prompt positions (from audio to video, from video to the question) move the branch point up, and the
-# positions behind it are computed once per branch. The result is as exact; only the saving is smaller.
+# positions behind it are computed once per branch. The result is as exact, and the saving is smaller: that case is not
+# part of the table below.
 #
 # The tests hold the engine against an independent implementation, hooks and a full eager `generate` per condition: the
-# same tokens, and log-probabilities within 0.0001, for random architectures of four families, rules and batch splits.
+# same tokens, and log-probabilities within 0.0001, for random architectures of several families, rules and batch splits.
 #
 # ## What it costs
 #
@@ -148,9 +149,9 @@ Markdown(
     "not need; so the engine can be faster than one. In units of its own single answer, a sweep costs "
     f"{', '.join(growth)}. What bounds it is the prefill, and then the products of N rows with the weights of the decoder "
     "and of the vocabulary, so short prompts fare relatively worst.\n\n"
-    f"Measured on {speed.about()}; processor time of one thread. A star marks times that were measured on one condition "
-    "and multiplied. All methods gave the same tokens: "
-    f"**{'yes' if speed.measured()['agree'] else 'no'}**."
+    f"Measured on {speed.about()}. A star marks times that were measured on one condition and multiplied. For the "
+    "conditions that all methods ran, they gave the same tokens: "
+    f"**{'yes' if speed.measured()['agree'] else 'no'}**. {' '.join(speed.not_run())}"
 )
 
 # %% [markdown]

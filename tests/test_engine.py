@@ -1,5 +1,7 @@
 """The engine against the slow way: token for token, and what it captures number for number."""
 
+from concurrent.futures import ThreadPoolExecutor
+
 import accelerate
 import numpy as np
 import pytest
@@ -245,10 +247,9 @@ def experiments(draw):
         "num_attention_heads": n_heads,
         "num_key_value_heads": draw(st.sampled_from([1, 2, n_heads])),
         "head_dim": 16,
-        "hidden_size": 16 * n_heads,
+        "hidden_size": 64,  # what the encoders give
         "tie_word_embeddings": draw(st.booleans()),
     }
-    shape["hidden_size"] = 64  # what the encoders give
     if family in ("omni", "vision_language"):
         shape["num_attention_heads"] = 4
         shape["num_key_value_heads"] = draw(st.sampled_from([1, 2, 4]))
@@ -303,8 +304,73 @@ def test_forced_answers_are_scored(family):
         expected = reference.score(model, prompt, condition, answer)
         np.testing.assert_allclose(result.logprobs, expected, atol=1e-4, err_msg=str(condition))
         assert result.token_ids.tolist() == answer
-    one_token = run(model, prompt, conditions, forced=answer[:1])[3]
-    np.testing.assert_allclose(one_token.logprobs, reference.score(model, prompt, conditions[3], answer[:1]), atol=1e-4)
+    early = next(c for c in conditions if c.rules and all("last" in rule.source for rule in c.rules))
+    one_token = run(model, prompt, [early], forced=answer[:1])[0]
+    np.testing.assert_allclose(one_token.logprobs, reference.score(model, prompt, early, answer[:1]), atol=1e-4)
+
+
+@pytest.mark.parametrize(("family", "scale"), [("Cohere", {"logit_scale": 0.25}), ("Granite", {"logits_scaling": 8.0})])
+def test_heads_with_a_scale(family, scale):
+    torch.manual_seed(0)
+    sizes = {"vocab_size": 99, "hidden_size": 32, "intermediate_size": 32, "num_hidden_layers": 2}
+    sizes |= {"num_attention_heads": 2, "num_key_value_heads": 1, "pad_token_id": 0, "eos_token_id": None}
+    config = getattr(transformers, f"{family}Config")(**sizes, **scale)
+    hf = getattr(transformers, f"{family}ForCausalLM")(config).eval()
+    ids = torch.arange(5, 14)[None]
+    model = AVModel(hf)
+    got = run(model, model.prompt_from_inputs(input_ids=ids), forced=[40, 41])[0].logprobs
+    with torch.inference_mode():
+        logits = hf(torch.cat([ids, torch.tensor([[40]])], dim=1)).logits[0, -2:]
+    np.testing.assert_allclose(got, logits.log_softmax(-1)[[0, 1], [40, 41]], atol=1e-5)
+
+
+def test_threads_take_turns_on_a_model():
+    model = build("omni")
+    prompt, conditions = build_prompt(model, "omni"), mixed_conditions("omni")
+    expected = [r.logprobs for r in run(model, prompt, conditions, 4)]
+    with ThreadPoolExecutor(3) as threads:
+        results = list(threads.map(lambda _: run(model, prompt, conditions, 4), range(3)))
+    for result in results:
+        for got, wanted in zip(result, expected, strict=True):
+            np.testing.assert_allclose(got.logprobs, wanted, atol=1e-5)
+    assert model.decoder.config._attn_implementation == "sdpa"
+
+
+def test_a_flash_base_does_not_lose_sliding_windows(monkeypatch):
+    """Flash attention hands out no mask for a window; a decoder that has one is served by SDPA."""
+    model = build("sliding")
+    monkeypatch.setattr(model.decoder.config, "_attn_implementation_internal", "flash_attention_2")
+    prompt, capture = build_prompt(model, "sliding"), Capture(shares="fine")
+    flash = run(model, prompt, max_new_tokens=3, capture=capture)[0]
+    monkeypatch.undo()
+    plain = run(model, prompt, max_new_tokens=3, capture=capture)[0]
+    np.testing.assert_allclose(flash.shares, plain.shares, atol=1e-5)
+    np.testing.assert_allclose(flash.logprobs, plain.logprobs, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("condition", "n_tokens"),
+    [(Condition.block("generated", "video"), 1), (Condition.block("generated", "generated"), 2)],
+)
+def test_answers_too_short_to_block_anything_are_refused(condition, n_tokens):
+    model = build("omni")
+    prompt = build_prompt(model, "omni")
+    with pytest.raises(ValueError, match=f"an answer of {n_tokens} tokens has no generated position"):
+        run(model, prompt, [condition], n_tokens)
+    assert len(run(model, prompt, [condition], n_tokens + 1)[0].token_ids) == n_tokens + 1
+
+
+def test_a_missing_mask_among_several_is_no_obstacle():
+    """Some decoders get a dict of masks, in which None is a plain causal one."""
+    model = build("sliding")
+    prompt = build_prompt(model, "sliding")
+    rule = Condition.block("query", "video")
+    expected = run(model, prompt, [rule], 3)[0].logprobs
+    window = model.decoder.config.sliding_window
+    rows, keys = torch.arange(len(prompt))[:, None], torch.arange(len(prompt))
+    masks = {"full_attention": None, "sliding_attention": ((keys <= rows) & (keys > rows - window))[None, None]}
+    with_masks = Prompt({**prompt.inputs, "attention_mask": masks}, prompt.segments, prompt.token_ids)
+    np.testing.assert_allclose(run(model, with_masks, [rule], 3)[0].logprobs, expected, atol=1e-4)
 
 
 @pytest.mark.parametrize("conditions_per_pass", [1, 3, 7])
@@ -601,6 +667,7 @@ def test_training_mode_and_foreign_decoders_are_refused():
         (Condition.block("generated", "video", range(2, 35)), ValueError, r"4 layers \(0 to 3\), no layer 4"),
         (Condition.block("generated", "video", heads=[9]), ValueError, "no head 9"),
         (Condition.block("generated", Random("text+audio")), PromptError, "use among='everywhere'"),
+        (Condition.block("last+generated", Random("generated")), PromptError, "generated has, which is none"),
     ],
 )
 def test_rules_that_would_do_nothing_or_something_else(condition, error, message):

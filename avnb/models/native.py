@@ -65,9 +65,12 @@ class AVModel:
         return getattr(self.processor, "feature_extractor", None) is not None
 
     def head(self, hidden):
-        """Logits [..., vocabulary] of final hidden states [..., width], with the model's own soft cap if it has one."""
+        """Logits [..., vocabulary] of final hidden states [..., width], with the model's own scale and soft cap."""
+        config = self.hf.config.get_text_config()
+        scale = getattr(config, "logit_scale", None) or 1 / (getattr(config, "logits_scaling", None) or 1)
         logits = self.hf.get_output_embeddings()(hidden)
-        cap = getattr(self.hf.config.get_text_config(), "final_logit_softcapping", None)
+        logits = logits if scale == 1 else logits * scale
+        cap = getattr(config, "final_logit_softcapping", None)
         return logits if cap is None else cap * torch.tanh(logits / cap)
 
     def decode(self, token_ids):
@@ -189,6 +192,7 @@ class AVModel:
             **self._on_device(inputs),
             max_new_tokens=max_new_tokens,
             do_sample=False,
+            repetition_penalty=1.0,  # some checkpoints ask for one; a greedy answer has none
             eos_token_id=sorted(self.stop_ids),
         )
         return self.decode(output[0, inputs["input_ids"].shape[1] :])

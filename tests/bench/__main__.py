@@ -74,13 +74,14 @@ def run_cell(cell, options):
 
 
 def agree(results):
-    """True if, prompt by prompt, all methods that apply the conditions gave the same tokens."""
+    """True if, prompt by prompt, the methods gave the same tokens for the conditions that several of them ran."""
     answers = {}
     for r in results:
         if r["method"] in MANY:
             for i, ids in enumerate(r.get("token_ids", ())):
                 answers.setdefault((r["tokens"], r["new"], i), set()).add(tuple(ids))
-    return all(len(found) == 1 for found in answers.values())
+    methods = {r["method"] for r in results if r["method"] in MANY and "token_ids" in r}
+    return len(methods) > 1 and all(len(found) == 1 for found in answers.values())
 
 
 def table(results):
