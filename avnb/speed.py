@@ -49,7 +49,7 @@ def memory():
     table = table[["ours_capture", "attentions"]].rename(
         columns={"ours_capture": "avnb", "attentions": "output_attentions"}
     )
-    return table.assign(times=table["output_attentions"] / table["avnb"]).round(1).reset_index()
+    return table.assign(times=table["output_attentions"] / table["avnb"]).round().astype("Int64").reset_index()
 
 
 def not_run():

@@ -138,6 +138,7 @@ own = (
     speed.cells()
     .query("method == 'ours' and new == 16")
     .set_index(["prompt", "conditions"])["ratio"]
+    .sort_index()
 )
 growth = [
     f"**{own[prompt, n] / own[prompt, 1]:.2f}** for N = {n} at {prompt} tokens"

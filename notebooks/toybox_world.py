@@ -65,7 +65,7 @@ for family in FAMILIES:
     members = [source for source in SOURCES.values() if source.family == family]
     clips = [clip_of(source.name) for source in members]
     display(Markdown(f"### {family.capitalize()}"))
-    display(show.player(clips, width=120, caption=[source.name for source in members]))
+    display(show.player(clips, width=160, caption=[source.name for source in members]))
     figure = plots.spectrograms(
         [clip.wave() for clip in clips], [source.heard[0] for source in members]
     )
@@ -95,7 +95,7 @@ same = [
 ]
 show.player(
     [datasets.Clip(e.id, e.record(folder)) for e in same],
-    width=120,
+    width=160,
     caption=["four cats", "", "", ""],
 )
 
@@ -115,7 +115,7 @@ captions = [
 ]
 show.player(
     [datasets.Clip(e.id, e.record(folder)) for e in several],
-    width=120,
+    width=160,
     caption=captions,
 )
 
