@@ -63,7 +63,9 @@ def caption(
         str, typer.Option(help="An organism, a Hugging Face Hub id, or a checkpoint folder.")
     ] = "toy-omni",
     question: Annotated[str, typer.Option(help="What to ask.")] = "Describe what you see and hear.",
-    only: Annotated[Modality | None, typer.Option(help="Show the model the pictures or the sound alone.")] = None,
+    only: Annotated[
+        Modality | None, typer.Option(help="The pictures or the sound alone; a video without sound needs video.")
+    ] = None,
     json: Json = False,
 ):
     """Ask a model about clips.
