@@ -1,0 +1,118 @@
+"""Means over clips with their bootstrap 95 % intervals, alone, paired and by group.
+
+>>> interval([0.0, 0.5, 1.0, 0.5])
+Interval(mean=0.5, low=0.125, high=0.875, n=4)
+"""
+
+from typing import NamedTuple
+
+import numpy as np
+import pandas as pd
+from scipy.stats import bootstrap
+
+
+class Interval(NamedTuple):
+    """A mean over n clips and its 95 % interval [low, high]."""
+
+    mean: float
+    low: float
+    high: float
+    n: int
+
+
+def interval(values, seed=0):
+    """The mean of one value per clip, with its bootstrap 95 % interval (BCa, 9999 resamples of the clips).
+
+    Args:
+        values: numbers, one per clip.
+        seed: of the resampling; the same values and seed give the same interval.
+
+    Returns:
+        `Interval`. A single clip says nothing about others: its low and high are NaN. Where all values are equal, so
+        are low and high.
+
+    Raises:
+        ValueError: no values, or some that are not finite.
+
+    Example:
+        >>> interval([0.25, 0.25, 0.25])
+        Interval(mean=0.25, low=0.25, high=0.25, n=3)
+    """
+    values = np.asarray(values, dtype=float)
+    if values.ndim != 1 or not len(values) or not np.isfinite(values).all():
+        n_bad = int((~np.isfinite(values)).sum())
+        raise ValueError(
+            f"values [shape {list(values.shape)}, {n_bad} not finite] must be finite numbers, one per clip"
+        )
+    mean, n = float(values.mean()), len(values)
+    if n == 1:
+        return Interval(mean, np.nan, np.nan, n)
+    if np.ptp(values) == 0:
+        return Interval(mean, mean, mean, n)
+    rng = np.random.default_rng(seed)
+    limits = bootstrap((values,), np.mean, method="BCa", batch=1000, random_state=rng).confidence_interval
+    return Interval(mean, float(limits.low), float(limits.high), n)
+
+
+def difference(a, b, seed=0):
+    """The mean of a - b, paired over clips, with its interval.
+
+    Args:
+        a, b: one value per clip each. Two Series are paired by their index (clip ids), anything else by position.
+        seed: of the resampling.
+
+    Returns:
+        `Interval` of the differences.
+
+    Raises:
+        ValueError: a and b are not about the same clips, a clip repeats, or as in `interval`.
+
+    Example:
+        >>> blocked, free = pd.Series({"0": 1.0, "1": 0.5}), pd.Series({"1": 0.25, "0": 0.75})
+        >>> difference(blocked, free).mean
+        0.25
+    """
+    if isinstance(a, pd.Series) and isinstance(b, pd.Series):
+        if not (a.index.is_unique and b.index.is_unique and set(a.index) == set(b.index)):
+            n_common = len(a.index.intersection(b.index))
+            raise ValueError(
+                f"a ({len(a)}) and b ({len(b)}) need one value for each clip, of the same clips; {n_common} match"
+            )
+        b = b.reindex(a.index)
+    a, b = np.asarray(a, dtype=float), np.asarray(b, dtype=float)
+    if a.shape != b.shape:
+        raise ValueError(f"a {list(a.shape)} and b {list(b.shape)} need one value for each clip, of the same clips")
+    return interval(a - b, seed)
+
+
+def summarise(table, by, value="value", seed=0):
+    """Means with intervals, group by group.
+
+    Args:
+        table: a tidy DataFrame. With a column "clip", the rows of a clip are first averaged within each group, so that
+            n counts clips and repeated measurements do not narrow the interval.
+        by: one column name or several.
+        value: the column that is averaged.
+        seed: of the resampling, the same for each group.
+
+    Returns:
+        DataFrame: the columns of `by`, then mean, low, high, n; groups in order of appearance.
+
+    Raises:
+        ValueError: a column is missing, or as in `interval`.
+
+    Example:
+        >>> table = pd.DataFrame({"clip": [0, 0, 1], "kind": "factual", "value": [0.0, 1.0, 0.5]})
+        >>> summarise(table, "kind").to_dict("list")
+        {'kind': ['factual'], 'mean': [0.5], 'low': [0.5], 'high': [0.5], 'n': [2]}
+    """
+    by = [by] if isinstance(by, str) else list(by)
+    if lacking := [name for name in [*by, value] if name not in table]:
+        raise ValueError(f"the table has no column {lacking[0]!r}; it has {', '.join(map(str, table.columns))}")
+    rows = []
+    for key, group in table.groupby(by, sort=False, dropna=False, observed=True):
+        values = group[value]
+        if "clip" in table and "clip" not in by:
+            values = values.groupby(group["clip"], sort=False).mean(skipna=False)
+        rows.append((*key, *interval(values, seed)))
+    return pd.DataFrame(rows, columns=[*by, *Interval._fields])

@@ -1,0 +1,95 @@
+"""Intervals over clips: they cover the truth, use the pairing, and count clips rather than rows."""
+
+import math
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from avnb.stats import Interval, difference, interval, summarise
+
+
+def test_interval_is_that_of_the_mean():
+    values = np.random.default_rng(0).normal(3, 2, size=200)
+    mean, low, high, n = interval(values)
+    assert mean == pytest.approx(values.mean()) and n == 200
+    half = 1.96 * values.std(ddof=1) / math.sqrt(200)  # what the normal theory says
+    assert low == pytest.approx(mean - half, abs=0.15 * half) and high == pytest.approx(mean + half, abs=0.15 * half)
+
+
+def test_interval_covers_the_true_mean():
+    draws = np.random.default_rng(1).beta(0.5, 1.5, size=(200, 40))  # skewed, within 0..1 as fidelity is
+    results = [interval(values) for values in draws]
+    covered = np.mean([result.low <= 0.25 <= result.high for result in results])
+    assert 0.89 <= covered <= 0.99
+    assert all(0 <= result.low <= result.mean <= result.high <= 1 for result in results)
+
+
+def test_interval_is_reproducible():
+    values = np.random.default_rng(4).random(50)
+    assert interval(values) == interval(values) and interval(values) == interval(
+        pd.Series(values, index=range(50, 0, -1))
+    )
+    assert interval(values, seed=1) != interval(values, seed=2)
+
+
+@pytest.mark.filterwarnings("error")
+def test_few_and_equal_values():
+    mean, low, high, n = interval([0.5])
+    assert (mean, n) == (0.5, 1) and math.isnan(low) and math.isnan(high)
+    assert interval([1, 1]) == Interval(1, 1, 1, 2)
+    for values in ([0, 1], [0] * 39 + [1], [0.5] * 5 + [0.25]):
+        result = interval(values)
+        assert min(values) <= result.low <= result.high <= max(values)
+
+
+@pytest.mark.parametrize("values", [[], [0.5, np.nan], [np.inf, 1], [[1.0, 2.0]]])
+def test_values_that_have_no_interval(values):
+    with pytest.raises(ValueError, match="must be finite numbers, one per clip"):
+        interval(values)
+
+
+def test_pairing_narrows_the_interval():
+    rng = np.random.default_rng(2)
+    easy = rng.uniform(0, 0.9, size=60)  # how easy a clip is, for both conditions
+    a, b = easy + 0.05 + rng.normal(0, 0.02, 60), easy + rng.normal(0, 0.02, 60)
+    paired = difference(a, b)
+    assert paired.mean == pytest.approx(a.mean() - b.mean()) and paired.low < 0.05 < paired.high
+    unpaired = difference(a, rng.permutation(b))
+    assert unpaired.mean == pytest.approx(paired.mean)
+    assert paired.high - paired.low < 0.2 * (unpaired.high - unpaired.low)
+    assert paired.low > 0 > unpaired.low  # only the pairing shows the effect
+
+
+def test_series_are_paired_by_clip():
+    a = pd.Series({"x": 0.9, "y": 0.5, "z": 0.1})
+    b = pd.Series({"z": 0.0, "x": 0.8, "y": 0.4})
+    result = difference(a, b)
+    assert result.low == pytest.approx(0.1) and result.high == pytest.approx(0.1) and result.n == 3
+    for wrong in (b[:2], b.rename({"z": "w"}), pd.concat([b, b])):
+        with pytest.raises(ValueError, match="of the same clips"):
+            difference(a, wrong)
+    with pytest.raises(ValueError, match="of the same clips"):
+        difference([1.0, 2.0], [1.0])
+
+
+def test_summary_by_groups_counts_clips():
+    rng = np.random.default_rng(3)
+    values = rng.random(30)
+    once = pd.DataFrame({"clip": range(30), "kind": ["mute", "factual"] * 15, "model": "toy", "value": values})
+    result = summarise(once, ["model", "kind"])
+    assert list(result.columns) == ["model", "kind", "mean", "low", "high", "n"]
+    assert result["kind"].tolist() == ["mute", "factual"] and result["n"].tolist() == [15, 15]
+    assert tuple(result.iloc[0, 2:]) == pytest.approx(tuple(interval(values[::2])))
+    again = pd.concat([once] * 3)
+    pd.testing.assert_frame_equal(summarise(again, ["model", "kind"]), result)  # the same answer thrice is one clip
+    without = summarise(again.drop(columns="clip"), "kind")
+    assert without["n"].tolist() == [45, 45]
+
+
+def test_summary_names_what_is_missing():
+    table = pd.DataFrame({"clip": [0], "value": [1.0]})
+    with pytest.raises(ValueError, match="no column 'kind'; it has clip, value"):
+        summarise(table, "kind")
+    with pytest.raises(ValueError, match="not finite"):
+        summarise(pd.DataFrame({"clip": [0, 0], "kind": 1, "value": [1.0, np.nan]}), "kind")
