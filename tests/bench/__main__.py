@@ -1,10 +1,12 @@
 """Times the engine beside the usual ways: `python -m tests.bench`; `--quick` for a short version.
 
 Every cell of the table is a process of its own, and each measures one plain generate beside its method, so that ratios
-hold on a busy machine. Finished cells are kept in the result file; a second call goes on where the first stopped.
+hold on a busy machine. Finished cells are kept in the result file: a second call with the same settings, machine and
+code goes on where the first stopped, any other one starts anew.
 """
 
 import argparse
+import hashlib
 import json
 import os
 import platform
@@ -15,6 +17,7 @@ from pathlib import Path
 import psutil
 import torch
 
+import avnb
 from tests.bench.cell import measure
 
 QUICK = {"tokens": [500, 2000], "conditions": [1, 28, 56], "new": [16], "layers": 28, "width": 256, "repeats": 1}
@@ -48,6 +51,14 @@ def machine():
         "python": platform.python_version(),
         "versions": versions,
     }
+
+
+def engine_version():
+    """A hash of the code that is timed: cells of other code are not resumed."""
+    total = hashlib.sha256()
+    for name in ("engine", "shared", "rules", "capture", "sampling"):
+        total.update(Path(avnb.__path__[0], f"{name}.py").read_bytes())
+    return total.hexdigest()[:12]
 
 
 def _version(name):
@@ -143,8 +154,10 @@ def main():
         if getattr(options, name) is None:
             setattr(options, name, value)
     about = {"machine": machine(), "model": {"layers": options.layers, "width": options.width, "vocabulary": 152_064}}
+    about["settings"] = {name: getattr(options, name) for name in ("clock", "repeats", "measured")}
+    about["engine"] = engine_version()
     known = json.loads(options.out.read_text()) if options.out.exists() else {}
-    results = known.get("cells", []) if known.get("model") == about["model"] else []
+    results = known.get("cells", []) if all(known.get(name) == value for name, value in about.items()) else []
     results = [r for r in results if "error" not in r]
     for cell in cells(options):
         if any(cell.items() <= r.items() for r in results):
