@@ -98,7 +98,7 @@ donors = curate.assign_donors(clips)
 index = {clip.id: i for i, clip in enumerate(clips)}
 chosen = donors["donor"].map(index).to_numpy()
 show.figure(
-    plots.similarity_heatmap(similarity, chosen),
+    plots.curation.similarity_heatmap(similarity, chosen),
     f"Heat map of the similarity of {len(clips)} audio captions; the donor of every clip lies where it is dark.",
 )
 
@@ -120,7 +120,7 @@ table = pd.concat(
     pd.DataFrame({"sound": name, "similarity": values}) for name, values in rows.items()
 )
 show.figure(
-    plots.similarity_histogram(table.reset_index(drop=True)),
+    plots.curation.similarity_histogram(table.reset_index(drop=True)),
     "Histogram: the chosen donors are all unlike the clip; some random donors are like it.",
 )
 
@@ -156,7 +156,7 @@ show.player([clips[0], swapped[0], *silent, *late], width=200, caption=names)
 
 # %%
 show.figure(
-    plots.spectrograms(
+    plots.sounds.spectrograms(
         [clips[0].wave(), swapped[0].wave(), late[0].wave()],
         ["factual", "counterfactual", "shifted"],
     ),

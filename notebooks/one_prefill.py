@@ -123,7 +123,7 @@ show.table(speed.costs(), "Time of a sweep, in units of one plain generate")
 # %%
 shown = {name: speed.METHODS[name] for name in ("ours", "hooks", "nnsight")}
 show.figure(
-    plots.growth(speed.cells().query("new == 16"), shown),
+    plots.speed.growth(speed.cells().query("new == 16"), shown),
     "Time against the number of conditions: the engine stays near one generate, the usual ways grow in proportion.",
 )
 

@@ -66,7 +66,7 @@ for family in FAMILIES:
     clips = [clip_of(source.name) for source in members]
     display(Markdown(f"### {family.capitalize()}"))
     display(show.player(clips, width=160, caption=[source.name for source in members]))
-    figure = plots.spectrograms(
+    figure = plots.sounds.spectrograms(
         [clip.wave() for clip in clips], [source.heard[0] for source in members]
     )
     display(

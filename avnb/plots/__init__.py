@@ -1,0 +1,10 @@
+"""Every figure of the book, drawn from tidy tables or from a clip: one module per chapter, one palette, one style.
+
+>>> PALETTE["audio"], PALETTE["video"]
+('#D55E00', '#0072B2')
+"""
+
+from avnb.plots import curation, sounds, speed
+from avnb.plots.style import PALETTE, style
+
+__all__ = ["PALETTE", "style", "curation", "sounds", "speed"]
