@@ -116,3 +116,69 @@ def summarise(table, by, value="value", seed=0):
             values = values.groupby(group["clip"], sort=False).mean(skipna=False)
         rows.append((*key, *interval(values, seed)))
     return pd.DataFrame(rows, columns=[*by, *Interval._fields])
+
+
+class Verdict(NamedTuple):
+    """Whether an effect stands out from its control; `verdict` says how it is judged.
+
+    Attributes:
+        effect, control, difference: `Interval` of the effect, of the control, and of effect - control, paired.
+        stands: whether the effect differs from zero and goes beyond its control.
+        text: the same in a sentence of markdown, with the numbers.
+    """
+
+    effect: Interval
+    control: Interval
+    difference: Interval
+    stands: bool
+    text: str
+
+
+def verdict(effect, control, seed=0):
+    """Whether an effect stands out from its control.
+
+    It stands if its interval leaves out zero, and that of effect - control lies on the same side of zero. An effect
+    that differs from zero without standing is no finding: the control shows it too, or cannot rule it out.
+
+    Args:
+        effect, control: one value per clip each, e.g. the change of fidelity; Series are paired by their index.
+        seed: of the resampling.
+
+    Returns:
+        `Verdict`.
+
+    Raises:
+        ValueError: as in `difference`.
+
+    Example:
+        >>> blocked = pd.Series({"a": 0.5, "b": 0.25, "c": 0.5, "d": 0.75})
+        >>> verdict(blocked, blocked * 0).stands
+        True
+        >>> verdict(blocked, blocked).text.split(":")[0]
+        '**No finding, the control shows the same effect**'
+    """
+    gap = difference(effect, control, seed)
+    effect, control = interval(effect, seed), interval(control, seed)
+    differs, beyond, same = (_side(i) for i in (effect, gap, control))
+    stands = differs != 0 and differs == beyond
+    numbers = f"{_signed(effect)} against {_signed(control)} in the control, a difference of {_signed(gap)}"
+    if effect.n == 1:
+        claim = "**One clip says nothing about others**"
+    elif stands:
+        claim = "The effect stands out from its control"
+    elif differs == 0:
+        claim = "**No effect was seen**"
+    elif differs in (same, -beyond):
+        claim = "**No finding, the control shows the same effect**"
+    else:
+        claim = "**No finding, the effect cannot be told from its control**"
+    return Verdict(effect, control, gap, stands, f"{claim}: {numbers} (n = {effect.n}).")
+
+
+def _side(found):
+    """1 or -1 where the interval lies above or below zero, 0 where it holds zero or is not known."""
+    return int(found.low > 0) - int(found.high < 0)
+
+
+def _signed(found):
+    return f"{found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"

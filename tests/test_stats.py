@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avnb.stats import Interval, difference, interval, summarise
+from avnb.stats import Interval, difference, interval, summarise, verdict
 
 
 def test_interval_is_that_of_the_mean():
@@ -93,3 +93,46 @@ def test_summary_names_what_is_missing():
         summarise(table, "kind")
     with pytest.raises(ValueError, match="not finite"):
         summarise(pd.DataFrame({"clip": [0, 0], "kind": 1, "value": [1.0, np.nan]}), "kind")
+
+
+def around(mean, n=40, spread=0.1, seed=0):
+    """n values of clips with about this mean."""
+    return pd.Series(np.random.default_rng(seed).normal(mean, spread, n), index=[f"clip-{i}" for i in range(n)])
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+def test_an_effect_beyond_its_control_stands(sign):
+    effect, control = sign * around(0.4), sign * around(0.1, seed=1)
+    found = verdict(effect, control[::-1])  # paired by clip, whatever their order
+    assert found.stands and found.text.startswith("The effect stands out from its control: ")
+    assert found.effect == interval(effect) and found.control == interval(control[::-1])
+    assert found.difference == difference(effect, control)
+    for number in (found.effect.mean, found.control.mean, found.difference.low):
+        assert f"{number:+.2f}" in found.text
+    assert found.text.endswith("(n = 40).")
+
+
+@pytest.mark.parametrize("sign", [1, -1])
+@pytest.mark.parametrize("control", [0.4, 0.9])
+def test_an_effect_that_the_control_shows_too_does_not_stand(sign, control):
+    found = verdict(sign * around(0.4), sign * around(control, seed=1))
+    assert not found.stands and found.text.startswith("**No finding, the control shows the same effect**: ")
+
+
+def test_what_else_does_not_stand():
+    nothing = verdict(around(0.0, seed=3), around(0.3, seed=1))
+    assert not nothing.stands and nothing.text.startswith("**No effect was seen**")
+    same = around(0.1, spread=0)
+    assert verdict(same * 0, same * 0).text.startswith("**No effect was seen**: +0.00 [+0.00, +0.00] against +0.00")
+    noisy = verdict(around(0.1, spread=0.2), around(0.05, spread=0.4, seed=2))
+    assert not noisy.stands and noisy.text.startswith("**No finding, the effect cannot be told from its control**")
+    single = verdict(pd.Series({"x": 1.0}), pd.Series({"x": 0.0}))
+    assert not single.stands and single.text.startswith("**One clip says nothing about others**")
+    with pytest.raises(ValueError, match="of the same clips"):
+        verdict(around(0.1), around(0.1, n=39))
+
+
+def test_shuffled_signs_seldom_stand():
+    rng = np.random.default_rng(5)
+    draws = [(around(0.0, 30, seed=i) * rng.choice([-1, 1], 30), around(0.0, 30, seed=100 + i)) for i in range(40)]
+    assert sum(verdict(effect, control).stands for effect, control in draws) <= 4
