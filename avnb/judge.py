@@ -24,12 +24,10 @@ hear no dog" names a dog). A clip without known events needs another judge.
 """
 
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 
-import pandas as pd
 import snowballstemmer
 
-from avnb import clips as media
 from avnb.toybox.sources import SOURCES, mentioned
 
 MODALITIES = ("audio", "video")
@@ -84,11 +82,11 @@ def score(caption, clip, modality):
         >>> score("The video shows a bell. There is the sound of a puppy.", dog, "audio").value
         1.0
     """
-    events = _events(clip, modality)
+    there = events(clip, modality)
     named = mentioned(about(caption, modality))
-    matched = tuple(event for event in events if event in named)
-    missed = tuple(event for event in events if event not in named)
-    invented = tuple(event for event in named if event not in events)
+    matched = tuple(event for event in there if event in named)
+    missed = tuple(event for event in there if event not in named)
+    invented = tuple(event for event in named if event not in there)
     n_events = len(matched) + len(missed) + len(invented)
     return Score(len(matched) / n_events if n_events else 1.0, matched, missed, invented, modality)
 
@@ -112,51 +110,30 @@ def about(caption, modality):
     return ". ".join(parts)
 
 
-def fidelity(model, clips, question, modality):
-    """Asks a model about every clip and scores its greedy answers (figures 2 and 3).
+def events(clip, modality):
+    """The known events of one modality of a clip, which a caption is compared with.
 
     Args:
-        model: an AVLLM from `avnb.load`, or anything with `caption(clip, question)`.
-        clips: clips with known events; one with bad media is reported and left out (`clips.for_each`).
-        question: the prompt, the same for all.
+        clip: a clip; a mute one holds no sound, whatever it lists.
         modality: "audio" or "video".
 
     Returns:
-        DataFrame: clip, kind, modality, question, answer, value (fidelity in 0..1), matched, missed, invented (tuples
-        of event names); one row per clip, in order.
+        tuple of names, without repetition; empty if it is known that there are none.
 
     Raises:
-        JudgeError: the events of a clip are not known; before the first answer.
-        ValueError: another modality.
+        JudgeError, ValueError: as in `score`.
 
     Example:
-        >>> model = avnb.load("toy-omni")
-        >>> clips = avnb.datasets.load("toybox", n=2)
-        >>> len(fidelity(model, clips, "Describe what you hear.", "audio"))
-        2
+        >>> events(avnb.Clip("0", "0.mp4", seen=("dog", "bell", "dog")), "video")
+        ('dog', 'bell')
     """
-    clips = list(clips)
-    for clip in clips:
-        _events(clip, modality)
-    answers, _ = media.for_each(clips, lambda clip: model.caption(clip, question))
-    columns = ["clip", "kind", "modality", "question", "answer", "value", "matched", "missed", "invented"]
-    rows = [
-        {"clip": clip.id, "kind": clip.kind, "question": question, "answer": answer}
-        | asdict(score(answer, clip, modality))
-        for clip, answer in answers
-    ]
-    return pd.DataFrame(rows, columns=columns)
-
-
-def _events(clip, modality):
-    """The known events of one modality of a clip: names, without repetition."""
     if modality not in _CUES:
         raise ValueError(f"modality {modality!r} is unknown; use one of {', '.join(_CUES)}")
     if modality == "audio" and clip.kind == "mute":
         return ()
     attribute = "heard" if modality == "audio" else "seen"
-    events = tuple(dict.fromkeys(getattr(clip, attribute)))
-    if unknown := [event for event in events if event not in SOURCES]:
+    names = tuple(dict.fromkeys(getattr(clip, attribute)))
+    if unknown := [name for name in names if name not in SOURCES]:
         raise JudgeError(
             f"clip {clip.id}: the event judge has no words for {unknown[0]!r}; "
             "use names from avnb.toybox.sources.SOURCES"
@@ -164,12 +141,12 @@ def _events(clip, modality):
     # An empty list is either "nothing is there" or "nobody wrote it down"; only the first can be scored.
     captions = clip.audio_captions if modality == "audio" else clip.video_captions
     silent = all(_NOTHING.search(caption.lower()) for caption in captions) if captions else clip.seen or clip.heard
-    if not events and not silent:
+    if not names and not silent:
         raise JudgeError(
             f"clip {clip.id} has no known {modality} events, which the event judge compares with; "
             f"set {attribute}=(...) or leave the clip out (reference captions alone need a language model as judge)"
         )
-    return events
+    return names
 
 
 def _clauses(text):
