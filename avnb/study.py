@@ -1,0 +1,298 @@
+"""Analyses by name, with their tables kept on disk: measured once, read ever after, resumed when interrupted.
+
+>>> clips = avnb.datasets.load("toybox", n=2)
+>>> table = measure("fidelity", "toy-omni", clips, dataset="toybox")
+>>> table.equals(measure("fidelity", "toy-omni", clips, dataset="toybox"))  # read from disk
+True
+
+A table is one Parquet file. Its name follows from the model, the data set, the analysis, the parameters and the clip
+ids; its metadata hold all of these, the versions of the packages, and fingerprints of the code of `avnb`, of the
+model's weights and of the clips' files. A table whose fingerprints are not those of today is measured again, so that a
+retrained model is never answered for by an old one.
+"""
+
+import contextlib
+import hashlib
+import inspect
+import json
+import os
+import platform
+import re
+import tempfile
+from dataclasses import asdict
+from functools import cache
+from importlib import import_module
+from importlib.metadata import version
+from pathlib import Path
+
+import pandas as pd
+import pyarrow as pa
+import pyarrow.parquet as pq
+import torch
+from tqdm import tqdm
+
+from avnb import datasets, models
+
+# name -> (module, function f(model, clips, ...), whether the table of many clips is the tables of single clips)
+ANALYSES = {
+    "fidelity": ("fidelity", "measure", True),
+    "swap": ("swap", "margins", False),
+    "attention": ("attention", "measure", True),
+    "lens": ("lens", "latent_recall", False),
+    "knockout": ("knockout", "sweep", True),
+    "tokens": ("tokens", "shift", True),
+}
+
+_KEY = b"avnb"  # under which a Parquet file holds what its table is
+_PACKAGES = ("avnb", "torch", "transformers", "numpy", "pandas", "pyarrow", "av", "soxr")
+_NOT_MEASURING = (
+    "plots", "batch.py", "cli.py", "doctor.py", "paper.py", "show.py", "speed.py", "train.py", "learner.py", "recipes.py"
+)  # fmt: skip
+_N_SAMPLED = 4096  # weights of a tensor that its fingerprint looks at
+
+
+class StudyError(ValueError):
+    """A table cannot be measured or read: says what was asked and what to do."""
+
+
+def measure(analysis, model, clips, *, dataset, seed=0, out=None, **options):
+    """The table of one analysis, measured on first use and read from disk afterwards.
+
+    An interrupted measurement goes on where it stopped, clip by clip ("swap" and "lens", which set clips against each
+    other, start anew).
+
+    Args:
+        analysis: a name of `ANALYSES`.
+        model: an AVLLM from `avnb.load`, or its name.
+        clips: the clips.
+        dataset: what the set of clips is called, for the table's name.
+        seed: handed to analyses that draw at random.
+        out: folder for tables (and for clips that an analysis makes); None is `tables` in the cache folder.
+        **options: of the analysis; names, numbers, or lists of them.
+
+    Returns:
+        DataFrame: model (its name), then the columns of the analysis; tuples have become lists.
+
+    Raises:
+        StudyError: no such analysis, no clips, an option that the analysis does not have or that is not plain JSON.
+
+    Example:
+        >>> clips = avnb.datasets.load("toybox", n=2)
+        >>> measure("fidelity", "toy-omni", clips, dataset="toybox").groupby("kind").size().to_dict()
+        {'counterfactual': 4, 'factual': 4}
+    """
+    function, by_clip = _analysis(analysis)
+    clips = list(clips)
+    if not clips:
+        raise StudyError(f"{analysis} was asked for without a clip; give at least one")
+    model = models.load(model) if isinstance(model, str) else model
+    options = _options(analysis, function, options, seed)
+    about = {"analysis": analysis, "model": model.name, "dataset": str(dataset), "seed": seed, "parameters": options}
+    folder = datasets.cache_folder() / "tables" if out is None else Path(out)
+    name = "--".join(safe_name(text) for text in (model.name, Path(str(dataset)).stem, analysis))
+    ids = [clip.id for clip in clips]
+    path = folder / f"{name}--{_digest([about, ids])}.parquet"
+    # A second model that an analysis compares with is loaded once, not once per clip.
+    others = {key: models.load(options[key]) for key in ("base",) if isinstance(options.get(key), str)}
+    code, weights = code_fingerprint(), [model_fingerprint(each) for each in (model, *others.values())]
+    media = [_clip_fingerprint(clip) for clip in clips]
+    fingerprints = {"code": code, "weights": weights, "clips": media}
+    if path.exists() and read_about(path).get("fingerprints") == fingerprints:
+        return read(path)
+    arguments = options | others
+    if "out" in inspect.signature(function).parameters:
+        arguments["out"] = str(folder / "clips" / _digest(media))
+    parts = folder / f".{name}--{_digest(about)}.part"
+    if by_clip:
+        finished = [parts / f"{_digest([code, weights, print_])}.parquet" for print_ in media]
+        bar = tqdm(
+            zip(clips, finished, strict=True), f"{analysis}, {model.name}", len(clips), unit="clip", disable=None
+        )
+        table = _joined([_kept(shard, lambda clip=clip: function(model, [clip], **arguments)) for clip, shard in bar])
+    else:
+        table = function(model, clips, **arguments)
+    table.insert(0, "model", model.name)
+    _write(table, path, about | {"clips": ids, "fingerprints": fingerprints, "made_with": _made_with(model)})
+    if by_clip:
+        for shard in finished:
+            shard.unlink(missing_ok=True)
+        with contextlib.suppress(OSError):  # another run may be at work in it
+            parts.rmdir()
+    return read(path)
+
+
+def read(path):
+    """The table in a file that `measure` wrote; lists are Python lists.
+
+    Raises:
+        StudyError: the file cannot be read.
+    """
+    try:
+        stored = pq.read_table(path)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise StudyError(f"{path} cannot be read as a table ({error}); delete it and measure again") from error
+    table = stored.to_pandas()
+    for field in stored.schema:
+        if pa.types.is_list(field.type):
+            table[field.name] = [value if value is None else list(value) for value in table[field.name]]
+    return table
+
+
+def read_about(path):
+    """What the table in a file is: analysis, model, dataset, seed, parameters, clips (ids), fingerprints, made_with.
+
+    Raises:
+        StudyError: the file cannot be read, or `measure` did not write it.
+    """
+    try:
+        found = (pq.read_schema(path).metadata or {}).get(_KEY)
+    except (OSError, pa.ArrowInvalid) as error:
+        raise StudyError(f"{path} cannot be read as a table ({error}); delete it and measure again") from error
+    if found is None:
+        raise StudyError(f"{path} was not written by avnb.study.measure; keep other Parquet files elsewhere")
+    return json.loads(found)
+
+
+def collect(folder, analysis):
+    """The tables of one analysis below a folder, one for each model: that of the most clips, the newest of equal ones.
+
+    Args:
+        folder: e.g. the folder that `avnb run` wrote to.
+        analysis: a name of `ANALYSES`.
+
+    Returns:
+        DataFrame: the tables on top of each other; empty if there are none.
+
+    Raises:
+        StudyError: the folder does not exist, or a table cannot be read.
+    """
+    _analysis_named(analysis)
+    if not Path(folder).is_dir():
+        raise StudyError(f"{folder} is no folder; give one that `avnb run --out` or `avnb measure --out` wrote to")
+    best = {}
+    for path in sorted(Path(folder).rglob(f"*--{analysis}--*.parquet")):
+        about = read_about(path)
+        rank = len(about["clips"]), path.stat().st_mtime
+        best[about["model"]] = max(best.get(about["model"], (rank, path)), (rank, path))
+    return _joined([read(path) for _, (_, path) in sorted(best.items())])
+
+
+def safe_name(text):
+    """A text as part of a file name: "Qwen/Qwen2.5-Omni-3B" becomes "Qwen+Qwen2.5-Omni-3B".
+
+    Example:
+        >>> safe_name("Qwen/Qwen2.5-Omni-3B")
+        'Qwen+Qwen2.5-Omni-3B'
+    """
+    return re.sub(r"[^\w.+-]", "_", str(text).strip("/").replace("/", "+"))
+
+
+@cache
+def code_fingerprint():
+    """A hash of the code of `avnb` that measurements rest on: all but figures, command line and the like."""
+    package = Path(__file__).parent
+    files = [path for path in sorted(package.rglob("*.py")) if not {*path.parts} & {*_NOT_MEASURING}]
+    return _digest([(path.relative_to(package).as_posix(), _file_hash(path)) for path in files])
+
+
+def model_fingerprint(model):
+    """A hash of a model: its configuration, and weights spread over all of its tensors."""
+    total = hashlib.sha256()
+    settings = model.hf.config.to_dict()
+    ignored = ("_name_or_path", "transformers_version")  # neither changes an answer, both differ between machines
+    total.update(_digest({key: value for key, value in settings.items() if key not in ignored}).encode())
+    for name, weight in sorted(model.hf.state_dict().items()):
+        total.update(f"{name} {list(weight.shape)} {weight.dtype}".encode())
+        if weight.device.type != "meta" and weight.numel():
+            some = weight.detach().flatten()[:: max(1, weight.numel() // _N_SAMPLED)]
+            total.update(some.contiguous().cpu().view(torch.uint8).numpy().tobytes())
+    return total.hexdigest()[:16]
+
+
+def _clip_fingerprint(clip):
+    """A hash of all that a clip is, with the content of its files."""
+    files = {key: _file_hash(value) for key in ("video", "audio") if (value := getattr(clip, key)) is not None}
+    return _digest(asdict(clip) | files)
+
+
+def _file_hash(path):
+    if not Path(path).is_file():
+        return "missing"
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def _digest(value):
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
+
+
+def _analysis_named(name):
+    if name not in ANALYSES:
+        raise StudyError(f"there is no analysis {name!r}; use one of {', '.join(ANALYSES)}")
+    return ANALYSES[name]
+
+
+def _analysis(name):
+    module, function, by_clip = _analysis_named(name)
+    return getattr(import_module(f"avnb.{module}"), function), by_clip
+
+
+def _options(analysis, function, given, seed):
+    """All parameters of an analysis as plain JSON, defaults included; `model`, `clips` and `out` are no options."""
+    known = {
+        name: parameter.default
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name not in ("model", "clips", "out")
+    }
+    if unknown := [name for name in given if name not in known or name == "seed"]:
+        names = ", ".join(name for name in known if name != "seed") or "none"
+        raise StudyError(f"{analysis} has no option {unknown[0]!r}; it has {names}")
+    options = {name: value for name, value in known.items() if value is not inspect.Parameter.empty} | given
+    if "seed" in known:
+        options["seed"] = seed
+    for name, value in options.items():
+        try:
+            options[name] = json.loads(json.dumps(value))
+        except (TypeError, ValueError) as error:
+            raise StudyError(f"{analysis}: {name}={value!r} is no plain JSON; give names, numbers or lists") from error
+    return options
+
+
+def _kept(path, function):
+    """The table in a file, which is made by the function if it is not there."""
+    if not path.exists():
+        _write(function(), path, {})
+    return read(path)
+
+
+def _joined(tables):
+    """Tables on top of each other; those without rows only lend their columns."""
+    filled = [table for table in tables if len(table)]
+    return pd.concat(filled, ignore_index=True) if filled else (tables[0] if tables else pd.DataFrame())
+
+
+def _write(table, path, about):
+    """Writes a table under a temporary name first, so that a file with the right name is complete."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    stored = pa.Table.from_pandas(table, preserve_index=False)
+    stored = stored.replace_schema_metadata({**stored.schema.metadata, _KEY: json.dumps(about).encode()})
+    with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
+        partial = Path(folder, path.name)
+        pq.write_table(stored, partial)
+        os.replace(partial, path)
+
+
+def _made_with(model):
+    """The packages and the model behind a table, for readers; only fingerprints decide whether it holds."""
+    config = model.hf.config
+    return {
+        "python": platform.python_version(),
+        **{name: version(name) for name in _PACKAGES},
+        "model": {
+            "class": type(model.hf).__name__,
+            "path": config.name_or_path,
+            "revision": getattr(config, "_commit_hash", None),
+            "dtype": str(model.hf.dtype),
+            "device": str(model.device),
+        },
+    }
