@@ -5,16 +5,18 @@ clips against counterfactual ones show how much of what seems to be heard is gue
 
     >>> clips = avnb.datasets.load("toybox", n=4)
     >>> table = measure(avnb.load("toy-omni"), clips, questions=["Describe what you hear."])
-    >>> table[["kind", "inputs", "modality"]].value_counts().to_dict()
+    >>> table.groupby(["kind", "inputs", "modality"]).size().to_dict()
     {('counterfactual', 'both', 'audio'): 2, ('factual', 'both', 'audio'): 2}
 """
 
 import re
 
+import numpy as np
 import pandas as pd
 
 from avnb import clips as media
 from avnb import judge
+from avnb.stats import Interval, resampled
 from avnb.toybox.captions import QUESTIONS
 
 INPUTS = {"both": ("video", "audio"), "video": ("video",), "audio": ("audio",)}
@@ -107,3 +109,102 @@ def _judged(answer, clip, modality):
     there = clip.seen if other == "video" else () if clip.kind == "mute" else clip.heard
     elsewhere = tuple(event for event in there if event not in (*score.matched, *score.missed))
     return score.value, score.matched, score.missed, score.invented, elsewhere
+
+
+def drop(table, seed=0):
+    """How far fidelity falls from factual to counterfactual clips.
+
+    The two kinds are different clips, so each is resampled on its own. With F the mean over factual clips and C the
+    mean over counterfactual ones, the absolute drop is F - C, the relative drop (F - C) / F.
+
+    Args:
+        table: from `measure`, of clips of both kinds; other kinds are left out.
+        seed: of the resampling.
+
+    Returns:
+        DataFrame: inputs, question, modality, factual, counterfactual (the means), drop ("absolute" or "relative"),
+        mean, low, high (positive where fidelity falls), n (clips of both kinds). Bounds are NaN where the interval is
+        not known: a single clip, or a relative drop when F may be 0.
+
+    Source: arXiv 2604.02605, figures 2 and 3.
+
+    Example:
+        >>> kinds = ["factual", "factual", "counterfactual", "counterfactual"]
+        >>> table = pd.DataFrame({"clip": range(4), "kind": kinds, "value": [1.0, 1.0, 0.5, 0.0]})
+        >>> table = table.assign(inputs="both", question="Describe what you hear.", modality="audio")
+        >>> drop(table)[["drop", "mean", "low", "high", "n"]].values.tolist()
+        [['absolute', 0.75, 0.5, 1.0, 4], ['relative', 0.75, 0.5, 1.0, 4]]
+    """
+    statistics = {
+        "absolute": lambda f, c: f.mean(1) - c.mean(1),
+        "relative": lambda f, c: 1 - c.mean(1) / f.mean(1),
+    }
+    rows = []
+    for cell, group in table.groupby(CELL, sort=False):
+        f, c = (group.loc[group["kind"] == kind, "value"] for kind in ("factual", "counterfactual"))
+        if len(f) and len(c):
+            for name, statistic in statistics.items():
+                rows.append((*cell, f.mean(), c.mean(), name, *resampled(statistic, f, c, seed=seed)))
+    return pd.DataFrame(rows, columns=[*CELL, "factual", "counterfactual", "drop", *Interval._fields])
+
+
+def chance(table):
+    """Fidelity by chance: every answer scored against the events of all other clips of its kind.
+
+    Args:
+        table: from `measure`.
+
+    Returns:
+        DataFrame: clip, kind, inputs, question, modality, value (as measured), null (the mean score of the clip's
+        answer against the events of each other clip of this kind). Left out are groups in which all clips hold the same
+        events, such as the sound of mute clips: there another clip is no other.
+
+    Example:
+        >>> model, clips = avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4)
+        >>> table = chance(measure(model, clips, ["Describe what you hear."]))
+        >>> table.columns.tolist(), len(table)
+        (['clip', 'kind', 'inputs', 'question', 'modality', 'value', 'null'], 4)
+    """
+    held = [frozenset((*row.matched, *row.missed)) for row in table.itertuples()]
+    said = [frozenset((*row.matched, *row.invented)) for row in table.itertuples()]
+    cells = table.assign(held=held).groupby(["kind", *CELL])["held"]
+    return _with_null(table, held, said, _jaccard)[cells.transform("nunique").gt(1)]
+
+
+def confusions(table):
+    """Whether answers about one modality name something that only the other one holds: seen, and said to be heard.
+
+    Args:
+        table: from `measure`.
+
+    Returns:
+        DataFrame: clip, kind, inputs, question, modality (that the answer is about), value (1 if it names an event that
+        only the other modality of the clip holds, else 0), null (the share of the other clips of this kind for which it
+        would). Clips without such an event are left out, as most factual ones are.
+
+    Source: arXiv 2604.02605, which finds that sounds are hallucinated from what is seen.
+
+    Example:
+        >>> model, clips = avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4)
+        >>> table = confusions(measure(model, clips, ["Describe what you hear."]))
+        >>> table["kind"].tolist(), set(table["value"]) <= {0, 1}
+        (['counterfactual', 'counterfactual'], True)
+    """
+    table = table[[len(events) > 0 for events in table["elsewhere"]]]
+    held, said = ([frozenset(events) for events in table[name]] for name in ("elsewhere", "invented"))
+    return _with_null(table, held, said, lambda a, b: float(not a.isdisjoint(b)))
+
+
+def _with_null(table, held, said, compare):
+    """The clips' own comparison of what they hold and what was said (value), and the mean over the others (null)."""
+    found = table[["clip", "kind", *CELL]].assign(value=0.0, null=np.nan).reset_index(drop=True)
+    for rows in found.groupby(["kind", *CELL]).indices.values():
+        scores = np.array([[compare(held[j], said[i]) for j in rows] for i in rows])
+        found.loc[rows, "value"] = scores.diagonal()
+        if len(rows) > 1:
+            found.loc[rows, "null"] = (scores.sum(1) - scores.diagonal()) / (len(rows) - 1)
+    return found.set_axis(table.index)
+
+
+def _jaccard(a, b):
+    return len(a & b) / len(a | b) if a or b else 1.0

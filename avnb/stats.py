@@ -85,6 +85,48 @@ def difference(a, b, seed=0):
     return interval(a - b, seed)
 
 
+def resampled(statistic, *samples, seed=0):
+    """Any statistic of samples of clips, with its bootstrap 95 % interval (percentiles, 9999 resamples).
+
+    Every sample is resampled on its own, so that two samples may hold different clips.
+
+    Args:
+        statistic: takes the samples, each with an axis of resamples put in front, and gives one value per resample.
+        samples: arrays [n_clips, ...].
+        seed: of the resampling.
+
+    Returns:
+        `Interval`, n counting the clips of all samples. Its low and high are NaN if a sample holds a single clip, or
+        if the statistic is not finite for some resamples.
+
+    Raises:
+        ValueError: a sample is empty.
+
+    Example:
+        >>> resampled(lambda a, b: a.mean(1) - b.mean(1), [1.0, 1.0, 1.0], [0.5, 0.5])
+        Interval(mean=0.5, low=0.5, high=0.5, n=5)
+    """
+    samples = [np.asarray(sample, dtype=float) for sample in samples]
+    sizes = [len(sample) for sample in samples]
+    if not all(sizes):
+        raise ValueError(f"samples of {sizes} clips; each needs at least one")
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = float(statistic(*(sample[None] for sample in samples))[0])
+        if min(sizes) == 1:
+            return Interval(value, np.nan, np.nan, sum(sizes))
+
+        def of_rows(*rows, axis):
+            return statistic(*(s[r.astype(int).reshape(-1, len(s))] for s, r in zip(samples, rows, strict=True)))
+
+        drawn = bootstrap(
+            [np.arange(size) for size in sizes], of_rows, method="percentile", vectorized=True, batch=1000,
+            random_state=np.random.default_rng(seed),
+        )  # fmt: skip
+        values = drawn.bootstrap_distribution
+    low, high = np.quantile(values, [0.025, 0.975]) if np.isfinite(values).all() else (np.nan, np.nan)
+    return Interval(value, float(low), float(high), sum(sizes))
+
+
 def summarise(table, by, value="value", seed=0):
     """Means with intervals, group by group.
 

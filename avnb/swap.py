@@ -21,13 +21,12 @@ from pathlib import Path
 
 import numpy as np
 import pandas as pd
-from scipy.stats import bootstrap
 
-from avnb.clips import Clip
+from avnb.clips import Clip, for_each
 from avnb.curate import CurationError
 from avnb.editing import swap_audio
 from avnb.engine import run
-from avnb.stats import Interval
+from avnb.stats import resampled
 
 
 def pairs(clips):
@@ -40,7 +39,7 @@ def pairs(clips):
         list of (Clip, Clip); every clip is in at most one pair.
 
     Raises:
-        CurationError: no two clips differ.
+        CurationError: no two clips differ, or nothing is known of one.
 
     Example:
         >>> dog, bell = (Clip(name, f"{name}.mp4", heard=(name,), seen=(name,)) for name in ("dog", "bell"))
@@ -48,6 +47,8 @@ def pairs(clips):
         [('dog', 'bell')]
     """
     left, found = list(clips), []
+    if unknown := [clip.id for clip in left if not (clip.seen or clip.heard)]:
+        raise CurationError(f"clip {unknown[0]} has no known events; set seen=(...) and heard=(...) or leave it out")
     while left:
         first = left.pop(0)
         events = {*first.seen, *first.heard}
@@ -65,7 +66,8 @@ def margins(model, clips, out, question="Describe what you hear.", field="audio_
 
     Args:
         model: an AVLLM from `avnb.load`.
-        clips: factual clips; those that find no partner (see `pairs`) are left out.
+        clips: clips with known events and captions. Only factual ones that find a partner (see `pairs`) are used; a
+            pair with bad media is reported and left out (`clips.for_each`).
         out: folder for the swapped clips; existing files are kept.
         question: what is asked.
         field: whose first caption is the answer that is scored: "audio_captions" or "video_captions".
@@ -75,7 +77,6 @@ def margins(model, clips, out, question="Describe what you hear.", field="audio_
 
     Raises:
         CurationError: as in `pairs`, or a clip has no such caption.
-        ClipError: a clip cannot be read.
 
     Example:
         >>> import tempfile
@@ -84,14 +85,19 @@ def margins(model, clips, out, question="Describe what you hear.", field="audio_
         >>> table.columns.tolist()
         ['clip', 'video', 'sound', 'value']
     """
-    rows = []
-    for pair in pairs(clips):
-        answers = [_answer(clip, field) for clip in pair]
+    found = pairs([clip for clip in clips if clip.kind == "factual"])
+    partner = {a.id: b for a, b in found}
+    answers = {clip.id: _answer(clip, field) for pair in found for clip in pair}
+
+    def of_pair(first):
+        pair, rows = (first, partner[first.id]), []
         for (v, picture), (s, sound) in product(zip("ab", pair, strict=True), repeat=2):
-            clip = _combined(picture, sound, Path(out))
-            prompt = model.prompt(clip, question)
-            a, b = (run(model, prompt, forced=answer)[0].logprobs.sum() for answer in answers)
+            prompt = model.prompt(_combined(picture, sound, Path(out)), question)
+            a, b = (run(model, prompt, forced=answers[clip.id])[0].logprobs.sum() for clip in pair)
             rows.append((f"{pair[0].id}|{pair[1].id}", v, s, float(a - b)))
+        return rows
+
+    rows = [row for _, some in for_each([a for a, _ in found], of_pair)[0] for row in some]
     return pd.DataFrame(rows, columns=["clip", "video", "sound", "value"])
 
 
@@ -121,7 +127,8 @@ def summary(table, seed=0):
 
     Example:
         >>> cells = [(v, s, m) for v, row in zip("ab", [[4, -2], [2, -4]]) for s, m in zip("ab", row)]
-        >>> table = pd.DataFrame([(c, *cell) for c in "xyz" for cell in cells], columns=["clip", "video", "sound", "value"])
+        >>> rows = [(clip, *cell) for clip in "xyz" for cell in cells]
+        >>> table = pd.DataFrame(rows, columns=["clip", "video", "sound", "value"])
         >>> summary(table)["shortcut index"].mean
         0.25
     """
@@ -129,21 +136,7 @@ def summary(table, seed=0):
     effect = effects(wide.to_numpy().reshape(-1, 2, 2))
     found = {"sound": lambda e: e[..., 0].mean(-1), "picture": lambda e: e[..., 1].mean(-1)}
     found["shortcut index"] = shortcut_index
-    return {name: _resampled(effect, statistic, seed) for name, statistic in found.items()}
-
-
-def _resampled(effect, statistic, seed):
-    value, n = float(statistic(effect)), len(effect)
-    if n == 1 or np.ptp(effect, axis=0).max() == 0:
-        bound = np.nan if n == 1 else value
-        return Interval(value, bound, bound, n)
-
-    def of_rows(rows, axis):
-        return statistic(effect[rows.astype(int)])
-
-    rng = np.random.default_rng(seed)
-    drawn = bootstrap((np.arange(n),), of_rows, method="percentile", vectorized=True, batch=1000, random_state=rng)
-    return Interval(value, *map(float, drawn.confidence_interval), n)
+    return {name: resampled(statistic, effect, seed=seed) for name, statistic in found.items()}
 
 
 def _answer(clip, field):

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avnb.stats import Interval, difference, interval, summarise, verdict
+from avnb.stats import Interval, difference, interval, resampled, summarise, verdict
 
 
 def test_interval_is_that_of_the_mean():
@@ -93,6 +93,33 @@ def test_summary_names_what_is_missing():
         summarise(table, "kind")
     with pytest.raises(ValueError, match="not finite"):
         summarise(pd.DataFrame({"clip": [0, 0], "kind": 1, "value": [1.0, np.nan]}), "kind")
+
+
+def test_resampled_statistics():
+    rng = np.random.default_rng(0)
+    a, b = rng.normal(1, 1, 60), rng.normal(0, 2, 40)
+
+    def gap(a, b):
+        return a.mean(1) - b.mean(1)
+
+    found = resampled(gap, a, b)
+    error = np.sqrt(a.var() / 60 + b.var() / 40)
+    assert found.mean == pytest.approx(a.mean() - b.mean()) and found.n == 100
+    assert found[1:3] == pytest.approx((found.mean - 1.96 * error, found.mean + 1.96 * error), abs=0.1 * error)
+    assert found == resampled(gap, a, b, seed=0) != resampled(gap, a, b, seed=1)
+    wide = resampled(lambda x: x[..., 0].mean(1) / x[..., 1].mean(1), np.stack([2 * a, a], 1))  # rows stay together
+    assert wide[:3] == pytest.approx((2, 2, 2))
+
+
+def test_resampled_statistics_that_say_nothing():
+    def share(a, b):
+        return b.mean(1) / a.mean(1)
+
+    assert np.isnan(resampled(share, [0.0, 0.0, 1.0], [1.0, 1.0])[1:3]).all()
+    single = resampled(share, [2.0], [1.0, 1.0])
+    assert single.mean == 0.5 and np.isnan(single.low) and single.n == 3
+    with pytest.raises(ValueError, match=r"samples of \[2, 0\] clips"):
+        resampled(share, [1.0, 2.0], [])
 
 
 def around(mean, n=40, spread=0.1, seed=0):
