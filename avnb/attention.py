@@ -7,21 +7,83 @@
     ['audio', 'video', 'text']
 
 "The rows of an answer" are the decoder rows that chose its tokens (the stop token too): the last prompt position, then
-every answer token but the last.
+every answer token but the last. Attention tells where these rows read, not what they take from there: what a position
+holds may be small, and blocking it may change nothing (`knockout`).
 """
+
+from typing import NamedTuple
+from zlib import crc32
 
 import numpy as np
 import pandas as pd
 
+from avnb import clips as media
 from avnb.capture import Capture
 from avnb.engine import run
 from avnb.models.prompt import GROUPS, PromptError
 from avnb.rules import GENERATED
 
 OVER = ("inputs", "all")
+BY = ("layer", "head", "step")
 
 
-def shares(model, prompts, groups="paper", over="inputs", max_new_tokens=32, without=None):
+def measure(
+    model,
+    clips,
+    question="Describe what you hear.",
+    by="layer",
+    groups="paper",
+    over="inputs",
+    without_sinks=None,
+    shuffled=False,
+    seed=0,
+    max_new_tokens=32,
+):
+    """Attention shares of the answers to one question about many clips.
+
+    Args:
+        model: an AVLLM from `avnb.load`.
+        clips: clips; one with bad media is reported and left out (`clips.for_each`).
+        question: what is asked.
+        by: "layer" (`shares`), "head" (`by_head`) or "step" (`by_step`).
+        groups, over, max_new_tokens: as there.
+        without_sinks: leave out the positions of each prompt that `sinks` finds with this factor; None keeps all.
+        shuffled: True for the null: positions counted for a group drawn at random, see `shares`.
+        seed: of that draw.
+
+    Returns:
+        DataFrame: clip, kind, then the columns of the function that `by` names.
+
+    Raises:
+        PromptError: as in `shares`.
+        ValueError: as there; or `by` is unknown, or goes without `without_sinks` and `shuffled`.
+
+    Example:
+        >>> table = measure(avnb.load("toy-omni"), avnb.datasets.load("toybox", n=2))
+        >>> table.groupby("kind")["layer"].nunique().to_dict()
+        {'counterfactual': 8, 'factual': 8}
+    """
+    if by not in BY:
+        raise ValueError(f"by={by!r} is unknown; use one of {', '.join(map(repr, BY))}")
+    if by != "layer" and (shuffled or without_sinks is not None):
+        raise ValueError(f'by={by!r} has neither without_sinks nor shuffled; use by="layer"')
+    function = {"layer": shares, "head": by_head, "step": by_step}[by]
+    options = {"groups": groups, "over": over, "max_new_tokens": max_new_tokens}
+    if shuffled:
+        options["shuffled"] = seed
+
+    def of_clip(clip):
+        prompt = model.prompt(clip, question)
+        if without_sinks is not None:
+            options["without"] = [sinks(model, prompt, without_sinks, max_new_tokens)["position"]]
+        return function(model, [prompt], **options)
+
+    tables = [table.assign(kind=clip.kind) for clip, table in media.for_each(clips, of_clip)[0]]
+    table = pd.concat(tables, ignore_index=True) if tables else function(model, [], **options).assign(kind=None)
+    return table[["clip", "kind", *table.columns.drop(["clip", "kind"])]]
+
+
+def shares(model, prompts, groups="paper", over="inputs", max_new_tokens=32, without=None, shuffled=None):
     """Attention that answer tokens give to each group of input tokens, layer by layer (figure 4).
 
     value = attention to the group / attention to all groups that count, each the mean over heads and answer tokens.
@@ -36,6 +98,8 @@ def shares(model, prompts, groups="paper", over="inputs", max_new_tokens=32, wit
         without: prompt positions to leave out, a list per prompt (see `sinks`); they count neither above nor below
             the fraction bar, nor in the baseline; a group of which nothing is left is 0. Costs one more run per
             modality.
+        shuffled: a seed: which group a prompt position counts for is drawn at random, groups keeping their sizes. A
+            null: with `over="inputs"` its mean over draws (each clip is one) is the baseline, whatever the attention.
 
     Returns:
         DataFrame: clip, layer (0 = first), group, value in [0, 1], and baseline: the value if attention were the same
@@ -60,19 +124,18 @@ def shares(model, prompts, groups="paper", over="inputs", max_new_tokens=32, wit
     tables = []
     for prompt, dropped in zip(prompts, [()] * len(prompts) if without is None else without, strict=True):
         names, attention, answer = _record(model, prompt, groups, max_new_tokens)
+        attention = attention.mean((0, 2))
         members = _members(prompt, groups, names)
-        attention = attention.mean(1)
-        dropped = np.unique(np.asarray(dropped, dtype=np.int64))
-        if len(dropped):
-            attention = attention - _by_position(model, prompt, answer)[:, dropped] @ members[dropped]
-            members = np.delete(members, dropped, axis=0)
-        value = _normalised(attention, over)
-        index = pd.MultiIndex.from_product([range(len(value)), names[: value.shape[1]]], names=["layer", "group"])
-        baseline = _normalised(_uniform(members, len(answer)), over)
-        table = pd.DataFrame({"value": value.ravel(), "baseline": np.tile(baseline, len(value))}, index=index)
-        tables.append(table.reset_index().assign(clip=prompt.clip_id))
-    columns = ["clip", "layer", "group", "value", "baseline"]
-    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+        kept = np.setdiff1d(np.arange(len(prompt)), np.asarray(dropped, dtype=np.int64))
+        if shuffled is not None:
+            members = np.random.default_rng([shuffled, crc32(str(prompt.clip_id).encode())]).permutation(members)
+        if shuffled is not None or len(kept) < len(prompt):
+            members = members[kept]
+            attention[:, :-1] = _by_position(model, prompt, answer)[:, kept] @ members[:, :-1]
+        baseline = _normalised(_uniform(members, len(answer)).mean(0), over)
+        axes = {"layer": range(len(attention)), "group": names}
+        tables.append(_table(prompt, axes, _normalised(attention, over), baseline))
+    return _joined(tables, ["clip", "layer", "group", "value", "baseline"])
 
 
 def by_head(model, prompts, groups="paper", over="inputs", max_new_tokens=32):
@@ -83,8 +146,8 @@ def by_head(model, prompts, groups="paper", over="inputs", max_new_tokens=32):
 
     Returns:
         DataFrame: clip, layer, head, group, value in [0, 1]: attention to the group / attention to all groups that
-        count, each the mean over answer tokens. With `over="inputs"` every head counts alike here, so that the mean
-        over heads need not be what `shares` gives.
+        count, each the mean over answer tokens; baseline as in `shares`. With `over="inputs"` every head counts alike
+        here, so that the mean over heads need not be what `shares` gives.
 
     Raises:
         PromptError, ValueError: as in `shares`.
@@ -96,14 +159,138 @@ def by_head(model, prompts, groups="paper", over="inputs", max_new_tokens=32):
         (8, 12)
     """
     _check(over, max_new_tokens)
-    columns, tables = ["clip", "layer", "head", "group", "value"], []
+    tables = []
     for prompt in prompts:
-        names, attention, _ = _record(model, prompt, groups, max_new_tokens)
-        value = _normalised(attention, over)
-        axes = [range(value.shape[0]), range(value.shape[1]), names[: value.shape[2]]]
-        table = pd.DataFrame({"value": value.ravel()}, index=pd.MultiIndex.from_product(axes, names=columns[1:4]))
-        tables.append(table.reset_index().assign(clip=prompt.clip_id))
-    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+        names, attention, answer = _record(model, prompt, groups, max_new_tokens)
+        baseline = _normalised(_uniform(_members(prompt, groups, names), len(answer)).mean(0), over)
+        axes = {"layer": range(attention.shape[1]), "head": range(attention.shape[2]), "group": names}
+        tables.append(_table(prompt, axes, _normalised(attention.mean(0), over), baseline))
+    return _joined(tables, ["clip", "layer", "head", "group", "value", "baseline"])
+
+
+def by_step(model, prompts, groups="paper", over="inputs", max_new_tokens=32):
+    """The shares of every answer token: what is looked at for which word.
+
+    Args:
+        model, prompts, groups, over, max_new_tokens: as in `shares`.
+
+    Returns:
+        DataFrame: clip, step (0 = first answer token), token (its text), layer, group, value in [0, 1], mean over
+        heads, of the decoder row that chose the token; baseline: the value if this row looked everywhere alike.
+
+    Raises:
+        PromptError, ValueError: as in `shares`.
+
+    Example:
+        >>> model = avnb.load("toy-omni")
+        >>> prompt = model.prompt(avnb.datasets.load("toybox", n=2)[0], "Describe what you hear.")
+        >>> table = by_step(model, [prompt], over="all", max_new_tokens=4)
+        >>> np.allclose(table.groupby("layer")["value"].sum(), table["step"].nunique())
+        True
+    """
+    _check(over, max_new_tokens)
+    tables = []
+    for prompt in prompts:
+        names, attention, answer = _record(model, prompt, groups, max_new_tokens)
+        baseline = _normalised(_uniform(_members(prompt, groups, names), len(answer)), over)
+        axes = {"step": range(len(answer)), "layer": range(attention.shape[1]), "group": names}
+        table = _table(prompt, axes, _normalised(attention.mean(2), over), baseline[:, None])
+        tables.append(table.assign(token=np.asarray(_texts(model, answer), dtype=object)[table["step"]]))
+    return _joined(tables, ["clip", "step", "token", "layer", "group", "value", "baseline"])
+
+
+def preference(table):
+    """Whether audio or video positions are looked at more, position for position.
+
+    With a = value / baseline of audio and v the same of video (1 = as much as any position would get if attention were
+    the same everywhere), the preference is (a - v) / (a + v): 1 only audio, 0 both alike, -1 only video. The baselines
+    take out that a prompt may hold ten times as many video as audio positions.
+
+    Args:
+        table: from `shares`, `by_head`, `by_step` or `measure`; either grouping, either `over`.
+
+    Returns:
+        DataFrame: the columns of the table but group and baseline, with value in [-1, 1] (NaN where neither is looked
+        at).
+
+    Raises:
+        ValueError: the table has no audio or no video rows.
+
+    Example:
+        >>> rows = [("x", 0, "audio", 0.3, 0.1), ("x", 0, "video", 0.6, 0.6), ("x", 0, "text", 0.1, 0.3)]
+        >>> preference(pd.DataFrame(rows, columns=["clip", "layer", "group", "value", "baseline"]))["value"].tolist()
+        [0.5]
+    """
+    if lacking := {"audio", "video"} - set(table["group"]):
+        raise ValueError(f"the table has no {' and no '.join(sorted(lacking))} rows to compare")
+    index = [name for name in table.columns if name not in ("group", "value", "baseline")]
+    density = table.assign(value=table["value"] / table["baseline"])
+    wide = density.pivot(index=index, columns="group", values="value")
+    return ((wide["audio"] - wide["video"]) / (wide["audio"] + wide["video"])).rename("value").reset_index()
+
+
+class OverFrames(NamedTuple):
+    """Attention over a video: its answer's tokens (texts), and float32 [n_tokens, n_layers, time, rows, columns]."""
+
+    tokens: list
+    attention: np.ndarray
+
+
+def over_frames(model, prompt, max_new_tokens=32):
+    """Attention that every answer token gives to every place of the video at every time.
+
+    Args:
+        model: an AVLLM from `avnb.load`.
+        prompt: a prompt with one video.
+        max_new_tokens: the longest answer, in tokens.
+
+    Returns:
+        `OverFrames`. Of all attention, mean over heads; summed over the video it is the share of `by_step` with
+        `over="all"`. A step of the time axis covers as many frames as the model merges into one (two in Qwen2.5-Omni).
+
+    Raises:
+        PromptError: as in `frame_grid`.
+        ValueError: no answer token is allowed.
+
+    Example:
+        >>> model = avnb.load("toy-omni")
+        >>> found = over_frames(model, model.prompt(avnb.datasets.load("toybox", n=2)[0], "Describe what you hear."))
+        >>> found.attention.shape[2:]
+        (2, 5, 5)
+    """
+    _check("inputs", max_new_tokens)
+    grid = frame_grid(prompt)
+    result = run(model, prompt, max_new_tokens=max_new_tokens, capture=Capture(maps="video"))[0]
+    maps = result.maps
+    return OverFrames(_texts(model, result.token_ids), maps.reshape(*maps.shape[:2], *grid))
+
+
+def frame_grid(prompt):
+    """(time, rows, columns) of a prompt's video positions, which come time by time, row by row.
+
+    Read off the rotary positions of time, height and width, so that it holds for any processor and with sound in
+    between.
+
+    Raises:
+        PromptError: the prompt holds no video, its positions do not tell height and width, or they are no single grid.
+
+    Example:
+        >>> frame_grid(avnb.load("toy-omni").prompt(avnb.datasets.load("toybox", n=2)[0], "Describe what you hear."))
+        (2, 5, 5)
+    """
+    name, video = prompt.clip_id or "prompt", prompt.segments.positions("video")
+    axes = prompt.position_ids
+    if len(video) == 0 or axes.ndim < 3:
+        lack = "no video" if len(video) == 0 else "no positions of height and width"
+        raise PromptError(f"{name}: the prompt has {lack}, so nothing can be laid over frames")
+    time, row, column = axes[-3:, 0].cpu().numpy()[:, video]
+    first = time == time[0]
+    n_rows, n_columns = int(np.ptp(row[first])) + 1, int(np.ptp(column[first])) + 1
+    raster = np.indices((len(video) // (n_rows * n_columns), n_rows, n_columns)).reshape(3, -1)
+    places = np.stack([row - row[0], column - column[0]])
+    if raster.shape[1] != len(video) or not (places == raster[1:]).all():
+        raise PromptError(f"{name}: the {len(video)} video positions are not one grid of {n_rows} by {n_columns}")
+    return len(video) // (n_rows * n_columns), n_rows, n_columns
 
 
 def sinks(model, prompt, factor=10.0, max_new_tokens=32):
@@ -139,9 +326,13 @@ def sinks(model, prompt, factor=10.0, max_new_tokens=32):
     value = (attention / attention.sum(1, keepdims=True)).mean(0)
     order = np.argsort(-value, kind="stable")
     found = order[value[order] * len(prompt) >= factor]
-    texts = [None if model.tokenizer is None else model.tokenizer.decode([i]) for i in prompt.token_ids[found]]
     types = prompt.segments.types[found]
-    columns = {"clip": prompt.clip_id, "position": found, "type": types, "token": texts}
+    columns = {
+        "clip": prompt.clip_id,
+        "position": found,
+        "type": types,
+        "token": _texts(model, prompt.token_ids[found]),
+    }
     return pd.DataFrame(columns | {"value": value[found], "ratio": value[found] * len(prompt)})
 
 
@@ -153,7 +344,7 @@ def _check(over, max_new_tokens):
 
 
 def _record(model, prompt, groups, max_new_tokens):
-    """(group names, "generated" last; attention [n_layers, n_heads, n_groups], mean over answer tokens; answer ids)"""
+    """(group names, "generated" last; attention [n_tokens, n_layers, n_heads, n_groups]; answer ids)"""
     capture = Capture(shares=groups)
     if groups == "paper":
         for name, kinds in GROUPS[groups].items():
@@ -163,7 +354,7 @@ def _record(model, prompt, groups, max_new_tokens):
                     'leave it out or use groups="fine"'
                 )
     result = run(model, prompt, max_new_tokens=max_new_tokens, capture=capture)[0]
-    return result.groups, result.shares.mean(0, dtype=np.float64), result.token_ids
+    return result.groups, result.shares.astype(np.float64), result.token_ids
 
 
 def _members(prompt, groups, names):
@@ -179,10 +370,26 @@ def _normalised(attention, over):
 
 
 def _uniform(members, n_tokens):
-    """The attention [n_groups] of rows that see all keys alike; the row of step t sees t answer tokens."""
-    generated = np.arange(n_tokens)
-    n_keys = len(members) + generated
-    return np.append(members.sum(0)[:-1] * (1 / n_keys).mean(), (generated / n_keys).mean())
+    """The attention [n_tokens, n_groups] of rows that see all keys alike; the row of step t sees t answer tokens."""
+    counts = np.tile(members.sum(0), (n_tokens, 1))
+    counts[:, -1] = np.arange(n_tokens)
+    return counts / (len(members) + counts[:, -1:])
+
+
+def _table(prompt, axes, value, baseline):
+    """The tidy table of values [..., n_groups]; of the groups along the last axis, as many as count."""
+    axes = axes | {"group": axes["group"][: value.shape[-1]]}
+    index = pd.MultiIndex.from_product(axes.values(), names=axes)
+    columns = {"value": value.ravel(), "baseline": np.broadcast_to(baseline, value.shape).ravel()}
+    return pd.DataFrame(columns, index=index).reset_index().assign(clip=prompt.clip_id)
+
+
+def _joined(tables, columns):
+    return pd.concat(tables, ignore_index=True)[columns] if tables else pd.DataFrame(columns=columns)
+
+
+def _texts(model, token_ids):
+    return [None if model.tokenizer is None else model.tokenizer.decode([i]) for i in token_ids]
 
 
 def _by_position(model, prompt, answer):

@@ -12,6 +12,7 @@ from functools import cache
 from pathlib import Path
 from typing import NamedTuple
 
+import numpy as np
 import pandas as pd
 
 MODEL = "Qwen2.5-Omni-3B"  # of the study, to which single numbers belong
@@ -38,6 +39,7 @@ def quantities():
     study = published()
     audio, video = study["audio_fidelity_x100"][MODEL], study["video_fidelity_x100"][MODEL]
     latent = study["logit_lens"]["latent_audio_understanding_x100"]
+    attention = {group: _every_layer(points) for group, points in attention_curve().groupby("group", sort=False)}
     return {
         "audio fidelity, factual": Published(audio["factual"] / 100, "stated"),
         "audio fidelity, counterfactual": Published(audio["counterfactual"] / 100, "stated"),
@@ -47,7 +49,56 @@ def quantities():
         "video fidelity, counterfactual - factual": _difference(video["counterfactual"], video["factual"], "digitised"),
         "latent recall": Published(latent / 100, "stated; its definition is not published"),
         "latent recall - counterfactual audio fidelity": _difference(latent, audio["counterfactual"], "derived"),
+        **{f"attention to {g}, mean of all layers": Published(c.mean(), "digitised") for g, c in attention.items()},
+        "attention to audio, first sixth of the layers - the rest": Published(
+            early_minus_late(attention["audio"], 1 / 6), "digitised", effect=True
+        ),
+        "attention to video, first half of the layers - second half": Published(
+            early_minus_late(attention["video"], 1 / 2), "digitised", effect=True
+        ),
     }
+
+
+def attention_curve():
+    """Attention to each group by layer as read off the study's plot (figure 4): DataFrame layer, depth, group, value.
+
+    Only some layers were read; depth is that of `relative_depth`, value the share of the input groups in 0..1.
+
+    Example:
+        >>> attention_curve().query("layer == 0").set_index("group")["value"].to_dict()
+        {'audio': 0.44, 'video': 0.07, 'text': 0.49}
+    """
+    part = published()["attention"]
+    rows = [(int(i), g, x / 100) for g in ("audio", "video", "text") for i, x in part[f"{g}_x100"].items()]
+    table = pd.DataFrame(rows, columns=["layer", "group", "value"])
+    return table.assign(depth=relative_depth(part["layers"])[table["layer"]])[["layer", "depth", "group", "value"]]
+
+
+def relative_depth(n_layers):
+    """Where the middle of each layer lies in a decoder, 0 its input and 1 its output, so that decoders can be compared.
+
+    Example:
+        >>> relative_depth(4).tolist()
+        [0.125, 0.375, 0.625, 0.875]
+    """
+    return (np.arange(n_layers) + 0.5) / n_layers
+
+
+def early_minus_late(curve, cut):
+    """Mean over the layers before a relative depth minus mean over the others, of curves [..., n_layers].
+
+    Example:
+        >>> float(early_minus_late([0.5, 0.1, 0.1, 0.3], 1 / 4).round(3))
+        0.333
+    """
+    curve = np.asarray(curve, dtype=float)
+    early = relative_depth(curve.shape[-1]) < cut
+    return curve[..., early].mean(-1) - curve[..., ~early].mean(-1)
+
+
+def _every_layer(points):
+    """The curve [n_layers] through the layers that were read off a plot; straight in between."""
+    return np.interp(range(published()["attention"]["layers"]), points["layer"], points["value"])
 
 
 def compare(found):

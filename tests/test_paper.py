@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from avnb import Clip, paper
@@ -46,3 +47,35 @@ def test_a_level_has_no_direction():
 def test_unknown_quantities_are_named():
     with pytest.raises(ValueError, match="no published number is called 'x'.*latent recall"):
         paper.compare({"x": None})
+
+
+def test_attention_curves_are_shares_against_depth():
+    table = paper.attention_curve()
+    assert table.query("layer == 21").set_index("group")["value"].to_dict() == {
+        "audio": 0.07,
+        "video": 0.5,
+        "text": 0.43,
+    }
+    assert table["depth"].tolist() == [(layer + 0.5) / 36 for layer in table["layer"]]
+    complete = table.pivot(index="layer", columns="group", values="value").dropna().sum(axis=1)
+    assert complete.between(0.93, 1.07).all()  # read off a plot, so shares of a layer sum to about one
+
+
+def test_layers_are_compared_by_depth():
+    curves = np.array([[1, 0, 0, 0, 0, 0], [0, 0, 0, 1, 1, 1]])
+    np.testing.assert_allclose(paper.early_minus_late(curves, 1 / 6), [1, -0.6])
+    np.testing.assert_allclose(paper.early_minus_late(curves, 1 / 2), [1 / 3, -1])
+    # One curve, sampled by a decoder of 36 layers and by one of 12.
+    fine, coarse = ((paper.relative_depth(n) < 0.5) * 0.3 for n in (36, 12))
+    assert paper.early_minus_late(fine, 1 / 2) == paper.early_minus_late(coarse, 1 / 2) == pytest.approx(0.3)
+
+
+def test_published_attention_falls_for_audio_and_rises_for_video():
+    found = paper.quantities()
+    audio = found["attention to audio, first sixth of the layers - the rest"]
+    # By hand: layers 0 to 5 as read; the rest by trapezoids between the layers read.
+    early = (44 + 32 + 28 + 2 + 3 + 1) / 600
+    assert 0 < audio.value < early and audio.effect and audio.provenance == "digitised"
+    assert found["attention to video, first half of the layers - second half"].value < -0.1
+    means = [found[f"attention to {group}, mean of all layers"].value for group in ("audio", "video", "text")]
+    assert sum(means) == pytest.approx(1, abs=0.03)
