@@ -1,0 +1,294 @@
+"""Figures of where an answer looks, from the tables of `avnb.attention`."""
+
+import matplotlib.pyplot as plt
+import numpy as np
+import seaborn as sns
+from matplotlib.ticker import NullFormatter, ScalarFormatter
+
+from avnb.paper import MODEL, attention_curve, relative_depth
+from avnb.plots.style import PALETTE
+from avnb.stats import summarise
+
+GROUPS = ("audio", "video", "text")
+DEPTH = "relative depth (0 input, 1 output)"
+_TYPES = {"audio": PALETTE["audio"], "video": PALETTE["video"], "image": PALETTE["video"]}
+_PREFERENCE = sns.blend_palette([PALETTE["video"], "#F7F7F7", PALETTE["audio"]], as_cmap=True)
+
+
+def curves(panels, published=False):
+    """Attention to audio, video and text by layer, with intervals over clips and the uniform baseline.
+
+    Args:
+        panels: title -> table of `attention.shares`, drawn beside each other on one scale.
+        published: add the curves of the study (Qwen2.5-Omni-3B, read off its plot) as the last panel.
+
+    Returns:
+        The figure.
+    """
+    n_panels = len(panels) + published
+    fig, axes = _beside(n_panels, 3.0)
+    for ax, (title, table) in zip(axes, panels.items(), strict=False):
+        for group in GROUPS:
+            rows = table[table["group"] == group]
+            n = _curve(ax, rows, PALETTE[group], group)
+            _uniform(ax, rows, PALETTE[group])
+        ax.set(title=f"{title} (n = {n})", xlabel=DEPTH)
+    if published:
+        for group, points in attention_curve().groupby("group", sort=False):
+            axes[-1].plot(points["depth"], points["value"], "s:", color=PALETTE[group], markersize=4, linewidth=1)
+        axes[-1].set(title=f"published: {MODEL},\nread off a plot", xlabel=DEPTH)
+        axes[-1].set_facecolor("#F3F3F3")
+    axes[0].set(ylabel="share of attention to inputs", xlim=(0, 1), ylim=(0, 1))
+    means = next(iter(panels.values())).groupby("group")[["value", "baseline"]].mean()
+    share, uniform = means.loc[most := means["value"].idxmax()]
+    fig.suptitle(f"Over all layers, most attention goes to {most}: {share:.0%}, where {uniform:.0%} would be uniform")
+    _legend(fig, axes[0], {"uniform": "--"})
+    return fig
+
+
+def preferences(tables):
+    """How much more a position of audio draws than one of video, by layer, with intervals over clips.
+
+    Args:
+        tables: label -> table of `attention.preference`; factual and counterfactual clips, and a control (grey).
+
+    Returns:
+        The figure.
+    """
+    fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
+    looks = {"factual": (PALETTE["other"], "-"), "counterfactual": (PALETTE["other"], "--")}
+    for label, table in tables.items():
+        colour, line = looks.get(label, (PALETTE["control"], "-"))
+        n = _curve(ax, table, colour, label, line)
+        ax.lines[-1].set_label(f"{label} (n = {n})")
+    ax.axhline(0, color="black", linewidth=0.8)
+    ax.set(xlabel=DEPTH, ylabel="preference\n(+1 audio, −1 video)", xlim=(0, 1))
+    mean = next(iter(tables.values()))["value"].mean()
+    ax.set_title(f"Position for position, {'audio' if mean > 0 else 'video'} draws more ({mean:+.2f})")
+    _legend(fig, ax)
+    return fig
+
+
+def fine(table):
+    """Attention to every type of position by layer, each on its own panel with its uniform baseline.
+
+    Args:
+        table: of `attention.shares` with `groups="fine"`.
+
+    Returns:
+        The figure.
+    """
+    groups = list(dict.fromkeys(table["group"]))
+    n_columns = min(4, len(groups))
+    n_rows = -(-len(groups) // n_columns)
+    fig, axes = plt.subplots(
+        n_rows, n_columns, figsize=(2.3 * n_columns, 1.9 * n_rows), sharex=True, sharey=True, squeeze=False,
+        layout="constrained",
+    )  # fmt: skip
+    for ax, group in zip(axes.flat, groups, strict=False):
+        rows, colour = table[table["group"] == group], _TYPES.get(group, PALETTE["text"])
+        n = _curve(ax, rows, colour, group)
+        _uniform(ax, rows, colour)
+        ax.set_title(group, fontsize=10)
+    for ax in axes.flat[len(groups) :]:
+        ax.remove()
+    axes[0, 0].set(xlim=(0, 1), ylim=(0, None), xticks=(0, 0.5, 1))
+    fig.supxlabel(DEPTH, fontsize=10)
+    fig.supylabel("share of all attention", fontsize=10)
+    found = table.groupby("group")[["value", "baseline"]].mean()
+    most = (found["value"] / found["baseline"].where(found["baseline"] > 0)).idxmax()
+    fig.suptitle(f"For the number of its positions, “{most}” draws most (n = {n}; dashed: uniform)")
+    return fig
+
+
+def without_sinks(table, left, positions, factor):
+    """How much each position draws, where sinks lie, and the curves with and without them.
+
+    Args:
+        table: of `attention.shares`.
+        left: of `attention.shares`, without the sinks.
+        positions: of `attention.sinks` with `factor=0`, all clips.
+        factor: from how many times the uniform share on a position counts as a sink.
+
+    Returns:
+        The figure.
+    """
+    fig, (ax, beside) = plt.subplots(1, 2, figsize=(9, 3.3), layout="constrained", width_ratios=(1.4, 1))
+    groups = positions["type"].replace({"image": "video"}).where(positions["type"].isin(_TYPES), "text")
+    for group in GROUPS:
+        points = positions[groups == group]
+        ax.scatter(points["position"], points["ratio"], s=7, alpha=0.5, linewidth=0, color=PALETTE[group])
+    ax.axhline(factor, color="black", linestyle=":", linewidth=1)
+    ax.text(0.01, factor, "a sink from here up", transform=ax.get_yaxis_transform(), va="bottom", fontsize=8)
+    is_sink = positions["ratio"] >= factor
+    n_with, n = positions.loc[is_sink, "clip"].nunique(), positions["clip"].nunique()
+    ax.set(xlabel="prompt position", ylabel="attention / uniform share", yscale="log")
+    ax.set_ylim(top=1.6 * max(factor, positions["ratio"].max()))
+    ax.yaxis.set_major_formatter(ScalarFormatter())
+    ax.yaxis.set_minor_formatter(NullFormatter())
+    ax.set_title(f"{n_with} of {n} prompts have a sink")
+    for group in GROUPS:
+        _curve(beside, table[table["group"] == group], PALETTE[group], group)
+        means = left[left["group"] == group].groupby("layer")["value"].mean()
+        beside.plot(relative_depth(len(means)), means, linestyle=(0, (1, 1)), color=PALETTE[group], linewidth=2)
+    beside.set(xlabel=DEPTH, ylabel="share of attention to inputs", xlim=(0, 1), ylim=(0, 1))
+    beside.set_title(f"The curves without them (n = {n})")
+    _legend(fig, beside, {"all positions": "-", "without sinks": ":"})
+    return fig
+
+
+def heads(preference, table):
+    """Heat maps, layers by heads: what a head prefers, and how much it looks at sound and pictures at all.
+
+    Args:
+        preference: of `attention.preference`, from a table of `attention.by_head`.
+        table: that table.
+
+    Returns:
+        The figure.
+    """
+    media = table[table["group"].isin(("audio", "video"))]
+    media = media.groupby(["clip", "layer", "head"], as_index=False)["value"].sum()
+    found = summarise(preference, ["layer", "head"])
+    mean, looks = (
+        t.pivot(index="layer", columns="head", values=v)
+        for t, v in ((found, "mean"), (summarise(media, ["layer", "head"]), "mean"))
+    )
+    n_layers, n_heads = mean.shape
+    size = (max(8.5, 0.5 * n_heads + 3), max(3, 0.22 * n_layers + 1.4))
+    fig, axes = plt.subplots(1, 2, figsize=size, layout="constrained", sharey=True)
+    top = max(0.05, np.abs(mean.to_numpy()).max())
+    label = {"label": "preference (+ audio, − video)"}
+    sns.heatmap(mean, ax=axes[0], cmap=_PREFERENCE, vmin=-top, vmax=top, cbar_kws=label, linewidths=0.5)
+    label = {"label": "share of audio and video"}
+    sns.heatmap(looks, ax=axes[1], cmap="Greys", vmin=0, vmax=1, cbar_kws=label, linewidths=0.5)
+    sure = found[(found["low"] > 0) | (found["high"] < 0)]
+    axes[0].scatter(sure["head"] + 0.5, sure["layer"] + 0.5, s=9, color="black")
+    n_audio, n_video = (sure["mean"] > 0).sum(), (sure["mean"] < 0).sum()
+    axes[0].set_title(f"{n_audio} heads for audio, {n_video} for video")
+    axes[1].set(title="How much they look at either", ylabel="")
+    fig.suptitle(f"Dot: the 95 % interval over n = {found['n'].max()} clips leaves out zero", fontsize=10)
+    for ax in axes:
+        ax.invert_yaxis()
+        ax.tick_params(rotation=0)
+    return fig
+
+
+def steps(table):
+    """Attention for each word of one answer, layer by layer: heat maps of audio and video, 1 being the uniform share.
+
+    Args:
+        table: of `attention.by_step`, one clip.
+
+    Returns:
+        The figure.
+    """
+    words = table.drop_duplicates("step").sort_values("step")["token"]
+    fig, axes = plt.subplots(
+        2, 1, figsize=(max(6, 0.5 * len(words) + 2), 5), layout="constrained", sharex=True, sharey=True
+    )
+    table = table.assign(ratio=table["value"] / table["baseline"])
+    top = table.loc[table["group"].isin(("audio", "video")), "ratio"].max()
+    for ax, group in zip(axes, ("audio", "video"), strict=True):
+        ratio = table[table["group"] == group].pivot(index="layer", columns="step", values="ratio")
+        colours = sns.light_palette(PALETTE[group], as_cmap=True)
+        image = ax.imshow(ratio, aspect="auto", origin="lower", cmap=colours, vmin=0, vmax=max(2, top))
+        fig.colorbar(image, ax=ax, label=f"{group} / uniform", pad=0.01)
+        ax.set(ylabel="layer", title=f"to {group}")
+    axes[1].set_xticks(range(len(words)), [str(word).strip() for word in words], rotation=45, ha="right")
+    axes[1].set_xlabel("answer token that is being chosen")
+    return fig
+
+
+def over_steps(table):
+    """Attention to audio, video and text by answer step, mean over layers, with intervals over clips.
+
+    Args:
+        table: of `attention.by_step`, many clips; a step that fewer than half of them reach is left out.
+
+    Returns:
+        The figure.
+    """
+    clips = table.groupby("step")["clip"].nunique()
+    kept = clips[clips >= clips.max() / 2]
+    table = table[table["step"].isin(kept.index)]
+    fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
+    for group in GROUPS:
+        rows = summarise(table[table["group"] == group], "step").sort_values("step")
+        ax.fill_between(rows["step"], rows["low"], rows["high"], color=PALETTE[group], alpha=0.2, linewidth=0)
+        ax.plot(rows["step"], rows["mean"], color=PALETTE[group], label=group, marker="o", markersize=3)
+        baseline = table[table["group"] == group].groupby("step")["baseline"].mean()
+        ax.plot(baseline.index, baseline, "--", color=PALETTE[group], linewidth=1, alpha=0.7)
+    ax.set(xlabel="answer token (0 = first)", ylabel="share of attention to inputs", ylim=(0, 1))
+    ax.set_title(f"Attention as the answer goes on (n = {clips.max()}, at the end {kept.iloc[-1]})")
+    _legend(fig, ax, {"uniform": "--"})
+    return fig
+
+
+def over_frames(frames, attention, words, uniform):
+    """The attention of single words, laid over the frames of the clip.
+
+    Args:
+        frames: uint8 [T, H, W, 3], as the model got them.
+        attention: [n_words, time, rows, columns], a sum of 1 being all attention.
+        words: n_words texts.
+        uniform: what a position would get if attention were the same everywhere, 1 / number of positions.
+
+    Returns:
+        The figure: a column for each word, a row for each step in time, of which five at most, evenly spread.
+    """
+    ratio = np.asarray(attention) / uniform
+    n_words, n_times = ratio.shape[:2]
+    per_step = -(-len(frames) // n_times)
+    height, width = frames.shape[1:3]
+    times = np.linspace(0, n_times - 1, min(n_times, 5)).round().astype(int)
+    size = (1.7 * n_words + 1.1, 1.7 * height / width * len(times) + 0.4)
+    fig, axes = plt.subplots(len(times), n_words, figsize=size, squeeze=False, layout="constrained")
+    fig.get_layout_engine().set(w_pad=0.02, h_pad=0.02, wspace=0.02, hspace=0.02)
+    place = {"extent": (0, width, height, 0)}
+    for (row, i), ax in np.ndenumerate(axes):
+        time = times[row]
+        first, last = time * per_step, min((time + 1) * per_step, len(frames)) - 1
+        grey = frames[min(first, len(frames) - 1)] @ np.array([0.299, 0.587, 0.114])
+        ax.imshow(grey, cmap="gray", vmin=0, vmax=255, **place)
+        alpha = 0.8 * ratio[i, time] / ratio.max()
+        image = ax.imshow(ratio[i, time], cmap="inferno", vmin=0, vmax=ratio.max(), alpha=alpha, **place)
+        ax.set(xticks=[], yticks=[])
+        ax.spines[:].set_visible(False)
+        if row == 0:
+            ax.set_title(str(words[i]).strip(), fontsize=11)
+        if i == 0:
+            ax.set_ylabel(f"frames {first}–{last}" if last > first else f"frame {first}", fontsize=9)
+    bar = fig.colorbar(image, ax=axes, shrink=0.9)
+    bar.set_label("attention / uniform share", fontsize=9)
+    bar.solids.set_alpha(1)
+    return fig
+
+
+def _beside(n, size):
+    fig, axes = plt.subplots(
+        1, n, figsize=(size * n + 0.4, 3.3), sharex=True, sharey=True, squeeze=False, layout="constrained"
+    )
+    return fig, axes[0]
+
+
+def _curve(ax, table, colour, label, line="-"):
+    """Draws a mean by depth with its interval over clips; returns n."""
+    rows = summarise(table, "layer").sort_values("layer")
+    depth = relative_depth(len(rows))
+    ax.fill_between(depth, rows["low"], rows["high"], color=colour, alpha=0.2, linewidth=0)
+    ax.plot(depth, rows["mean"], line, color=colour, label=label, marker="o", markersize=3)
+    return int(rows["n"].max())
+
+
+def _uniform(ax, table, colour):
+    """Draws what uniform attention would give."""
+    ax.plot((0, 1), [table["baseline"].mean()] * 2, "--", color=colour, linewidth=1)
+
+
+def _legend(fig, ax, lines=None):
+    """A legend below the figure; `lines` names what line styles mean, whatever the colour."""
+    handles, labels = ax.get_legend_handles_labels()
+    handles += [plt.Line2D([], [], color="black", linestyle=line, linewidth=1) for line in (lines or {}).values()]
+    labels += list(lines or {})
+    fig.legend(handles, labels, loc="outside lower center", ncol=len(labels), frameon=False)
