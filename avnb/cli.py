@@ -1,4 +1,4 @@
-"""The command line: `avnb caption`, `models`, `data`, `train`, `book`, `doctor`.
+"""The command line: `avnb caption`, `measure`, `run`, `models`, `data`, `train`, `book`, `doctor`.
 
 Every command prints a table for people and, with --json, one JSON document for machines. Bad input ends in one line on
 stderr and a non-zero exit status. What needs torch is imported inside the commands, so that help comes at once.
@@ -43,6 +43,11 @@ app.add_typer(data, name="data")
 _STDERR = 2  # the file descriptor, to which a child may also send what would spoil JSON on stdout
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A parameter; values are read as JSON, else as text. Repeatable."),
+]
 
 
 class Split(StrEnum):
@@ -100,6 +105,109 @@ def caption(
 
 
 @app.command()
+def measure(
+    analysis: Annotated[str, typer.Argument(help="fidelity, swap, attention, lens, knockout or tokens.")],
+    models: Annotated[str, typer.Option(help="Models, with commas between them, or all the organisms.")] = "all",
+    data: Annotated[str, typer.Option(help="toybox, or the path of a manifest or a folder.")] = "toybox",
+    n: Annotated[
+        int | None, typer.Option(min=1, help="Number of clips, over all kinds; default 400 of the toybox, else all.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clips.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for the tables; default the cache folder.")] = None,
+    options: Settings = None,
+    json: Json = False,
+):
+    """Measure models, and print means with their 95 % intervals over clips.
+
+    Each model's table is kept on disk: what is there is read, and an interrupted measurement goes on where it stopped.
+
+    Example: `avnb measure fidelity --models all --data toybox`
+    """
+    import transformers
+
+    from avnb import batch, datasets, study
+
+    if not sys.stderr.isatty():
+        transformers.utils.logging.disable_progress_bar()
+    study.check_analysis(analysis)
+    names = batch.names_in(models)
+    if names == "all":
+        names = study.organisms(hearing=analysis != "fidelity")  # a model that only sees can still say what it sees
+    for name in names:
+        study.check_model(name)
+    given = {"inputs": ["both", "video", "audio"]} if analysis == "fidelity" else {}
+    given |= _settings(options)
+    clips = datasets.load(data, n=400 if n is None and data == "toybox" else n, seed=seed)
+    rows, n_failed = [], 0
+    for name in names:
+        try:
+            table = study.measure(analysis, name, clips, dataset=data, seed=seed, out=out, **given)
+            rows += study.means(analysis, table, seed).to_dict("records")
+        except ValueError as error:
+            _complain(f"{name}: {error}")
+            n_failed += 1
+    rows = [{key: None if value != value else value for key, value in row.items()} for row in rows]
+    shown = [{key: f"{value:.3f}" if isinstance(value, float) else value for key, value in row.items()} for row in rows]
+    _show(rows, json, [_table(shown, list(shown[0]), title=f"{analysis}, {data}")] if shown else [])
+    if n_failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    study: Annotated[Path | None, typer.Argument(metavar="[STUDY.yml]", help="The options below in a file.")] = None,
+    models: Annotated[
+        str | None, typer.Option(help="Models, with commas between them, or all the organisms that hear (default).")
+    ] = None,
+    notebooks: Annotated[
+        str | None, typer.Option(help="Chapters or paths, with commas between them, or all that measure (default).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for notebooks and tables; default runs.")] = None,
+    parameters: Settings = None,
+    json: Json = False,
+):
+    """Run notebooks for models; a second call runs only what failed, is missing or has changed.
+
+    Leaves OUT/MODEL/NOTEBOOK.ipynb with the measured tables beside it. A failure stops nothing else; it is summed up at
+    the end, and the exit status is then 1.
+
+    Example: `avnb run --models toy-omni,Qwen/Qwen2.5-Omni-3B --notebooks all --set n=100 --out runs`
+    """
+    from avnb import batch
+
+    asked = batch.from_file(study) if study else {}
+    for key, text in (("models", models), ("notebooks", notebooks)):
+        if text is not None:
+            asked[key] = batch.names_in(text)
+    given = asked.get("parameters", {}) | _settings(parameters)
+    folder = out or asked.get("out", "runs")
+    jobs = batch.plan(asked.get("models", "all"), asked.get("notebooks", "all"), folder, given)
+
+    def report(outcome):
+        seconds = "" if outcome.status == "kept" else f" ({outcome.seconds:.0f} s)"
+        typer.echo(f"{outcome.status:6} {outcome.job.name}{seconds}", err=json)
+
+    outcomes = batch.execute(jobs, report)
+    rows = [
+        {
+            "notebook": str(outcome.job.target),
+            "model": outcome.job.model,
+            "status": outcome.status,
+            "seconds": round(outcome.seconds, 1),
+            **({"error": outcome.error, "log": str(outcome.job.log)} if outcome.error else {}),
+        }
+        for outcome in outcomes
+    ]
+    failed = [row for row in rows if row["status"] == "failed"]
+    counts = ", ".join(f"{sum(row['status'] == s for row in rows)} {s}" for s in ("done", "kept", "failed"))
+    _show(rows, json, [f"{counts}; see {folder}"])
+    for row in failed:
+        _complain(f"{row['notebook']}: {row['error']}; traceback in {row['log']}")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
 def models(json: Json = False):
     """List the models that can be named: those that ship, and published families.
 
@@ -149,7 +257,7 @@ def train(
 
     Example: `avnb train toy-omni --out checkpoint --work work`
     """
-    from avnb.toybox.train import RECIPES
+    from avnb.toybox.recipes import RECIPES
     from avnb.toybox.train import train as run
 
     if name not in RECIPES:
@@ -225,6 +333,20 @@ def _table(rows, columns, title=None):
     for row in rows:
         table.add_row(*(str(row[column]) for column in columns))
     return table
+
+
+def _settings(texts):
+    """The values of NAME=VALUE texts, by name."""
+    values = {}
+    for text in texts or ():
+        name, sign, value = text.partition("=")
+        if not (name and sign):
+            _refuse(f"--set {text!r} is no NAME=VALUE")
+        try:
+            values[name] = json_format.loads(value)
+        except json_format.JSONDecodeError:
+            values[name] = value
+    return values
 
 
 def _billions(parameters):

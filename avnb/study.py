@@ -24,6 +24,7 @@ from functools import cache
 from importlib import import_module
 from importlib.metadata import version
 from pathlib import Path
+from typing import NamedTuple
 
 import pandas as pd
 import pyarrow as pa
@@ -31,22 +32,32 @@ import pyarrow.parquet as pq
 import torch
 from tqdm import tqdm
 
-from avnb import datasets, models
+from avnb import datasets, models, stats
 
-# name -> (module, function f(model, clips, ...), whether the table of many clips is the tables of single clips)
+
+class Analysis(NamedTuple):
+    """Where an analysis lives, and how its table is made and read."""
+
+    module: str  # of avnb; imported when it is used
+    function: str  # f(model, clips, ...) -> DataFrame
+    by_clip: bool  # the table of many clips is the tables of single clips
+    means_by: tuple[str, ...] = ()  # columns by which `means` averages; none if the module has a `summary`
+
+
 ANALYSES = {
-    "fidelity": ("fidelity", "measure", True),
-    "swap": ("swap", "margins", False),
-    "attention": ("attention", "measure", True),
-    "lens": ("lens", "latent_recall", False),
-    "knockout": ("knockout", "sweep", True),
-    "tokens": ("tokens", "shift", True),
+    "fidelity": Analysis("fidelity", "measure", True, ("kind", "inputs", "question", "modality")),
+    "swap": Analysis("swap", "margins", False),
+    "attention": Analysis("attention", "measure", True, ("kind", "layer", "head", "step", "group")),
+    "lens": Analysis("lens", "latent_recall", False, ("quantity",)),
+    "knockout": Analysis("knockout", "sweep", True, ("kind", "question", "modality", "blocked", "start", "stop")),
+    "tokens": Analysis("tokens", "shift", False),
 }
 
 _KEY = b"avnb"  # under which a Parquet file holds what its table is
 _PACKAGES = ("avnb", "torch", "transformers", "numpy", "pandas", "pyarrow", "av", "soxr")
 _NOT_MEASURING = (
-    "plots", "batch.py", "cli.py", "doctor.py", "paper.py", "show.py", "speed.py", "train.py", "learner.py", "recipes.py"
+    "plots", "batch.py", "cli.py", "doctor.py", "paper.py", "show.py", "speed.py",
+    "train.py", "learner.py", "recipes.py",
 )  # fmt: skip
 _N_SAMPLED = 4096  # weights of a tensor that its fingerprint looks at
 
@@ -81,7 +92,8 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, **options):
         >>> measure("fidelity", "toy-omni", clips, dataset="toybox").groupby("kind").size().to_dict()
         {'counterfactual': 4, 'factual': 4}
     """
-    function, by_clip = _analysis(analysis)
+    known = check_analysis(analysis)
+    function = getattr(import_module(f"avnb.{known.module}"), known.function)
     clips = list(clips)
     if not clips:
         raise StudyError(f"{analysis} was asked for without a clip; give at least one")
@@ -103,7 +115,7 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, **options):
     if "out" in inspect.signature(function).parameters:
         arguments["out"] = str(folder / "clips" / _digest(media))
     parts = folder / f".{name}--{_digest(about)}.part"
-    if by_clip:
+    if known.by_clip:
         finished = [parts / f"{_digest([code, weights, print_])}.parquet" for print_ in media]
         bar = tqdm(
             zip(clips, finished, strict=True), f"{analysis}, {model.name}", len(clips), unit="clip", disable=None
@@ -113,7 +125,7 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, **options):
         table = function(model, clips, **arguments)
     table.insert(0, "model", model.name)
     _write(table, path, about | {"clips": ids, "fingerprints": fingerprints, "made_with": _made_with(model)})
-    if by_clip:
+    if known.by_clip:
         for shard in finished:
             shard.unlink(missing_ok=True)
         with contextlib.suppress(OSError):  # another run may be at work in it
@@ -166,7 +178,7 @@ def collect(folder, analysis):
     Raises:
         StudyError: the folder does not exist, or a table cannot be read.
     """
-    _analysis_named(analysis)
+    check_analysis(analysis)
     if not Path(folder).is_dir():
         raise StudyError(f"{folder} is no folder; give one that `avnb run --out` or `avnb measure --out` wrote to")
     best = {}
@@ -175,6 +187,64 @@ def collect(folder, analysis):
         rank = len(about["clips"]), path.stat().st_mtime
         best[about["model"]] = max(best.get(about["model"], (rank, path)), (rank, path))
     return _joined([read(path) for _, (_, path) in sorted(best.items())])
+
+
+def means(analysis, table, seed=0):
+    """What a table says in short: means with bootstrap 95 % intervals over clips.
+
+    Args:
+        analysis: a name of `ANALYSES`.
+        table: from `measure`, of one or several models.
+        seed: of the resampling.
+
+    Returns:
+        DataFrame: model, what the means are about (depends on the analysis), mean, low, high, n.
+
+    Example:
+        >>> clips = avnb.datasets.load("toybox", n=4)
+        >>> means("lens", measure("lens", "toy-omni", clips, dataset="toybox"))["quantity"].tolist()
+        ['value', 'null']
+    """
+    known = check_analysis(analysis)
+    summary = getattr(import_module(f"avnb.{known.module}"), "summary", None)
+    found = []
+    for model, rows in table.groupby("model", sort=False):
+        if summary is None:
+            if "quantity" in known.means_by:
+                rows = rows.melt(["model", "clip"], ["value", "null"], "quantity")
+            short = stats.summarise(rows, [name for name in known.means_by if name in rows], seed=seed)
+        else:
+            short = summary(rows, seed)
+            if isinstance(short, dict):
+                rows = [(name, *interval) for name, interval in short.items()]
+                short = pd.DataFrame(rows, columns=["quantity", *stats.Interval._fields])
+        short.insert(0, "model", model)
+        found.append(short)
+    return _joined(found)
+
+
+def check_analysis(name):
+    """The `Analysis` of a name; a StudyError lists those that there are."""
+    if name not in ANALYSES:
+        raise StudyError(f"there is no analysis {name!r}; use one of {', '.join(ANALYSES)}")
+    return ANALYSES[name]
+
+
+def check_model(name):
+    """A StudyError if no model can have this name; nothing is loaded."""
+    if name not in models.organisms() and "/" not in name and not Path(name).is_dir():
+        known = ", ".join(models.organisms())
+        raise StudyError(f"{name!r} is no organism ({known}), no folder and no Hub id (OWNER/NAME)")
+
+
+def organisms(hearing=True):
+    """Names of the shipped organisms that take sound; with hearing=False of all.
+
+    Example:
+        >>> "toy-omni" in organisms()
+        True
+    """
+    return [name for name in models.organisms() if not hearing or models.load(name).hears]
 
 
 def safe_name(text):
@@ -188,11 +258,13 @@ def safe_name(text):
 
 
 @cache
-def code_fingerprint():
-    """A hash of the code of `avnb` that measurements rest on: all but figures, command line and the like."""
+def code_fingerprint(everything=False):
+    """A hash of the code of `avnb`; by default of what measurements rest on, which figures and the like do not."""
     package = Path(__file__).parent
-    files = [path for path in sorted(package.rglob("*.py")) if not {*path.parts} & {*_NOT_MEASURING}]
-    return _digest([(path.relative_to(package).as_posix(), _file_hash(path)) for path in files])
+    files = sorted(path.relative_to(package) for path in [*package.rglob("*.py"), *package.glob("*.json")])
+    if not everything:
+        files = [path for path in files if path.suffix == ".py" and not {*path.parts} & {*_NOT_MEASURING}]
+    return _digest([(path.as_posix(), _file_hash(package / path)) for path in files])
 
 
 def model_fingerprint(model):
@@ -224,17 +296,6 @@ def _file_hash(path):
 
 def _digest(value):
     return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]
-
-
-def _analysis_named(name):
-    if name not in ANALYSES:
-        raise StudyError(f"there is no analysis {name!r}; use one of {', '.join(ANALYSES)}")
-    return ANALYSES[name]
-
-
-def _analysis(name):
-    module, function, by_clip = _analysis_named(name)
-    return getattr(import_module(f"avnb.{module}"), function), by_clip
 
 
 def _options(analysis, function, given, seed):

@@ -6,11 +6,12 @@ import sys
 from types import SimpleNamespace
 
 import numpy as np
+import pandas as pd
 import pytest
 from typer.testing import CliRunner
 
 import avnb.models
-from avnb import cli, doctor, editing
+from avnb import batch, cli, datasets, doctor, editing, study
 from avnb import clips as media
 from avnb.toybox import train, world
 
@@ -40,8 +41,9 @@ def assert_refused(result, *said, code=1):
 
 
 def test_help_has_examples_and_comes_without_torch(run):
-    assert all(name in run("--help").stdout for name in ("caption", "models", "data", "train", "book", "doctor"))
-    for command in (["caption"], ["data", "toybox"], ["train"], ["book"]):
+    names = ("caption", "measure", "run", "models", "data", "train", "book", "doctor")
+    assert all(name in run("--help").stdout for name in names)
+    for command in (["caption"], ["measure"], ["run"], ["data", "toybox"], ["train"], ["book"]):
         result = run(*command, "--help")
         assert result.exit_code == 0 and "Example" in result.stdout and "--json" in result.stdout
     code = "import sys; from avnb import cli; sys.exit('torch' in sys.modules or 'av' in sys.modules)"
@@ -218,3 +220,96 @@ def test_how_a_model_fits(parameters, gpu_memory, memory, quantizes, fits):
 
 def test_doctor_asks_the_codecs():
     assert doctor._can_encode("aac") and not doctor._can_encode("no-such-codec")
+
+
+@pytest.fixture
+def two_clips(toybox_clips, tmp_path):
+    """A manifest of two clips."""
+    return datasets.save(toybox_clips[:2], tmp_path / "two.jsonl")
+
+
+def test_measure_prints_the_means_of_what_it_measured(run, two_clips, tmp_path):
+    call = ["measure", "fidelity", "--models", "toy-omni", "--data", two_clips, "--out", tmp_path / "out"]
+    call += ["--set", 'questions=["Describe what you hear."]', "--json"]
+    result = run(*call)
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)
+    assert [row["inputs"] for row in rows] == ["both", "video", "audio"]
+    table = study.measure(
+        "fidelity", "toy-omni", datasets.load(two_clips), dataset=str(two_clips), out=tmp_path / "out",
+        questions=["Describe what you hear."], inputs=["both", "video", "audio"],
+    )  # fmt: skip
+    assert len(list((tmp_path / "out").iterdir())) == 1, "the table of the command is the one of the function"
+    for row in rows:
+        values = table.loc[table["inputs"] == row["inputs"], "value"]
+        assert row["mean"] == values.mean() and row["n"] == 2 and row["model"] == "toy-omni"
+    shown = run(*call[:-1])
+    assert f"{rows[0]['mean']:.3f}" in shown.stdout and "Describe what you hear." in shown.stdout
+
+
+def test_measure_takes_all_organisms(run, two_clips, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(study, "measure", lambda analysis, name, clips, **_: asked.append(name))
+    monkeypatch.setattr(study, "means", lambda *_: pd.DataFrame({"model": ["x"], "mean": [np.nan]}))
+    result = run("measure", "fidelity", "--data", two_clips, "--json")
+    assert asked == avnb.models.organisms()
+    assert json.loads(result.stdout)[0]["mean"] is None
+    asked.clear()
+    run("measure", "lens", "--data", two_clips)
+    assert asked == study.organisms(hearing=True)
+
+
+def test_measure_goes_on_after_a_model_that_it_cannot_measure(run, two_clips, tmp_path, organism_folder):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    call = ["--models", f"{broken},{organism_folder}", "--data", two_clips, "--out", tmp_path / "out", "--json"]
+    result = run("measure", "lens", *call)
+    assert result.exit_code == 1
+    assert {row["model"] for row in json.loads(result.stdout)} == {str(organism_folder)}
+    assert result.stderr.count(str(broken)) and "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["fidelty"], 1, "no analysis 'fidelty'"),
+        (["fidelity", "--models", "toy-omny"], 1, "'toy-omny' is no organism"),
+        (["fidelity", "--set", "inputs"], 2, "'inputs' is no NAME=VALUE"),
+        (["fidelity", "--data", "lost.jsonl"], 1, "lost.jsonl"),
+    ],
+)
+def test_measure_refuses_what_it_does_not_know(run, arguments, code, said):
+    assert_refused(run("measure", *arguments), said, code=code)
+
+
+def test_run_refuses_what_it_does_not_know(run, tmp_path):
+    assert_refused(run("run", "--models", "toy-omny"), "'toy-omny' is no organism")
+    assert_refused(run("run", "--models", "toy-omni", "--notebooks", "02_lost"), "no notebook '02_lost'")
+    assert_refused(run("run", tmp_path / "lost.yml"), "lost.yml cannot be read as YAML")
+
+
+def test_run_sums_up_failures_and_goes_on(run, tmp_path, monkeypatch):
+    """Arguments of the command go before those of the file; a failed notebook is named with its log."""
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.py").write_text('# %% tags=["parameters"]\nmodel = "toy-omni"\nn = 3\nseed = 0\n')
+    study_file = tmp_path / "study.yml"
+    study_file.write_text(
+        f"models: [toy-omni]\nnotebooks: [{tmp_path}/a.py, {tmp_path}/b.py]\n"
+        f"out: {tmp_path}/file\nparameters: {{n: 5, seed: 1}}\n"
+    )
+    seen = []
+
+    def one(papermill, job, key):
+        seen.append(job.parameters)
+        return "KeyError: 'dog'" if job.target.stem == "a" else ""
+
+    monkeypatch.setattr(batch, "_run", one)
+    result = run("run", study_file, "--out", tmp_path / "runs", "--set", "n=7", "--json")
+    assert result.exit_code == 1
+    assert seen == [{"n": 7, "seed": 1, "model": "toy-omni"}] * 2
+    first, second = json.loads(result.stdout)
+    assert first["status"] == "failed" and first["error"] == "KeyError: 'dog'" and first["log"].endswith("a.log")
+    assert second["status"] == "done" and second["notebook"] == str(tmp_path / "runs" / "toy-omni" / "b.ipynb")
+    assert "a.ipynb: KeyError: 'dog'; traceback in" in result.stderr
+    shown = run("run", study_file, "--out", tmp_path / "runs")
+    assert "failed toy-omni: a" in shown.stdout and "1 done, 0 kept, 1 failed" in shown.stdout
