@@ -93,7 +93,7 @@ def test_golden_position_ids_of_an_organism(random_organism, media):
     assert times == expected
 
 
-@pytest.mark.parametrize("modalities", [("video", "audio"), ("video",), ("audio",)])
+@pytest.mark.parametrize("modalities", [("video", "audio"), ("video",), ("audio",), ()])
 def test_prompt_reproduces_the_model(random_organism, media, modalities):
     frames, wave = (m if name in modalities else None for m, name in zip(media, ("video", "audio"), strict=True))
     inputs = random_organism.process(frames, wave, SEE)
@@ -187,6 +187,18 @@ def test_a_mute_clip_has_no_audio_positions(random_organism, toybox_clips):
     assert len(prompt.segments.positions("audio")) == 0
     with pytest.raises(PromptError, match="no modality is left"):
         random_organism.prompt(mute, HEAR, modalities=("audio",))
+
+
+def test_a_question_without_a_clip_is_text_alone(random_organism, toybox_clips):
+    prompt = random_organism.prompt(toybox_clips[0], HEAR, modalities=())
+    assert set(prompt.segments.types) == {"system", "template", "query", "last"}
+    messages = [
+        {"role": role, "content": [{"type": "text", "text": text}]}
+        for role, text in (("system", organism.SYSTEM), ("user", HEAR))
+    ]
+    text = random_organism.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
+    assert prompt.token_ids.tolist() == random_organism.tokenizer(text)["input_ids"]
+    assert (prompt.position_ids == torch.arange(len(prompt))).all()
 
 
 def test_unknown_model_is_named():

@@ -83,7 +83,7 @@ class AVModel:
         Args:
             clip: a `Clip`; of kind "mute", or for a model that takes no sound, only its pictures are used.
             question: what to ask, e.g. "Describe what you hear."
-            modalities: leave one out to ask from sound or from pictures alone.
+            modalities: leave one out to ask from sound or from pictures alone; () for the question without a clip.
             system: the system message.
 
         Raises:
@@ -100,7 +100,7 @@ class AVModel:
             fps = round((len(times) - 1) / (times[-1] - times[0]), 6) if len(times) > 1 else self.fps
         if "audio" in modalities and self.hears and clip.kind != "mute":
             audio = self._wave(clip)
-        if video is None and audio is None:
+        if modalities and video is None and audio is None:
             raise PromptError(
                 f"{clip.id}: no modality is left of {modalities} for {self.name} (clip of kind {clip.kind})"
             )
@@ -118,7 +118,7 @@ class AVModel:
         return wave
 
     def process(self, video, audio, question, system=SYSTEM, fps=None):
-        """The model's keyword arguments for pictures and sound, from its processor.
+        """The model's keyword arguments for pictures, sound and text, from its processor.
 
         Args:
             video: frames uint8 [T, H, W, 3], `fps` of them a second (default `self.fps`), or None.
@@ -130,7 +130,8 @@ class AVModel:
         """
         if audio is not None and not isinstance(self.processor, OmniModalProcessorMixin):
             raise PromptError(f"{self.name}: handing sound to {type(self.processor).__name__} is not supported")
-        media = ["video"] * (video is not None) or ["audio"]
+        # With both, the sound is part of the video.
+        media = ["video"] * (video is not None) or ["audio"] * (audio is not None)
         content = [{"type": kind, kind: ""} for kind in media] + [{"type": "text", "text": question}]
         messages = [
             {"role": "system", "content": [{"type": "text", "text": system}]},
