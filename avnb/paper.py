@@ -39,6 +39,8 @@ def quantities():
     study = published()
     audio, video = study["audio_fidelity_x100"][MODEL], study["video_fidelity_x100"][MODEL]
     latent = study["logit_lens"]["latent_audio_understanding_x100"]
+    tokens = study["token_distribution"]
+    named = tokens["audio_event_tokens"]
     attention = {group: _every_layer(points) for group, points in attention_curve().groupby("group", sort=False)}
     return {
         "audio fidelity, factual": Published(audio["factual"] / 100, "stated"),
@@ -56,6 +58,13 @@ def quantities():
         "attention to video, first half of the layers - second half": Published(
             early_minus_late(attention["video"], 1 / 2), "digitised", effect=True
         ),
+        "KL to the base, audio tokens": Published(
+            tokens["kl"], "stated, in nats; its direction, and whether for these tokens alone, is not known here"
+        ),
+        "unshifted, audio tokens": Published(named["unshifted_x100"] / 100, "stated"),
+        "within top 3, audio tokens": Published(named["within_top3_x100"] / 100, "stated"),
+        "marginal, audio tokens": Published(named["marginal_x100"] / 100, "derived"),
+        "shifted, audio tokens": Published(named["shifted_x100"] / 100, "derived"),
     }
 
 

@@ -69,8 +69,8 @@ class StudyError(ValueError):
 def measure(analysis, model, clips, *, dataset, seed=0, out=None, **options):
     """The table of one analysis, measured on first use and read from disk afterwards.
 
-    An interrupted measurement goes on where it stopped, clip by clip ("swap" and "lens", which set clips against each
-    other, start anew).
+    An interrupted measurement goes on where it stopped, clip by clip ("swap", "lens" and "tokens", which set clips
+    against each other, start anew).
 
     Args:
         analysis: a name of `ANALYSES`.

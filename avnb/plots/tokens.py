@@ -1,0 +1,165 @@
+"""Figures of the token distribution shift: the coloured caption, the bins of base rank, the divergence."""
+
+import html
+
+import matplotlib.pyplot as plt
+import pandas as pd
+from matplotlib.lines import Line2D
+from matplotlib.patches import Patch
+
+from avnb.plots.style import PALETTE
+
+# One hue from light to dark: the order of the bins, for colour-blind readers and in print too.
+BINS = {
+    "unshifted": ("rank 1", "#E4E1F0", "#000000"),
+    "marginal": ("rank 2 or 3", "#A9A1CF", "#000000"),
+    "shifted": ("rank above 3", "#4A2A86", "#FFFFFF"),
+}
+LOOKS = {
+    "base model": (PALETTE["other"], "D"),
+    "without audio": (PALETTE["video"], "o"),  # what is left are the pictures
+    "other audio": (PALETTE["audio"], "s"),
+    "text only": (PALETTE["text"], "^"),
+}
+_KL = {"kl": "KL (model || baseline), nats", "kl_reverse": "KL (baseline || model), nats"}
+_TOKEN = "background:{};color:{};border-radius:3px;padding:1px 2px;margin:0 1px"
+
+
+def caption(lines):
+    """The coloured caption of figure 7 as HTML, one line for each baseline.
+
+    Args:
+        lines: {baseline: DataFrame from `tokens.shift`, the rows of one answer in order}.
+
+    Returns:
+        HTML as a string; without scripts.
+
+    Example:
+        >>> row = {"token": " a dog", "base_rank": 1, "kl": 0.1, "base_token": " a dog", "bin": "unshifted"}
+        >>> row |= {"event": "dog", "is_audio": True, "right": True}
+        >>> "rank 1, KL 0.10 nats" in caption({"base model": pd.DataFrame([row])})
+        True
+    """
+    shown = "".join(
+        '<div style="display:flex;flex-wrap:wrap;gap:0 0.75rem;margin:0.4rem 0">'
+        f'<span style="flex:0 0 8.5em;opacity:0.8">{html.escape(name)}</span>'
+        f'<span style="white-space:pre-wrap;line-height:1.9">{"".join(map(_token, rows.to_dict("records")))}'
+        "</span></div>"
+        for name, rows in lines.items()
+    )
+    names = {"token": "token", "base_rank": "rank", "kl": "KL (nats)", "base_token": "most probable"}
+    numbers = pd.concat([rows.assign(baseline=name) for name, rows in lines.items()])[["baseline", *names]]
+    numbers = numbers.rename(columns=names).to_html(index=False, border=0, float_format="{:.2f}".format)
+    keys = "".join(
+        f'<span style="{_TOKEN.format(*colours)};margin-right:0.6em">{name}: {what}</span>'
+        for name, (what, *colours) in BINS.items()
+    )
+    return (
+        f'<figure style="margin:0.5rem 0">{shown}<figcaption style="font-size:0.9em;margin-top:0.5rem;line-height:1.9">'
+        f"{keys}<b>bold</b>: names an audio event, ✓ heard, ✗ not heard</figcaption>"
+        '<details style="font-size:0.9em"><summary>Rank and KL of every token</summary>'
+        f'<div style="overflow-x:auto">{numbers}</div></details></figure>'
+    )
+
+
+def bins(summary, tokens="audio events", published=None):
+    """How many of the tokens each baseline would have said too: stacked bars of the bins, for each kind of clip.
+
+    Args:
+        summary: DataFrame from `tokens.summary`.
+        tokens: a group of tokens.
+        published: shares of the study for the base model, {"unshifted": ..., "within top 3": ...}, to be marked.
+
+    Returns:
+        The figure.
+    """
+    table = summary[summary["tokens"] == tokens]
+    kinds = table["kind"].unique()
+    fig, axes = plt.subplots(
+        1, len(kinds), figsize=(4.1 * len(kinds), 2.9), sharey=True, squeeze=False, layout="constrained"
+    )
+    for ax, kind in zip(axes[0], kinds, strict=True):
+        here = table[table["kind"] == kind].set_index(["quantity", "baseline"])
+        baselines = here.loc["unshifted"].index
+        ends = {"unshifted": here.loc["unshifted"], "marginal": here.loc["within top 3"]}
+        ends["shifted"] = ends["marginal"].assign(mean=1.0, low=1.0, high=1.0)
+        start = 0.0
+        for name, end in ends.items():
+            ax.barh(
+                baselines,
+                end["mean"] - start,
+                left=start,
+                height=0.62,
+                color=BINS[name][1],
+                edgecolor="#555555",
+                linewidth=0.6,
+            )
+            start = end["mean"]
+        for offset, name in ((-0.12, "unshifted"), (0.12, "marginal")):
+            end = ends[name]
+            reach = [end["mean"] - end["low"], end["high"] - end["mean"]]
+            at = [i + offset for i in range(len(baselines))]
+            ax.errorbar(end["mean"], at, xerr=reach, fmt="none", ecolor="black", elinewidth=1.4, capsize=3)
+        if published:
+            ax.plot(list(published.values()), [-0.42] * len(published), "v", color="black", markersize=6, clip_on=False)
+        ax.set(title=f"{kind} (n = {here['n'].max()})", xlim=(0, 1), xlabel="share of tokens")
+        ax.tick_params(axis="y", length=0)
+    axes[0, 0].invert_yaxis()
+    handles = [
+        Patch(facecolor=colour, edgecolor="#555555", label=f"{name} ({what})")
+        for name, (what, colour, _) in BINS.items()
+    ]
+    if published:
+        handles.append(Line2D([], [], color="black", marker="v", linestyle="", label="the study, base model"))
+    fig.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
+    unshifted = table[(table["quantity"] == "unshifted") & (table["baseline"] == table["baseline"].iloc[0])]
+    found = ", ".join(f"{row.mean:.0%} ({row.kind})" for row in unshifted.itertuples())
+    fig.suptitle(f"Tokens of {tokens} that the base would have said too: {found}", fontsize="medium")
+    return fig
+
+
+def divergence(summary, quantity="kl"):
+    """KL divergence from each baseline for each group of tokens, for each kind of clip, with 95 % intervals.
+
+    Args:
+        summary: DataFrame from `tokens.summary`.
+        quantity: "kl" (model || baseline) or "kl_reverse" (baseline || model).
+
+    Returns:
+        The figure.
+    """
+    table = summary[summary["quantity"] == quantity]
+    kinds, groups, baselines = (table[name].unique() for name in ("kind", "tokens", "baseline"))
+    fig, axes = plt.subplots(
+        1, len(kinds), figsize=(4.6 * len(kinds), 4.4), sharex=True, squeeze=False, layout="constrained"
+    )
+    for ax, kind in zip(axes[0], kinds, strict=True):
+        here = table[table["kind"] == kind].set_index(["baseline", "tokens"])
+        for i, baseline in enumerate(baselines):
+            points = here.loc[baseline].reindex(groups)
+            at = [row + 0.17 * (i - (len(baselines) - 1) / 2) for row in range(len(groups))]
+            reach = [points["mean"] - points["low"], points["high"] - points["mean"]]
+            colour, marker = LOOKS[baseline]
+            ax.errorbar(
+                points["mean"], at, xerr=reach, fmt=marker, color=colour, markersize=5, capsize=2, label=baseline
+            )
+        n = here.loc[baselines[0], "n"].reindex(groups).fillna(0).astype(int)
+        ax.set(yticks=range(len(groups)), yticklabels=[f"{group} (n = {n[group]})" for group in groups], title=kind)
+        ax.set(ylim=(len(groups) - 0.5, -0.5))
+        ax.grid(axis="x", color="#DDDDDD", linewidth=0.6)
+        ax.tick_params(axis="y", length=0)
+    fig.supxlabel(_KL[quantity], fontsize="medium")
+    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(baselines), frameon=False)
+    return fig
+
+
+def _token(row):
+    says = (
+        f"rank {row['base_rank']}, KL {row['kl']:.2f} nats; most probable here: {row['base_token'].strip() or 'space'}"
+    )
+    text, mark = html.escape(row["token"]), ""
+    if row["is_audio"]:
+        says += f"; names {row['event']}, which is {'heard' if row['right'] else 'not heard'}"
+        text, mark = f"<b>{text}</b>", f"<sup>{'✓' if row['right'] else '✗'}</sup>"
+    _, *colours = BINS[row["bin"]]
+    return f'<span title="{html.escape(says, quote=True)}" style="{_TOKEN.format(*colours)}">{text}{mark}</span>'
