@@ -86,7 +86,7 @@ def difference(a, b, seed=0):
 
 
 def resampled(statistic, *samples, seed=0):
-    """Any statistic of samples of clips, with its bootstrap 95 % interval (percentiles, 9999 resamples).
+    """Any statistic of samples of clips, with its bootstrap 95 % interval (percentiles, 10,000 resamples).
 
     Every sample is resampled on its own, so that two samples may hold different clips.
 
@@ -114,15 +114,9 @@ def resampled(statistic, *samples, seed=0):
         value = float(statistic(*(sample[None] for sample in samples))[0])
         if min(sizes) == 1:
             return Interval(value, np.nan, np.nan, sum(sizes))
-
-        def of_rows(*rows, axis):
-            return statistic(*(s[r.astype(int).reshape(-1, len(s))] for s, r in zip(samples, rows, strict=True)))
-
-        drawn = bootstrap(
-            [np.arange(size) for size in sizes], of_rows, method="percentile", vectorized=True, batch=1000,
-            random_state=np.random.default_rng(seed),
-        )  # fmt: skip
-        values = drawn.bootstrap_distribution
+        rng = np.random.default_rng(seed)
+        drawn = ([s[rng.integers(len(s), size=(1000, len(s)))] for s in samples] for _ in range(10))
+        values = np.concatenate([statistic(*batch) for batch in drawn])
     low, high = np.quantile(values, [0.025, 0.975]) if np.isfinite(values).all() else (np.nan, np.nan)
     return Interval(value, float(low), float(high), sum(sizes))
 
