@@ -301,7 +301,8 @@ def recovered(table, blocked, span, n=5):
     before = table[table["blocked"] == NOTHING].set_index(setting)
     is_cut = (table["blocked"] == blocked) & (table["start"] == span[0]) & (table["stop"] == span[1])
     after = table[is_cut].set_index(setting)
-    pairs = before[["answer", "value"]].join(after[["answer", "value"]], how="inner", rsuffix="_after").reset_index()
+    both = ["answer", "value"]
+    pairs = before[both].join(after[both].add_suffix("_after"), how="inner").reset_index()
     pairs["change"] = pairs["value_after"] - pairs["value"]
     pairs = pairs[pairs["change"] != 0].sort_values("change", key=abs, ascending=False, kind="stable").head(n)
     pairs = pairs.sort_values("change", ascending=False, kind="stable").reset_index(drop=True)
@@ -335,7 +336,7 @@ def published():
 
 
 def _cuts(model, spans, rules, clip, n_draws, seed):
-    """{(blocked, start, stop, draw): condition} of the baseline and of each rule (source, target, name), span by span."""
+    """{(blocked, start, stop, draw): condition}: the baseline, then every rule (source, target, name) in every span."""
     n_layers = len(model.decoder.layers)
     cuts = {(NOTHING, 0, 0, 0): Condition()}
     # Every clip draws anew, or the same few positions would be drawn in all prompts of one length.
