@@ -18,7 +18,7 @@ from zlib import crc32
 import pandas as pd
 
 from avnb import clips as media
-from avnb import judge, paper
+from avnb import judge
 from avnb.clips import ClipError
 from avnb.engine import run
 from avnb.fidelity import modalities_of
@@ -308,31 +308,6 @@ def recovered(table, blocked, span, n=5):
     pairs = pairs.sort_values("change", ascending=False, kind="stable").reset_index(drop=True)
     columns = {"answer": "before", "answer_after": "after"}
     return pairs.rename(columns=columns)[[*setting, "before", "after", "change"]]
-
-
-def published():
-    """The published sweep of Qwen2.5-Omni-3B, read off the authors' plots (figure 6).
-
-    Returns:
-        DataFrame: kind, modality, blocked, stop (the end of the span, as their default rule has it), depth (stop / 36
-        layers), value (change of fidelity against their baseline, -1..1).
-
-    Example:
-        >>> row = published().query("kind == 'counterfactual' and modality == 'audio' and blocked == 'video'").iloc[-1]
-        >>> int(row["stop"]), round(float(row["value"]), 3)
-        (30, 0.138)
-    """
-    study = paper.published()
-    n_layers, rows = study["attention"]["layers"], []
-    for kind in ("factual", "counterfactual"):
-        for modality in ("audio", "video"):
-            curve = study["knockout"][f"{kind}_{modality}"]
-            for blocked in ("video", "audio"):
-                values = curve.get(f"block_{blocked}")
-                if isinstance(values, list):  # others are described in words only
-                    for stop, value in zip(study["knockout"]["layers"], values, strict=True):
-                        rows.append((kind, modality, blocked, stop, stop / n_layers, (value - curve["baseline"]) / 100))
-    return pd.DataFrame(rows, columns=["kind", "modality", "blocked", "stop", "depth", "value"])
 
 
 def _cuts(model, spans, rules, clip, n_draws, seed):

@@ -9,6 +9,7 @@ stated values.
 
 import json
 from functools import cache
+from itertools import product
 from pathlib import Path
 from typing import NamedTuple
 
@@ -65,6 +66,7 @@ def quantities():
         "within top 3, audio tokens": Published(named["within_top3_x100"] / 100, "stated"),
         "marginal, audio tokens": Published(named["marginal_x100"] / 100, "derived"),
         "shifted, audio tokens": Published(named["shifted_x100"] / 100, "derived"),
+        **{name: Published(value, "digitised", effect=True) for name, value in _after_knockout().items()},
     }
 
 
@@ -81,6 +83,31 @@ def attention_curve():
     rows = [(int(i), g, x / 100) for g in ("audio", "video", "text") for i, x in part[f"{g}_x100"].items()]
     table = pd.DataFrame(rows, columns=["layer", "group", "value"])
     return table.assign(depth=relative_depth(part["layers"])[table["layer"]])[["layer", "depth", "group", "value"]]
+
+
+def knockout_curves():
+    """What blocking attention did to fidelity, as read off the study's plots (figure 6).
+
+    Returns:
+        DataFrame: kind, modality, blocked, stop (the end of the span that starts with layer 0, as their default rule has
+        it; the window of the figure is not stated), depth (stop / layers), value (fidelity minus its baseline).
+
+    Example:
+        >>> curves = knockout_curves()
+        >>> end = curves[curves["stop"] == 30].set_index(["kind", "modality", "blocked"])["value"].round(3)
+        >>> float(end["counterfactual", "audio", "video"])
+        0.138
+    """
+    study, rows = published()["knockout"], []
+    n_layers = published()["attention"]["layers"]
+    for kind, modality in product(("factual", "counterfactual"), ("audio", "video")):
+        curve = study[f"{kind}_{modality}"]
+        for blocked in ("video", "audio"):
+            values = curve.get(f"block_{blocked}")
+            if isinstance(values, list):  # the others are known in words only
+                points = zip(study["layers"], values, strict=True)
+                rows += [(kind, modality, blocked, i, i / n_layers, (x - curve["baseline"]) / 100) for i, x in points]
+    return pd.DataFrame(rows, columns=["kind", "modality", "blocked", "stop", "depth", "value"])
 
 
 def relative_depth(n_layers):
@@ -103,6 +130,13 @@ def early_minus_late(curve, cut):
     curve = np.asarray(curve, dtype=float)
     early = relative_depth(curve.shape[-1]) < cut
     return curve[..., early].mean(-1) - curve[..., ~early].mean(-1)
+
+
+def _after_knockout():
+    """The last point of each curve, {quantity: change of fidelity}."""
+    curves = knockout_curves()
+    last = curves[curves["stop"] == curves["stop"].max()]
+    return {f"{c.kind} {c.modality} fidelity, {c.blocked} blocked - baseline": c.value for c in last.itertuples()}
 
 
 def _every_layer(points):
