@@ -89,7 +89,7 @@ def knockout_curves():
     """What blocking attention did to fidelity, as read off the study's plots (figure 6).
 
     Returns:
-        DataFrame: kind, modality, blocked, stop (the end of the span that starts with layer 0, as their default rule has
+        DataFrame: kind, modality, blocked, stop (end of the span that starts with layer 0, as their default rule has
         it; the window of the figure is not stated), depth (stop / layers), value (fidelity minus its baseline).
 
     Example:
