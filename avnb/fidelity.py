@@ -16,8 +16,8 @@ import pandas as pd
 
 from avnb import clips as media
 from avnb import judge
-from avnb.stats import Interval, resampled
-from avnb.toybox.captions import QUESTIONS
+from avnb.stats import Interval, difference, interval, resampled
+from avnb.toybox.captions import HEAR, QUESTIONS, SEE
 
 INPUTS = {"both": ("video", "audio"), "video": ("video",), "audio": ("audio",)}
 CELL = ["inputs", "question", "modality"]  # what a number of this module is about, next to the kind of the clips
@@ -87,28 +87,6 @@ def modalities_of(question):
     if not asked:
         raise ValueError(f'question {question!r} asks neither to see nor to hear; say "see", "hear" or both')
     return asked
-
-
-def _asked(model, questions, inputs):
-    """The (inputs, question) that are put to the model about every clip."""
-    questions, inputs = list(questions), list(inputs)
-    if unknown := [source for source in inputs if source not in INPUTS]:
-        raise ValueError(f"inputs {unknown[0]!r} are unknown; use some of {', '.join(INPUTS)}")
-    wanted = {question: modalities_of(question) for question in questions}
-    if not model.hears:
-        questions = [question for question in questions if wanted[question] == ("video",)]
-        inputs = ["video"] if {"both", "video"} & set(inputs) else []
-        if not questions or not inputs:
-            raise ValueError(f"{model.name} does not hear; ask it what it sees, from the video")
-    return [(source, question) for source in inputs for question in questions]
-
-
-def _judged(answer, clip, modality):
-    score = judge.score(answer, clip, modality)
-    other = "audio" if modality == "video" else "video"
-    there = clip.seen if other == "video" else () if clip.kind == "mute" else clip.heard
-    elsewhere = tuple(event for event in there if event not in (*score.matched, *score.missed))
-    return score.value, score.matched, score.missed, score.invented, elsewhere
 
 
 def drop(table, seed=0):
@@ -195,6 +173,70 @@ def confusions(table):
     return _with_null(table, held, said, lambda a, b: float(not a.isdisjoint(b)))
 
 
+def controls(table, rewritten, question=HEAR, seed=0):
+    """What another sound does to audio fidelity, beside all else that differs between the kinds of clips.
+
+    Args:
+        table: from `measure`, of factual, counterfactual and shifted clips with inputs "both", and of factual and
+            counterfactual ones with inputs "audio".
+        rewritten: from `measure`, of the factual clips with their own sound written anew (id "CLIP+SUFFIX").
+        question: whose answers count.
+        seed: of the resampling.
+
+    Returns:
+        DataFrame: label, mean, low, high, n. In order: another sound (counterfactual - factual); the own sound late
+        (paired by clip); another sound against the own one late; the own sound written anew (paired); another sound
+        when there is no picture. The last two and the second are controls, and named so.
+
+    Raises:
+        ValueError: the table lacks one of these; names it.
+    """
+    table, rewritten = (t[(t["question"] == question) & (t["modality"] == "audio")] for t in (table, rewritten))
+
+    def rows(kind, inputs="both"):
+        some = table[(table["inputs"] == inputs) & (table["kind"] == kind)]
+        if some.empty:
+            raise ValueError(f"the table holds no {kind} clips with inputs {inputs!r} asked {question!r}; measure them")
+        return some
+
+    factual, other, late = rows("factual"), rows("counterfactual"), rows("shifted")
+    found = {
+        "another sound": _gap(other, factual, seed),
+        "control: own sound, late": _paired(factual, late, seed),
+        "another sound, against own sound, late": _gap(other, late, seed),
+        "control: own sound, written anew": _paired(factual, rewritten, seed),
+        "control: another sound, no picture": _gap(rows("counterfactual", "audio"), rows("factual", "audio"), seed),
+    }
+    return pd.DataFrame([(label, *one) for label, one in found.items()], columns=["label", *Interval._fields])
+
+
+def as_published(table, audio=HEAR, video=SEE, seed=0):
+    """The numbers that the study prints, for `paper.compare`.
+
+    Args:
+        table: from `measure`, with prompts of both modalities.
+        audio, video: the questions whose answers count for the sound, for the picture.
+        seed: of the resampling.
+
+    Returns:
+        dict: "audio fidelity, factual" and the like -> `stats.Interval`; empty for what was not measured.
+
+    Example:
+        >>> table = measure(avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4))
+        >>> list(as_published(table))[2]
+        'audio fidelity, counterfactual - factual'
+    """
+    found = {}
+    for modality, question in (("audio", audio), ("video", video)):
+        rows = table[(table[CELL] == ["both", question, modality]).all(axis=1)]
+        f, c = (rows[rows["kind"] == kind] for kind in ("factual", "counterfactual"))
+        if len(f) and len(c):
+            found[f"{modality} fidelity, factual"] = interval(f["value"], seed)
+            found[f"{modality} fidelity, counterfactual"] = interval(c["value"], seed)
+            found[f"{modality} fidelity, counterfactual - factual"] = _gap(c, f, seed)
+    return found
+
+
 def _with_null(table, held, said, compare):
     """The clips' own comparison of what they hold and what was said (value), and the mean over the others (null)."""
     found = table[["clip", "kind", *CELL]].assign(value=0.0, null=np.nan).reset_index(drop=True)
@@ -206,5 +248,39 @@ def _with_null(table, held, said, compare):
     return found.set_axis(table.index)
 
 
+def _gap(table, other, seed):
+    """The mean of one table above that of another one, of other clips."""
+    return resampled(lambda a, b: a.mean(1) - b.mean(1), table["value"], other["value"], seed=seed)
+
+
+def _paired(table, changed, seed):
+    """What becomes of clips when they are changed: the mean difference to versions called "CLIP+SUFFIX"."""
+    values = changed.set_index(changed["clip"].str.rsplit("+", n=1).str[0])["value"]
+    both = table.set_index("clip")[["value"]].join(values, rsuffix="_changed", how="inner")
+    return difference(both["value_changed"], both["value"], seed)
+
+
 def _jaccard(a, b):
     return len(a & b) / len(a | b) if a or b else 1.0
+
+
+def _asked(model, questions, inputs):
+    """The (inputs, question) that are put to the model about every clip."""
+    questions, inputs = list(questions), list(inputs)
+    if unknown := [source for source in inputs if source not in INPUTS]:
+        raise ValueError(f"inputs {unknown[0]!r} are unknown; use some of {', '.join(INPUTS)}")
+    wanted = {question: modalities_of(question) for question in questions}
+    if not model.hears:
+        questions = [question for question in questions if wanted[question] == ("video",)]
+        inputs = ["video"] if {"both", "video"} & set(inputs) else []
+        if not questions or not inputs:
+            raise ValueError(f"{model.name} does not hear; ask it what it sees, from the video")
+    return [(source, question) for source in inputs for question in questions]
+
+
+def _judged(answer, clip, modality):
+    score = judge.score(answer, clip, modality)
+    other = "audio" if modality == "video" else "video"
+    there = clip.seen if other == "video" else () if clip.kind == "mute" else clip.heard
+    elsewhere = tuple(event for event in there if event not in (*score.matched, *score.missed))
+    return score.value, score.matched, score.missed, score.invented, elsewhere

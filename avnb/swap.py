@@ -81,7 +81,7 @@ def margins(model, clips, out, question="Describe what you hear.", field="audio_
     Example:
         >>> import tempfile
         >>> model = avnb.load("toy-omni")
-        >>> table = margins(model, avnb.datasets.load("toybox", n=8)[:4], tempfile.mkdtemp())
+        >>> table = margins(model, avnb.datasets.load("toybox", n=4), tempfile.mkdtemp())
         >>> table.columns.tolist()
         ['clip', 'video', 'sound', 'value']
     """
@@ -115,6 +115,25 @@ def shortcut_index(effect):
     return video / (audio + video)
 
 
+def by_pair(table):
+    """The main effects of every pair, long.
+
+    Args:
+        table: from `margins`.
+
+    Returns:
+        DataFrame: clip (the pair), modality ("audio": effect of the sound, "video": of the picture), value in nats.
+
+    Example:
+        >>> rows = [("x", v, s, m) for (v, s), m in zip(["aa", "ab", "ba", "bb"], [4.0, -2.0, 2.0, -4.0])]
+        >>> by_pair(pd.DataFrame(rows, columns=["clip", "video", "sound", "value"]))["value"].tolist()
+        [6.0, 2.0]
+    """
+    wide = _wide(table)
+    found = pd.DataFrame(effects(wide.to_numpy().reshape(-1, 2, 2)), wide.index, ["audio", "video"])
+    return found.melt(var_name="modality", ignore_index=False).reset_index()
+
+
 def summary(table, seed=0):
     """Main effects and shortcut index of margins, with bootstrap 95 % intervals over pairs.
 
@@ -132,11 +151,15 @@ def summary(table, seed=0):
         >>> summary(table)["shortcut index"].mean
         0.25
     """
-    wide = table.pivot(index="clip", columns=["video", "sound"], values="value").sort_index(axis=1)
-    effect = effects(wide.to_numpy().reshape(-1, 2, 2))
+    effect = effects(_wide(table).to_numpy().reshape(-1, 2, 2))
     found = {"sound": lambda e: e[..., 0].mean(-1), "picture": lambda e: e[..., 1].mean(-1)}
     found["shortcut index"] = shortcut_index
     return {name: resampled(statistic, effect, seed=seed) for name, statistic in found.items()}
+
+
+def _wide(table):
+    """One row a pair; columns (picture, sound): aa, ab, ba, bb."""
+    return table.pivot(index="clip", columns=["video", "sound"], values="value").sort_index(axis=1)
 
 
 def _answer(clip, field):

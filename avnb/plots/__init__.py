@@ -4,7 +4,7 @@
 ('#D55E00', '#0072B2')
 """
 
-from avnb.plots import attention, curation, sounds, speed, tokens
+from avnb.plots import attention, curation, fidelity, knockout, lens, sounds, speed, tokens
 from avnb.plots.style import PALETTE, style
 
-__all__ = ["PALETTE", "style", "attention", "curation", "sounds", "speed", "tokens"]
+__all__ = ["PALETTE", "style", "attention", "curation", "fidelity", "knockout", "lens", "sounds", "speed", "tokens"]
