@@ -140,7 +140,10 @@ class AVModel:
         text = self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         options = self.processor_options
         if video is not None:
-            options |= {"videos": [video], "do_sample_frames": False, "fps": fps or self.fps}
+            fps = fps or self.fps
+            # Qwen2.5-VL reads the rate from the metadata and would take 24 frames a second; Qwen2.5-Omni reads `fps`.
+            metadata = {"total_num_frames": len(video), "fps": fps, "frames_indices": list(range(len(video)))}
+            options |= {"videos": [video], "do_sample_frames": False, "fps": fps, "video_metadata": [metadata]}
         if audio is not None:
             options |= {"audio": [audio]}
         interleaved = video is not None and audio is not None

@@ -1,11 +1,18 @@
 """The architecture of the model organisms: Qwen2.5-Omni thinkers of a few million parameters with a full processor.
 
+Their vision-language base is a Qwen2.5-VL with the same decoder and eyes (`vision_language`).
+
 Everything has the real layout (chat template, special tokens, interleaving of audio and video in 2-second chunks); only
 sizes differ: 160 px pictures at 1 frame a second are 25 positions per 2 seconds, sound is 10 positions a second.
 """
 
+import numpy as np
+import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import (
+    Qwen2_5_VLConfig,
+    Qwen2_5_VLForConditionalGeneration,
+    Qwen2_5_VLProcessor,
     Qwen2_5OmniProcessor,
     Qwen2_5OmniThinkerConfig,
     Qwen2TokenizerFast,
@@ -28,6 +35,7 @@ RATE = 16_000  # Hz
 MEL_HOP = 400  # samples: 25 ms a frame, and one audio position per four frames
 POSITIONS_PER_SECOND = RATE // (4 * MEL_HOP)
 SECONDS_PER_CHUNK = 2
+SECONDS = 4  # of the clips that it is trained on
 
 _SPECIAL = {
     "pad_token": "<|endoftext|>",
@@ -92,6 +100,16 @@ def build_processor():
     )
 
 
+def blank_frames():
+    """Black frames as sampled from a training clip: uint8 [T, H, W, 3]."""
+    return np.zeros((round(SECONDS * FPS), FRAME_SIZE, FRAME_SIZE, 3), np.uint8)
+
+
+def blank_wave():
+    """Silence as long as a training clip: float32 [n]."""
+    return np.zeros(SECONDS * RATE, np.float32)
+
+
 def build_config(tokenizer):
     """The configuration of an organism's thinker for this tokenizer."""
     special = {name: tokenizer.convert_tokens_to_ids(token) for name, token in _SPECIAL.items()}
@@ -141,3 +159,46 @@ def build_config(tokenizer):
     config.pad_token_id = special["pad_token"]
     config.eos_token_id = special["eos_token"]
     return config
+
+
+def vision_language(thinker, processor):
+    """A Qwen2.5-VL model with the decoder and the eyes of a thinker, and its processor.
+
+    The two architectures count positions differently, so that the same weights see the same prompt with other rotary
+    angles: only weights that were trained on this model's prompts fit it.
+
+    Args:
+        thinker, processor: of an organism.
+
+    Returns:
+        (`Qwen2_5_VLForConditionalGeneration`, `Qwen2_5_VLProcessor`); the weights are copies.
+    """
+    config = thinker.config
+    vision, text = config.vision_config.to_dict(), config.text_config.to_dict()
+    for part in (vision, text):
+        part.pop("model_type")
+    vision["tokens_per_second"] = config.position_id_per_seconds
+    base = Qwen2_5_VLForConditionalGeneration(
+        Qwen2_5_VLConfig(
+            text_config=text,
+            vision_config=vision,
+            image_token_id=config.image_token_id,
+            video_token_id=config.video_token_id,
+            vision_start_token_id=config.vision_start_token_id,
+            vision_end_token_id=config.vision_end_token_id,
+            tie_word_embeddings=False,
+        )
+    )
+    base.config.processor_kwargs = config.processor_kwargs
+    base.config.pad_token_id, base.config.eos_token_id = config.pad_token_id, config.eos_token_id
+    weights = {name: value.clone() for name, value in thinker.state_dict().items() if "audio_tower" not in name}
+    for name in [name for name in weights if ".attn.q." in name]:
+        parts = [weights.pop(name.replace(".attn.q.", f".attn.{part}.")) for part in "qkv"]
+        weights[name.replace(".attn.q.", ".attn.qkv.")] = torch.cat(parts)
+    base.load_state_dict(weights)
+    return base, Qwen2_5_VLProcessor(
+        image_processor=processor.image_processor,
+        video_processor=processor.video_processor,
+        tokenizer=processor.tokenizer,
+        chat_template=processor.chat_template,
+    )
