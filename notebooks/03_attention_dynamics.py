@@ -56,7 +56,8 @@ clip = next((c for c in clips if c.kind == "counterfactual"), clips[0])
 prompt = avllm.prompt(clip, question)
 looked = attention.over_frames(avllm, prompt, max_new_tokens)
 answer = "".join(looked.tokens[:-1])
-show.player(clip, caption=f"“{question}” – “{answer}”")
+heard = " ".join(clip.audio_captions[:1])
+show.player(clip, caption=f"heard: {heard} “{question}” – “{answer}”")
 
 # %%
 frames, _ = clip.frames(fps=avllm.fps)
@@ -130,7 +131,7 @@ show.figure(
 
 # %% tags=["hide-input"]
 def contrasts(table):
-    """What a position of audio draws more than one of video, mean over layers: one value per clip."""
+    """Preference of audio over video, mean over layers: one value per clip."""
     return attention.preference(table).groupby("clip")["value"].mean()
 
 
@@ -159,6 +160,30 @@ show.figure(
     plots.attention.preferences(kinds),
     "Preference of audio over video by relative depth, for factual and counterfactual clips and under the null.",
 )
+
+
+# %% tags=["hide-input"]
+def gap(table):
+    """Preference on counterfactual minus that on factual clips, with its interval, as text."""
+    kind = table.groupby("clip")["kind"].first()
+    sides = [contrasts(table)[kind == k] for k in ("counterfactual", "factual")]
+    found = stats.resampled(lambda a, b: a.mean(1) - b.mean(1), *sides, seed=seed)
+    return found, f"{found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+
+
+text = "These clips are not of both kinds, so nothing is compared here."
+if {"counterfactual", "factual"} <= set(shares["kind"]):
+    (here, text), (_, null) = gap(shares), gap(shuffled)
+    text = (
+        f"Mean over layers, the preference of audio over video is {text} higher on counterfactual than on factual clips "
+        f"(n = {here.n}; under the null {null}): "
+        + (
+            "**the answer looks elsewhere when sound and picture disagree.**"
+            if here.low > 0 or here.high < 0
+            else "a conflict is **not seen** in where the answer looks."
+        )
+    )
+Markdown(text)
 
 # %% [markdown]
 # ## Text is not one thing, and the answer looks at itself
@@ -217,7 +242,7 @@ show.figure(
 
 # %% tags=["hide-input"]
 found = positions[positions["ratio"] >= sink]
-top = positions.loc[positions["ratio"].idxmax()] if found.empty else None
+top = positions.sort_values("ratio").iloc[-1]
 Markdown(
     f"No position draws {sink:g} times the uniform share: this model has **no sinks** in these prompts, so the two sets of "
     f"curves are the same. The strongest position, `{top.token}` ({top.type}), draws {top.ratio:.1f} times as much."
@@ -249,8 +274,8 @@ show.figure(
 # %% tags=["hide-input"]
 n_heads = by_head.groupby(["layer", "head"]).ngroups
 Markdown(
-    f"A 95 % interval leaves out zero by chance in one of twenty cases: of {n_heads} heads, about "
-    f"{0.05 * n_heads:.0f} dots say nothing."
+    "A 95 % interval leaves out zero by chance in one of twenty cases: a model without preference would show a dot in about "
+    f"{0.05 * n_heads:.0f} of its {n_heads} heads."
 )
 
 # %% [markdown]
@@ -269,7 +294,8 @@ show.figure(
 # ## Paper and here
 #
 # The study finds attention to audio in the first layers only, and to video in the second half. Decoders differ in their
-# number of layers, so layers are compared by relative depth, $(\ell + \tfrac12)/L$.
+# number of layers $L$, so layers are compared by relative depth, $(\ell + \tfrac12)/L$, and the published curves are taken
+# as straight between the layers that were read.
 
 
 # %%
@@ -291,6 +317,14 @@ here = {name: stats.interval(values, seed) for name, values in quantities.items(
 show.table(
     paper.compare(here),
     f"Qwen2.5-Omni-3B in the study, and {model} here (shares over inputs)",
+)
+
+# %% tags=["hide-input"]
+n_early = int((paper.relative_depth(n_layers) < 1 / 6).sum())
+Markdown(
+    f"Of the {n_layers} layers here, **{n_early}** {'is' if n_early == 1 else 'are'} in the first sixth. The levels are not "
+    "comparable: the study's prompts have other numbers of positions. The differences between layers are, as far as a decoder "
+    "of another size has the same stages."
 )
 
 # %% [markdown]
@@ -325,4 +359,4 @@ def look(word, layer):
 
 
 # %% tags=["remove-input"]
-show.provenance(model=model, dataset=dataset, n=n, seed=seed, question=question)
+show.provenance(model=model, dataset=dataset, n=n, seed=seed, question=f"“{question}”")

@@ -150,13 +150,12 @@ def heads(preference, table):
     media = table[table["group"].isin(("audio", "video"))]
     media = media.groupby(["clip", "layer", "head"], as_index=False)["value"].sum()
     found = summarise(preference, ["layer", "head"])
-    mean, looks = (
-        t.pivot(index="layer", columns="head", values=v)
-        for t, v in ((found, "mean"), (summarise(media, ["layer", "head"]), "mean"))
-    )
+    mean = found.pivot(index="layer", columns="head", values="mean")
+    looks = media.groupby(["layer", "head"])["value"].mean().unstack()
     n_layers, n_heads = mean.shape
     size = (max(8.5, 0.5 * n_heads + 3), max(3, 0.22 * n_layers + 1.4))
     fig, axes = plt.subplots(1, 2, figsize=size, layout="constrained", sharey=True)
+    fig.get_layout_engine().set(wspace=0.06)
     top = max(0.05, np.abs(mean.to_numpy()).max())
     label = {"label": "preference (+ audio, − video)"}
     sns.heatmap(mean, ax=axes[0], cmap=_PREFERENCE, vmin=-top, vmax=top, cbar_kws=label, linewidths=0.5)
@@ -168,9 +167,9 @@ def heads(preference, table):
     axes[0].set_title(f"{n_audio} heads for audio, {n_video} for video")
     axes[1].set(title="How much they look at either", ylabel="")
     fig.suptitle(f"Dot: the 95 % interval over n = {found['n'].max()} clips leaves out zero", fontsize=10)
+    axes[0].invert_yaxis()  # and with it the other one
     for ax in axes:
-        ax.invert_yaxis()
-        ax.tick_params(rotation=0)
+        ax.tick_params(rotation=0, left=ax is axes[0])
     return fig
 
 
