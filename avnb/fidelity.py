@@ -26,7 +26,7 @@ _EVENTS = ["matched", "missed", "invented", "elsewhere"]
 _ASKS = {"video": re.compile(r"\bsee\b", re.IGNORECASE), "audio": re.compile(r"\bhear\b", re.IGNORECASE)}
 
 
-def measure(model, clips, questions=QUESTIONS, inputs=("both",)):
+def measure(model, clips, questions=QUESTIONS, inputs=("both",), max_new_tokens=64):
     """Asks a model about every clip and scores its greedy answers.
 
     Args:
@@ -35,6 +35,7 @@ def measure(model, clips, questions=QUESTIONS, inputs=("both",)):
         questions: the prompts. What a question asks for is judged: "see" the picture, "hear" the sound.
         inputs: what the prompts hold, some of "both", "video", "audio". A mute clip has no prompt of audio alone. A
             model that does not hear is asked only what it sees, from the video.
+        max_new_tokens: where an answer is cut off. What would have come after it counts as missed.
 
     Returns:
         DataFrame: clip, kind, inputs, question, modality ("audio" or "video"), answer, value (fidelity in 0..1),
@@ -62,7 +63,7 @@ def measure(model, clips, questions=QUESTIONS, inputs=("both",)):
 
     def answers(clip):
         shown = [(source, question) for source, question in asked if clip.kind != "mute" or source != "audio"]
-        return [(*one, model.caption(clip, one[1], modalities=INPUTS[one[0]])) for one in shown]
+        return [(*one, model.caption(clip, one[1], max_new_tokens, INPUTS[one[0]])) for one in shown]
 
     rows = [
         (clip.id, clip.kind, source, question, modality, answer, *_judged(answer, clip, modality))
@@ -255,9 +256,10 @@ def _gap(table, other, seed):
 
 def _paired(table, changed, seed):
     """What becomes of clips when they are changed: the mean difference to versions called "CLIP+SUFFIX"."""
-    values = changed.set_index(changed["clip"].str.rsplit("+", n=1).str[0])["value"]
-    both = table.set_index("clip")[["value"]].join(values, rsuffix="_changed", how="inner")
-    return difference(both["value_changed"], both["value"], seed)
+    before, after = table.set_index("clip")["value"], changed.set_index("clip")["value"]
+    after.index = after.index.str.rsplit("+", n=1).str[0]
+    common = before.index.intersection(after.index)
+    return difference(after[common], before[common], seed)
 
 
 def _jaccard(a, b):

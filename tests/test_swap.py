@@ -3,12 +3,13 @@
 from itertools import product
 from types import SimpleNamespace
 
+import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
-from avnb import swap
+from avnb import plots, swap
 from avnb.clips import Clip, read_audio
 from avnb.curate import CurationError
 
@@ -61,6 +62,20 @@ def test_summary_resamples_pairs():
         assert found[name][1:3] == pytest.approx(np.quantile(values, [0.025, 0.975]), abs=0.07 * width)
     assert swap.summary(as_table(margin)) == found
     assert np.isnan(swap.summary(as_table(margin[:1]))["shortcut index"].low)
+
+
+def test_effects_pair_by_pair():
+    margin = np.random.default_rng(2).normal(size=(6, 2, 2))
+    long = swap.by_pair(as_table(margin).sample(frac=1, random_state=0))
+    wide = long.pivot(index="clip", columns="modality", values="value")[["audio", "video"]]
+    np.testing.assert_allclose(wide, swap.effects(margin))
+    figure = plots.fidelity.swap(as_table(margin), long.assign(question=HEAR), "title")
+    left, right = figure.axes
+    shown = [float(text.get_text().split("\n")[0]) for text in left.texts]
+    assert shown == pytest.approx(margin.mean(0).ravel(), abs=0.05)
+    means = [line.get_ydata()[0] for line in right.lines if line.get_marker() == "D"]
+    assert means == pytest.approx(swap.effects(margin).mean(0))
+    plt.close(figure)
 
 
 def test_pairs_share_no_event():
@@ -131,10 +146,7 @@ def test_four_files_of_which_none_is_written_twice(monkeypatch, toybox_clips, tm
 def test_margins_are_log_probabilities_of_a_full_pass(random_organism, toybox_clips, tmp_path):
     pair = swap.pairs(toybox_clips)[0]
     table = swap.margins(random_organism, pair, tmp_path, "Describe what you see.", "video_captions")
-    pd.testing.assert_frame_equal(
-        table, swap.margins(random_organism, pair, tmp_path, "Describe what you see.", "video_captions")
-    )
-    for row in table.itertuples():
+    for row in table.iloc[1:3].itertuples():  # the two swapped ones
         picture, sound = pair["ab".index(row.video)], pair["ab".index(row.sound)]
         clip = Clip("", tmp_path / f"{picture.id}+{sound.id}.mp4")
         a, b = (scored(random_organism, clip, c.video_captions[0]) for c in pair)
