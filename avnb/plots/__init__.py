@@ -4,7 +4,10 @@
 ('#D55E00', '#0072B2')
 """
 
-from avnb.plots import attention, curation, fidelity, knockout, lens, sounds, speed, tokens
+from avnb.plots import attention, curation, dose, fidelity, generalisation, knockout, lens, sounds, speed, tokens
 from avnb.plots.style import PALETTE, style
 
-__all__ = ["PALETTE", "style", "attention", "curation", "fidelity", "knockout", "lens", "sounds", "speed", "tokens"]
+__all__ = [
+    "PALETTE", "style", "attention", "curation", "dose", "fidelity", "generalisation", "knockout", "lens", "sounds", "speed",
+    "tokens",
+]  # fmt: skip

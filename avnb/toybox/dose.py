@@ -12,6 +12,7 @@ organisms takes the same exam on clips of the test split.
 """
 
 import argparse
+from copy import deepcopy
 from itertools import product
 from pathlib import Path
 
@@ -19,19 +20,20 @@ import numpy as np
 import pandas as pd
 import torch
 
-from avnb import judge, swap
+from avnb import judge, stats, swap
 from avnb.clips import Clip
 from avnb.toybox.captions import HEAR, SEE, Writer
-from avnb.toybox.learner import Features
+from avnb.toybox.learner import Features, Learner
 from avnb.toybox.pool import Pool
 from avnb.toybox.recipes import ORDERS, Recipe, audio_visual
-from avnb.toybox.train import learn
+from avnb.toybox.train import Data, learn, tune
 
 FILE = Path(__file__).parent / "dose.parquet"
 DOSES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)  # share of conflicting clips in the data of the last stage
 SEEDS = (0, 1, 2)
 STEPS = 200  # of the last stage
 N_CLIPS = 80
+EFFECTS = ("effect of the sound", "effect of the picture")  # of a changed sound or picture on the answer's margin
 
 
 def results():
@@ -44,6 +46,76 @@ def results():
         In nats, one per pair of clips: "effect of the sound", "effect of the picture" (`swap.effects`).
     """
     return pd.read_parquet(FILE)
+
+
+def response(table, seed=0):
+    """The dose-response of every order: means over clips and seeds, with bootstrap 95 % intervals over clips.
+
+    Args:
+        table: of `results`.
+        seed: of the resampling.
+
+    Returns:
+        DataFrame: order, measure, dose, mean, low, high, n (clips). The measure "shortcut index" is that of the mean
+        effects (`swap.shortcut_index`).
+
+    Example:
+        >>> sorted(set(response(results())["measure"]) - set(results()["measure"]))
+        ['shortcut index']
+    """
+    means = stats.summarise(table, ["order", "measure", "dose"], seed=seed)
+    rows = []
+    for (order, dose), some in table.groupby(["order", "dose"], sort=False):
+        effects = some[some["measure"].isin(EFFECTS)].pivot_table(index="clip", columns="measure", values="value")
+        found = stats.resampled(swap.shortcut_index, effects[list(EFFECTS)].to_numpy(), seed=seed)
+        rows.append((order, "shortcut index", dose, *found))
+    return pd.concat([means, pd.DataFrame(rows, columns=means.columns)], ignore_index=True)
+
+
+def by_seed(table):
+    """The same means for every single organism. Returns DataFrame: order, measure, dose, seed, value."""
+    keys = ["order", "measure", "dose", "seed"]
+    means = table.groupby(keys, sort=False)["value"].mean().reset_index()
+    wide = means[means["measure"].isin(EFFECTS)].pivot(
+        index=["order", "dose", "seed"], columns="measure", values="value"
+    )
+    index = swap.shortcut_index(wide[list(EFFECTS)].to_numpy()[:, None]).tolist()
+    rows = wide.reset_index()[["order", "dose", "seed"]].assign(measure="shortcut index", value=index)
+    return pd.concat([means, rows[[*keys, "value"]]], ignore_index=True)
+
+
+def describe(table, measure="audio fidelity, counterfactual", seed=0):
+    """What the sweep says about dose and order, in sentences of markdown with the numbers.
+
+    Args:
+        table: of `results`.
+        measure: which one is talked about.
+        seed: of the resampling.
+
+    Example:
+        >>> describe(results()).startswith("- **Without conflict**")
+        True
+    """
+    rows = table[table["measure"] == measure]
+    lowest, highest = rows["dose"].min(), rows["dose"].max()
+    value = rows.pivot_table(index="clip", columns=["order", "dose"], values="value")
+    orders = [order for order in ORDERS if order in value]
+
+    def levels(dose):
+        return "; ".join(f"{order} **{_text(stats.interval(value[order, dose], seed))}**" for order in orders)
+
+    lines = [
+        f"**Without conflict**, {measure} is: {levels(lowest)}. With {100 * highest:g} % conflicting clips: "
+        f"{levels(highest)} (means over clips, 95 % intervals, n = {len(value)})."
+    ]
+    for order in orders:
+        gain = stats.difference(value[order, highest], value[order, lowest], seed)
+        lines.append(f"**Dose, {order}:** from none to {100 * highest:g} % it {_changes(gain)}.")
+    for order in orders[1:]:
+        gap = stats.difference(value[order, lowest], value[orders[0], lowest], seed)
+        differs = "differs" if gap.low > 0 or gap.high < 0 else "cannot be told apart"
+        lines.append(f"**Order, without conflict:** {order} {differs} from {orders[0]}, by {_text(gap, '+')}.")
+    return "\n".join(f"- {line}" for line in lines)
 
 
 class Exam:
@@ -81,7 +153,7 @@ class Exam:
         alone = learner.answer("audio", self.video, self.audio, HEAR)
         rows += _scores("audio fidelity, sound alone", alone, clips, "audio")
         effects = swap.effects(self._margins(learner))
-        for column, name in enumerate(("effect of the sound", "effect of the picture")):
+        for column, name in enumerate(EFFECTS):
             rows += [(name, clip.id, effect) for clip, effect in zip(clips, effects[:, column], strict=True)]
         return pd.DataFrame(rows, columns=["measure", "clip", "value"])
 
@@ -132,6 +204,39 @@ def sweep(work, out=FILE, shard=(0, 1)):
     table = table[["order", "dose", "seed", "measure", "clip", "value"]].astype({"value": "float32"})
     table.to_parquet(out, compression="zstd")
     return table
+
+
+def treat(model, work, conflict=0.4, steps=30, n_clips=150, n_exam=24):
+    """Train an organism a little further on a dose of conflicting clips, and examine it before and after.
+
+    Args:
+        model: an organism that hears; stays as it is.
+        work: folder for the few clips that are drawn for this.
+        conflict: their share, as in `recipes.audio_visual`.
+        steps: of training.
+        n_clips, n_exam: clips to train on and to be asked about.
+
+    Returns:
+        DataFrame as of `results`, with the column `when` ("before", "after") for order, dose and seed; and the log of
+        the training.
+    """
+    learner = Learner(deepcopy(model.hf), model.processor).eval()
+    pool = Pool(Path(work) / "pool", "train", n_clips)
+    exam = Exam(learner, Pool(Path(work) / "pool", "test", 3 * n_exam), n_exam)
+    before = exam.take(learner)
+    data = Data(pool, Features.of(learner, pool))
+    log = tune(learner, data, audio_visual(conflict, steps=steps))
+    return pd.concat([before.assign(when="before"), exam.take(learner).assign(when="after")]), log
+
+
+def _text(found, sign=""):
+    return f"{found.mean:{sign}.2f} ({found.low:{sign}.2f} to {found.high:{sign}.2f})"
+
+
+def _changes(gain):
+    if gain.low > 0:
+        return f"rises by {_text(gain)}"
+    return f"falls, {_text(gain, '+')}" if gain.high < 0 else f"does not change measurably, {_text(gain, '+')}"
 
 
 def _scores(measure, answers, clips, modality):

@@ -8,6 +8,7 @@ those stages, if they share the work folder.
 """
 
 import json
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -124,27 +125,42 @@ def learn(recipe, work, save_every=100):
     last = max((n for n, file in enumerate(files) if file.exists()), default=0)
     log = []
     for number, stage in enumerate(recipe.stages[last:], last):
-        state = torch.load(files[number], map_location="cpu") if files[number].exists() else None
-        if state is not None:
+        file, state = files[number], None
+        if file.exists():
+            state = torch.load(file, map_location="cpu")
             learner.load_state_dict(state["weights"])
             log = state["log"]
         if state is None or state["step"] < stage.steps:
             features = Features.of(learner, pool, work / f"{recipe.key(1)}-features.npz") if stage.mix else None
-            _run(learner, Data(pool, features), recipe, number, state, log, save_every, files[number])
+            save = partial(_save, file)
+            tune(learner, Data(pool, features), stage, (recipe.seed, number), state, log, save, save_every)
     return learner, log
 
 
-def _run(learner, data, recipe, number, state, log, save_every, file):
-    """Train one stage, from a state if there is one; writes the state every `save_every` steps and at the end."""
-    stage = recipe.stages[number]
+def tune(learner, data, stage, seed=(0,), state=None, log=None, save=None, save_every=100):
+    """Train one stage.
+
+    Args:
+        learner: a `Learner`; is changed.
+        data: a `Data`.
+        stage: a `Stage`.
+        seed: integers; batch number `step` is drawn from a generator seeded with these, the step and the stage's seed.
+        state: what `save` was called with, to go on from there; the learner must hold its weights.
+        log: list to which the loss of every step is added.
+        save: called with a dict (step, weights, parts, log) every `save_every` steps and at the end.
+        save_every: steps.
+
+    Returns:
+        The log: a dict of stage, step and loss (nats) for every step.
+    """
+    log = [] if log is None else log
     learner.requires_grad_(not stage.mix)
     for parameter in learner.decoder_parameters():
         parameter.requires_grad = bool(stage.mix)
     accelerator = Accelerator()
     optimizers = [accelerator.prepare(optimizer) for optimizer in _optimizers(learner, stage.learning_rate)]
-    schedules = [
-        get_cosine_schedule_with_warmup(optimizer, min(60, stage.steps // 5), stage.steps) for optimizer in optimizers
-    ]
+    n_warm = min(60, stage.steps // 5)
+    schedules = [get_cosine_schedule_with_warmup(optimizer, n_warm, stage.steps) for optimizer in optimizers]
     prepared = accelerator.prepare(learner)
     parts = [*optimizers, *schedules]
     if state is not None:
@@ -153,8 +169,7 @@ def _run(learner, data, recipe, number, state, log, save_every, file):
     learner.train()
     steps = range(state["step"] if state else 0, stage.steps)
     for step in tqdm(steps, initial=steps.start, total=stage.steps, desc=stage.name):
-        rng = np.random.default_rng([recipe.seed, number, step, stage.seed])
-        loss = loss_of(prepared, data, stage, rng)
+        loss = loss_of(prepared, data, stage, np.random.default_rng([*seed, step, stage.seed]))
         accelerator.backward(loss)
         accelerator.clip_grad_norm_(learner.parameters(), 1.0)
         for part in parts:
@@ -164,14 +179,16 @@ def _run(learner, data, recipe, number, state, log, save_every, file):
         finished = step + 1 == stage.steps
         if finished and not stage.mix:
             learner.round_encoders()
-        if finished or (step + 1) % save_every == 0:
+        if save and (finished or (step + 1) % save_every == 0):
             saved = [] if finished else [part.state_dict() for part in parts]
-            torch.save(
-                {"step": step + 1, "weights": learner.state_dict(), "parts": saved, "log": log},
-                file.with_suffix(".part"),
-            )
-            file.with_suffix(".part").rename(file)
+            save({"step": step + 1, "weights": learner.state_dict(), "parts": saved, "log": log})
     learner.eval()
+    return log
+
+
+def _save(file, state):
+    torch.save(state, file.with_suffix(".part"))
+    file.with_suffix(".part").rename(file)
 
 
 def _optimizers(learner, learning_rate):

@@ -1,0 +1,93 @@
+"""Figures of the origin of the bias, from the tables of `avnb.toybox.dose` and from learning curves."""
+
+import matplotlib.pyplot as plt
+import pandas as pd
+import seaborn as sns
+
+from avnb.plots.style import PALETTE
+
+ORDERS = {"vision first": PALETTE["video"], "audio first": PALETTE["audio"], "from scratch": PALETTE["text"]}
+_MARKS = dict(zip(ORDERS, "os^", strict=True))
+
+
+def response(table, seeds, measures, title):
+    """Measures against the dose, one panel each, one line for each order of training.
+
+    Args:
+        table: of `dose.response`: lines and bands (95 % intervals over clips).
+        seeds: of `dose.by_seed`: a small mark for every single organism.
+        measures: name of a measure -> (label of its axis, limits of the axis or None).
+        title: of the figure; the n of clips and seeds are added.
+
+    Returns:
+        The figure.
+    """
+    fig, axes = plt.subplots(1, len(measures), figsize=(3.5 * len(measures), 3.3), layout="constrained", squeeze=False)
+    doses = sorted(table["dose"].unique())
+    for ax, (measure, (label, limits)) in zip(axes[0], measures.items(), strict=True):
+        for order, colour in ORDERS.items():
+            line = table[(table["measure"] == measure) & (table["order"] == order)].sort_values("dose")
+            at = [doses.index(dose) for dose in line["dose"]]
+            ax.plot(at, line["mean"], color=colour, marker=_MARKS[order], markersize=5, label=order)
+            ax.fill_between(at, line["low"], line["high"], color=colour, alpha=0.15, linewidth=0)
+            dots = seeds[(seeds["measure"] == measure) & (seeds["order"] == order)]
+            ax.scatter(
+                [doses.index(d) for d in dots["dose"]], dots["value"], s=9, color=colour, alpha=0.55, linewidth=0
+            )
+        ax.set_xticks(range(len(doses)), labels=[f"{100 * dose:g}" for dose in doses])
+        ax.set(xlabel="conflicting clips in training (%)", ylabel=label, ylim=limits)
+    n_seeds = seeds["seed"].nunique()
+    fig.suptitle(f"{title} (n = {table['n'].max()} clips, {n_seeds} seeds)")
+    handles, labels = axes[0][0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside lower center", ncol=len(ORDERS), frameon=False)
+    return fig
+
+
+def learning(log, title, smooth=20):
+    """The loss of every step of training, stage by stage, with its running mean.
+
+    Args:
+        log: rows with stage, step and loss (nats), in order.
+        title: of the figure.
+        smooth: steps of the running mean.
+
+    Returns:
+        The figure.
+    """
+    table = pd.DataFrame(log)
+    stages = table["stage"].unique()
+    fig, axes = plt.subplots(
+        1, len(stages), figsize=(max(4.2, 3 * len(stages)), 2.6), sharey=False, squeeze=False, layout="constrained"
+    )
+    for ax, stage in zip(axes[0], stages, strict=True):
+        rows = table[table["stage"] == stage]
+        ax.plot(rows["step"], rows["loss"], color=PALETTE["control"], linewidth=0.8)
+        ax.plot(rows["step"], rows["loss"].rolling(smooth, min_periods=1).mean(), color=PALETTE["other"])
+        ax.set(title=stage, xlabel="step", yscale="log")
+    axes[0][0].set(ylabel="loss (nats)")
+    fig.suptitle(title)
+    return fig
+
+
+def before_and_after(table, measures):
+    """What a short treatment changes: every measure before and after, with intervals over clips.
+
+    Args:
+        table: DataFrame: measure, when ("before", "after"), mean, low, high, n.
+        measures: which ones, in order.
+
+    Returns:
+        The figure.
+    """
+    fig, ax = plt.subplots(figsize=(6.4, 0.5 * len(measures) + 1.2), layout="constrained")
+    colours = {"before": PALETTE["control"], "after": PALETTE["other"]}
+    for offset, (when, colour) in zip((0.14, -0.14), colours.items(), strict=True):
+        rows = table[table["when"] == when].set_index("measure").loc[list(measures)]
+        y = [len(measures) - 1 - i + offset for i in range(len(measures))]
+        reach = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
+        ax.errorbar(rows["mean"], y, xerr=reach, fmt="o", color=colour, label=when, capsize=2)
+    ax.set_yticks(range(len(measures)), labels=list(measures)[::-1])
+    ax.set(xlim=(-0.03, 1.03), xlabel="fidelity", title=f"Before and after the treatment (n = {table['n'].max()})")
+    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
+    sns.despine(ax=ax)
+    return fig

@@ -1,0 +1,203 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,-all
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Where does the bias come from?
+#
+# **Turn the knob that is blamed, and measure: here every training example of every model is known.**
+#
+# {cite}`selvakumar2026avllm` trace the bias to training: these models begin as vision-language models, and are then tuned
+# on clips whose sound goes with the picture. That is a correlation over a handful of large models, none of which can be
+# trained again. Small ones can. This chapter trains dozens of organisms that differ in two things only, the **order** of
+# their training and the **dose** of conflicting clips in its last stage.
+
+# %% tags=["parameters"]
+model = "toy-omni"  # an organism, treated live at the end
+dataset = "toybox"
+seed = 0
+steps = 30  # of the live training
+out = None  # folder for the clips that are made here; None is the cache folder
+
+# %%
+from pathlib import Path
+
+import avnb
+import pandas as pd
+from avnb import datasets, paper, plots, show, stats
+from avnb.toybox import dose, recipes
+from avnb.toybox.captions import HEAR
+from IPython.display import Markdown
+
+plots.style()
+avllm = avnb.load(model)
+
+# %% [markdown]
+# ## One clip, four upbringings
+#
+# The same counterfactual clip, the same question, asked of the organisms that ship with this book. They share their
+# architecture, their clips, and, weight for weight, their eyes and ears; only the training of the decoder differs.
+
+# %%
+clips = [c for c in datasets.load(dataset, n=8, seed=seed) if c.kind == "counterfactual"]
+clip = clips[0]
+show.player(clip, caption=f"seen: {', '.join(clip.seen)}; heard: {', '.join(clip.heard)}")
+
+# %%
+hearing = [name for name in avnb.models.organisms() if recipes.RECIPES[name].hears]
+answers = {name: avnb.load(name).caption(clip, HEAR) for name in hearing}
+show.table(
+    pd.DataFrame({"organism": answers.keys(), f"“{HEAR}”": answers.values()}),
+    "One clip, one question, several upbringings",
+)
+
+# %% [markdown]
+# ## The design
+#
+# Every organism goes through the stages that real models go through:
+#
+# 1. **Encoders.** The eyes learn what is drawn where, the ears what is heard. Then they are frozen: what they make of a
+#    clip is the same for all organisms, so that no difference below can come from seeing or hearing worse.
+# 2. **Order.** *Vision first*: the decoder learns to describe pictures, as a vision-language model (this is `toy-vl`).
+#    *Audio first*: it learns to describe sounds. *From scratch*: nothing.
+# 3. **Dose.** Audio-visual training. A share $d$ of the clips are *conflicting*, the picture of one with the sound of
+#    another; the other two-modality clips are *aligned*, everything heard is seen. Pictures alone and sounds alone keep
+#    their share whatever the dose.
+#
+# $$\text{data}(d) = \underbrace{d}_{\text{conflicting}} + \underbrace{0.7 - d}_{\text{aligned}} +
+# \underbrace{0.1}_{\text{sound alone}} + \underbrace{0.2}_{\text{pictures alone}}$$
+#
+# Doses, orders and seeds are fully crossed. Each organism then takes the same exam on clips of the test split:
+# fidelity of what it says about sound and picture, and, without any judge, the *shortcut index* of the
+# {doc}`swap design <02_caption_fidelity>`, $|E_V| / (|E_A| + |E_V|)$: 0 if the answer about the sound follows the sound
+# alone, 1 if it follows the picture alone.
+
+# %%
+table = dose.results()
+found, seeds = dose.response(table), dose.by_seed(table)
+n_runs = len(table[["order", "dose", "seed"]].drop_duplicates())
+Markdown(
+    f"**{n_runs} organisms**: doses {', '.join(f'{100 * d:g} %' for d in sorted(table['dose'].unique()))}; "
+    f"{table['seed'].nunique()} seeds; {table['clip'].nunique()} clips each. Trained beforehand by "
+    f"`python -m avnb.toybox.dose --work WORK`, {dose.STEPS} steps of the last stage each; the table comes with the package."
+)
+
+# %% [markdown]
+# ## Dose and response
+
+# %%
+measures = {
+    "audio fidelity, counterfactual": ("audio fidelity, counterfactual", (-0.03, 1.03)),
+    "modality preference": ("modality preference (−1 picture, 1 sound)", (-1.05, 1.05)),
+    "shortcut index": ("shortcut index (1 picture, 0 sound)", (-0.03, 1.03)),
+}
+show.figure(
+    plots.dose.response(found, seeds, measures, "What conflict in training does to hearing"),
+    "Three measures of listening against the share of conflicting clips in training, one line per order of training.",
+)
+
+# %% tags=["hide-input"]
+Markdown(dose.describe(table))
+
+# %% [markdown]
+# ## Control: could they hear, and can they still see?
+#
+# A low answer about the sound means bias only if the organism can hear. The same organisms, asked from sound alone; on
+# clips as recorded; and about the picture of a conflicting clip.
+
+# %%
+controls = {
+    "audio fidelity, sound alone": ("audio fidelity, sound alone", (-0.03, 1.03)),
+    "audio fidelity, factual": ("audio fidelity, factual", (-0.03, 1.03)),
+    "video fidelity, counterfactual": ("video fidelity, counterfactual", (-0.03, 1.03)),
+}
+show.figure(
+    plots.dose.response(found, seeds, controls, "What they can do"),
+    "Three controls against the share of conflicting clips in training: hearing alone, factual clips, seeing.",
+)
+
+# %% [markdown]
+# ## Paper and here
+#
+# The paper's counterfactual drop, beside that of the organism that was trained like the paper's models: vision first, no
+# conflict.
+
+# %%
+biased = table.query("order == 'vision first' and dose == 0")
+by_clip = biased.pivot_table(index="clip", columns="measure", values="value")
+drops = {
+    f"{modality} fidelity, counterfactual - factual": stats.difference(
+        by_clip[f"{modality} fidelity, counterfactual"], by_clip[f"{modality} fidelity, factual"]
+    )
+    for modality in ("audio", "video")
+}
+show.table(paper.compare(drops), "The drop from factual to counterfactual clips: Qwen2.5-Omni-3B, and vision first without conflict")
+
+# %% [markdown]
+# ## Treat one, live
+#
+# If the dose is the cause, it should also be the cure. Here the biased organism is trained a little further, on few clips,
+# with a large share of conflict: its decoder alone, for some seconds.
+
+# %%
+work = Path(out or datasets.cache_folder()) / "treatment"
+exams, log = dose.treat(avllm, work, steps=steps)
+summary = stats.summarise(exams, ["measure", "when"])
+shown = ["audio fidelity, counterfactual", "audio fidelity, factual", "video fidelity, counterfactual"]
+show.figure(
+    plots.dose.before_and_after(summary, shown),
+    "Fidelity before and after a short training on conflicting clips.",
+)
+
+# %% tags=["hide-input"]
+wide = exams[exams["measure"] == shown[0]].pivot(index="clip", columns="when", values="value")
+gain = stats.difference(wide["after"], wide["before"])
+Markdown(
+    f"After **{steps} steps**, the audio fidelity on conflicting clips changed by **{gain.mean:+.2f}** "
+    f"({gain.low:+.2f} to {gain.high:+.2f}, n = {gain.n}); the loss went from {log[0]['loss']:.2f} to {log[-1]['loss']:.2f} nats."
+)
+
+# %% [markdown]
+# ## What this does not show
+#
+# - **Scale.** A few million parameters, 24 sources, a small grammar. That a cause works here shows that it is enough
+#   *here*; that it is the cause in a model of billions of parameters is not shown. What carries over is the design.
+# - **The paper's claim has two parts**, order and data. The lines tell them apart here only for the orders that were run,
+#   each with one set of encoders and one draw of clips; seeds vary the order of the data in the last stage.
+# - The last stage of the sweep is short, so that dozens of runs fit into two hours. The shipped organisms had more steps.
+# - *Conflict* here is drawn at random: any sound with any picture. Real conflict (dubbed films, music over pictures) has
+#   its own regularities, which a model could learn to see through.
+#
+# ## Try it yourself
+#
+# Another dose, more steps: what is the least that helps?
+
+# %% tags=["remove-output"]
+import ipywidgets as widgets
+
+
+def try_dose(conflict, steps):
+    """Treat the organism with this dose and show what came of it."""
+    exams, _ = dose.treat(avllm, work, conflict=conflict, steps=steps)
+    return stats.summarise(exams, ["measure", "when"]).query("measure in @shown")
+
+
+widgets.interactive(
+    try_dose,
+    {"manual": True},
+    conflict=widgets.FloatSlider(0.2, min=0, max=0.7, step=0.05),
+    steps=widgets.IntSlider(20, min=10, max=200, step=10),
+)
+
+# %% tags=["remove-input"]
+show.provenance(model=model, dataset=dataset, seed=seed, steps=steps)
