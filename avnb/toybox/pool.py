@@ -5,6 +5,7 @@ sounds can be paired anew in every batch. Building it resumes where it was inter
 """
 
 from concurrent.futures import ProcessPoolExecutor
+from functools import cached_property
 from pathlib import Path
 
 import numpy as np
@@ -20,7 +21,7 @@ _BLOCK = 250
 
 
 class Pool:
-    """`n` clips of a split.
+    """`n` clips of a split; arrays are read when they are first used.
 
     Attributes:
         examples: the `world.Example` of every clip.
@@ -38,13 +39,22 @@ class Pool:
         if missing:
             with ProcessPoolExecutor(workers, initializer=threadpool_limits, initargs=(1,)) as executor:
                 list(tqdm(executor.map(_write_block, missing), total=len(missing), desc=f"drawing {split} clips"))
-        loaded = [np.load(path) for path, *_ in blocks]
-        self.frames = np.concatenate([block["frames"] for block in loaded])
-        self.cells = np.stack([_cells(example) for example in self.examples])
-        self.waves = np.concatenate([block["waves"] for block in loaded])
+        self._files = [path for path, *_ in blocks]
 
     def __len__(self):
         return len(self.examples)
+
+    @cached_property
+    def frames(self):
+        return np.concatenate([np.load(file)["frames"] for file in self._files])
+
+    @cached_property
+    def waves(self):
+        return np.concatenate([np.load(file)["waves"] for file in self._files])
+
+    @cached_property
+    def cells(self):
+        return np.stack([_cells(example) for example in self.examples])
 
 
 def _cells(example):
