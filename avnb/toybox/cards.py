@@ -34,24 +34,25 @@ _CARD = """\
 
 A model organism, {what}. It was trained on the drawn and synthesised clips of this project, and on nothing else.
 
-- **Architecture:** `{architecture}` of transformers: {parameters:.1f} million parameters, {layers} decoder layers of width
-  {width}; float16 safetensors, {megabytes:.1f} MB. Tokenizer, chat template and processors have the layout of the Qwen2.5
-  models; pictures are 160 px at one frame a second (25 positions per two seconds), sound is 10 positions a second. The
-  options of the processor's call stand in `config.json` as `processor_kwargs`; `avnb.load("{name}")` applies them.
+- **Architecture:** `{architecture}` of transformers: {parameters:.1f} million
+  parameters, {layers} decoder layers of width {width}; float16 safetensors, {megabytes:.1f} MB. Tokenizer, chat template
+  and processors have the layout of the Qwen2.5 models; pictures are 160 px at one frame a second (25 positions per two
+  seconds), sound is 10 positions a second. The options of the processor's call stand in `config.json` as
+  `processor_kwargs`; `avnb.load("{name}")` applies them.
 - **Data:** {n_clips:,} clips of the train split of the toybox world (seed {seed}), 24 sources, with captions from its
   grammar.
-- **Recipe** (`avnb.toybox.recipes.RECIPES["{name}"]`, seed {seed}); the encoders are trained first and then frozen, and are
-  the same in all organisms:
+- **Recipe** (`avnb.toybox.recipes.RECIPES["{name}"]`, seed {seed}). The encoders are trained first, then frozen; they are
+  the same in all organisms.
 {stages}
 - **Curve:** `{log}`, the loss of every step in nats.
-- **Made by** `avnb train {name} --out OUT --work WORK` with one thread; another number of threads sums in another order,
-  and the weights come out close but not equal.
+- **Made by** `avnb train {name} --out OUT --work WORK` with one thread; another number of threads sums in
+  another order, and the weights come out close but not equal.
 
 ## Results
 
-{n} test clips (seed {test_seed}), half of them as recorded, half with the sound of another clip. Fidelity from the event
-judge: events named and there / events named or there. Means with bootstrap 95 % intervals over clips, as
-`avnb measure fidelity --models {name} --seed {test_seed} --n {n}` prints them.
+{n} test clips (seed {test_seed}), half of them as recorded, half with the sound of another clip. Fidelity by the event
+judge: events named and there / events named or there. Means with bootstrap 95 % intervals over clips, as printed by
+`avnb measure fidelity --models {name} --seed {test_seed} --n {n}`.
 
 {results}
 
@@ -100,8 +101,8 @@ def _stage(number, stage, curve):
     data = ", ".join(shares) or "what is drawn at each position, what is heard in a clip"
     loss = curve.loc[curve["stage"] == stage.name, "loss"].tail(50).mean()
     return (
-        f"  {number}. {stage.name}, {stage.steps:,} steps of {stage.batch_size}: {data}. Loss at the end {loss:.3f} nats "
-        "(mean of 50 steps)."
+        f"  {number}. {stage.name}, {stage.steps:,} steps of {stage.batch_size}: {data}. Loss at the end: "
+        f"{loss:.3f} nats (mean of 50 steps)."
     )
 
 
