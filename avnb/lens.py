@@ -15,32 +15,36 @@ from functools import cache
 import numpy as np
 import pandas as pd
 import torch
-from scipy.optimize import linear_sum_assignment
 
 from avnb.capture import Capture
-from avnb.clips import ClipError
 from avnb.engine import run
+from avnb.latent import depth_layers, null_weights, recall
 from avnb.models.prompt import PromptError
-from avnb.toybox.sources import SOURCES, mentioned
+from avnb.vocabulary import spelled, vocabulary
 
 MAX_LOGITS = 2**24  # in one chunk
 
+# What counts as latent recall, chosen on other clips than any chapter measures; see `latent_recall`.
+TOP_K, DEPTH = 5, (0.75, 1.0)
 
-def decode(model, prompt, group="audio", top_k=5, normed=True, layers=None):
+
+def decode(model, prompt, group="audio", top_k=5, normed=True, layers=None, answer=""):
     """The most probable tokens at every position of a group after every layer (figure 5).
 
     Args:
         model: an AVLLM from `avnb.load`.
         prompt: a prompt.
-        group: a segment type, or "text".
+        group: a segment type, "text", or several, such as "audio+video". "last" is the position that chooses the next
+            token.
         top_k: how many tokens.
         normed: apply the decoder's final norm first, as the model itself does after its last layer. The paper's script
             does not.
         layers: after which layers (0 = first); None for all.
+        answer: what the model has already begun to answer, e.g. "I hear"; "last" is then its last token.
 
     Returns:
-        DataFrame: layer, position (in the prompt), rank (1 = most probable), token (its text; None if the model has no
-        tokenizer), token_id, probability in [0, 1].
+        DataFrame: layer, position (in the prompt and the begun answer), rank (1 = most probable), token (its text; None
+        if the model has no tokenizer), token_id, probability in [0, 1].
 
     Raises:
         PromptError: the group is unknown, or the prompt has none of it.
@@ -55,7 +59,15 @@ def decode(model, prompt, group="audio", top_k=5, normed=True, layers=None):
         >>> table["rank"].unique().tolist(), table["layer"].unique().tolist()
         ([1, 2, 3], [0, 7])
     """
-    layers, positions, ids, probabilities = _top(model, prompt, group, top_k, normed, layers)
+    vocabulary_size = model.decoder.config.vocab_size
+    if not 1 <= top_k <= vocabulary_size:
+        raise ValueError(f"top_k={top_k}; use 1 to {vocabulary_size}, the size of the vocabulary")
+
+    def most_probable(logits):
+        values, ids = logits.topk(top_k)
+        return ids, (values - logits.logsumexp(-1, keepdim=True)).exp()
+
+    layers, positions, (ids, probabilities) = _scan(model, prompt, group, normed, layers, most_probable, answer)
     axes = pd.MultiIndex.from_product([layers, positions, range(1, top_k + 1)], names=["layer", "position", "rank"])
     text = _texts(model)
     tokens = [text(i) for i in ids.ravel().tolist()]
@@ -63,15 +75,13 @@ def decode(model, prompt, group="audio", top_k=5, normed=True, layers=None):
     return pd.DataFrame(columns, index=axes).reset_index()
 
 
-def target_rank(model, prompt, words, group="audio", normed=True, layers=None):
+def target_rank(model, prompt, words, group="audio", normed=True, layers=None, answer=""):
     """How close every position of a group is to saying a word, after every layer.
 
-    A word stands in the vocabulary with and without a leading space, and with a small or capital letter: the tokens
-    that hold one of these spellings whole are the word's tokens, and the best of them counts. If no token holds the
-    whole word, the longest first piece of a spelling stands for it.
+    Of the tokens that stand for the word (`vocabulary.spelled`), the best one counts.
 
     Args:
-        model, prompt, group, normed, layers: as in `decode`.
+        model, prompt, group, normed, layers, answer: as in `decode`.
         words: the words, e.g. ["siren", "bell"]; one may be given as a string.
 
     Returns:
@@ -93,50 +103,145 @@ def target_rank(model, prompt, words, group="audio", normed=True, layers=None):
     words = [words] if isinstance(words, str) else list(words)
     if not words:
         raise ValueError("words is empty; give at least one word")
-    spelled = [_tokens_of(model, word) for word in words]
-
-    def best(logits):
-        ranks, tokens = [], []
-        for ids in spelled:
-            ids = torch.tensor(ids, device=logits.device)
-            value, which = logits[:, ids].max(1)
-            ranks.append(1 + (logits > value[:, None]).sum(1))
-            tokens.append(ids[which])
-        return torch.stack(ranks, 1), torch.stack(tokens, 1)
-
-    layers, positions, (ranks, tokens) = _scan(model, prompt, group, normed, layers, best)
+    best = _best_of([spelled(model, word) for word in words])
+    layers, positions, (ranks, tokens) = _scan(model, prompt, group, normed, layers, best, answer)
     axes = pd.MultiIndex.from_product([layers, positions, words], names=["layer", "position", "word"])
     text = _texts(model)
     columns = {"token": [text(i) for i in tokens.ravel().tolist()], "rank": ranks.ravel()}
     return pd.DataFrame(columns, index=axes).reset_index()
 
 
-def latent_recall(model, clips, question="Describe what you hear.", top_k=5, layers=None, normed=True, seed=0):
-    """Share of the events heard in a clip that its audio positions decode to, somewhere.
+def mark(table, clip, vocabulary):
+    """Which of the decoded tokens name something that is heard or seen in the clip.
 
-    With E(c) the events heard in clip c, and D(c) the events named (`sources.mentioned`) by any of the `top_k` tokens
-    of any audio position after any of the `layers`:
+    Args:
+        table: from `decode`.
+        clip: the clip.
+        vocabulary: from `vocabulary.vocabulary`, with the clip's events among those it lists.
 
-        value(c) = |E(c) & D(c)| / |E(c)|        null(c) = |E(d(c)) & D(c)| / |E(d(c))|
+    Returns:
+        The table with one more column, target: "heard", "seen", "heard and seen", or "" (names neither).
 
-    where d gives every clip the events of another clip, each clip's once, none of them heard or seen in c. More layers,
-    a larger `top_k` and longer sounds raise both, so that only their difference says what is known. An event counts if
-    one token names it: events whose words the tokenizer splits into pieces are missed.
+    Example:
+        >>> table = pd.DataFrame({"token_id": [7, 8]})
+        >>> words = pd.DataFrame({"event": ["dog"], "token_id": [8]})
+        >>> mark(table, avnb.Clip("0", "0.mp4", heard=("dog",)), words)["target"].tolist()
+        ['', 'heard']
+    """
+    names = vocabulary.groupby("token_id")["event"].agg(set)
+
+    def target(i):
+        events = names.get(i, set())
+        there = [name for name in ("heard", "seen") if not events.isdisjoint(getattr(clip, name))]
+        return " and ".join(there)
+
+    return table.assign(target=[target(i) for i in table["token_id"]])
+
+
+def event_ranks(
+    model,
+    clips,
+    question="Describe what you hear.",
+    group="audio",
+    answer="",
+    normed=True,
+    match="words",
+    threshold=0.8,
+):
+    """How close a model is to naming every event of a set, clip by clip, layer by layer.
+
+    The rank of an event at a position is that of the best token that names it (`vocabulary.vocabulary`); at a group it
+    is the best one over its positions. A group with more positions therefore ranks every event better: compare events
+    within a group, the heard ones with `null`, not groups with each other.
 
     Args:
         model: an AVLLM from `avnb.load`.
-        clips: clips whose heard events are known, at least two.
+        clips: clips with known events (`heard`), at least two that have none in common.
         question: what the prompts ask.
-        top_k, layers, normed: as in `decode`.
-        seed: which d is drawn among those possible.
+        group, answer, normed: as in `decode`; every part of a group such as "audio+video+last" is ranked apart.
+        match, threshold: which tokens name an event, as in `vocabulary.vocabulary`.
 
     Returns:
-        DataFrame: clip, value, null, both in [0, 1].
+        DataFrame: clip, kind, group, layer, event (each that is heard in any of the clips, or seen in this one), rank
+        (1 = most probable), position (where), heard, seen (whether it is in this clip), null: how much the event counts
+        in the null of this clip, the mean of [e in E(d)] / |E(d)| over the other clips d, where E(d) is what is heard
+        in d; only those count in which nothing is heard that is heard or seen in this clip. It sums to 1 over events.
 
     Raises:
-        ClipError: what is heard in a clip is not known, or cannot be matched; or a clip cannot be read.
-        PromptError: a prompt has no audio positions.
-        ValueError: there is no d: too few clips, or an event in too many of them; or as in `decode`.
+        ClipError: no event of a clip is known, or all others share some with it; or it cannot be read.
+        PromptError, ValueError: as in `decode` and `vocabulary.vocabulary`.
+
+    Example:
+        >>> model = avnb.load("toy-omni")
+        >>> table = event_ranks(model, avnb.datasets.load("toybox", n=4), group="audio+last", answer="I hear")
+        >>> table.groupby(["clip", "group", "layer"])["null"].sum().round(6).unique().tolist()
+        [1.0]
+    """
+    clips = list(clips)
+    weights = null_weights(clips)
+    parts = group.split("+")
+    heard = {event for clip in clips for event in clip.heard}
+    names = sorted(heard.union(*(clip.seen for clip in clips)))
+    spelling = vocabulary(model, names, match, threshold).groupby("event")["token_id"].agg(list)
+    tables = []
+    for clip, weight in zip(clips, weights, strict=True):
+        events = [name for name in names if name in heard or name in clip.seen]
+        prompt = model.prompt(clip, question)
+        best = _best_of([spelling[event] for event in events])
+        layers, positions, (ranks, _) = _scan(model, prompt, group, normed, None, best, answer)
+        rows = pd.MultiIndex.from_product([layers, events], names=["layer", "event"]).to_frame(index=False)
+        event = rows["event"]
+        rows = rows.assign(clip=clip.id, kind=clip.kind, heard=event.isin(clip.heard), seen=event.isin(clip.seen))
+        rows["null"] = event.map(weight).fillna(0.0)
+        for part, where in _split(prompt, parts, positions).items():
+            at = ranks[:, where].argmin(1)
+            tables.append(
+                rows.assign(group=part, rank=ranks[:, where].min(1).ravel(), position=positions[where][at].ravel())
+            )
+    columns = ["clip", "kind", "group", "layer", "event", "rank", "position", "heard", "seen", "null"]
+    return pd.concat(tables, ignore_index=True)[columns]
+
+
+def latent_recall(
+    model,
+    clips,
+    question="Describe what you hear.",
+    top_k=TOP_K,
+    depth=DEPTH,
+    normed=True,
+    match="words",
+    threshold=0.8,
+):
+    """Share of the events heard in a clip that its audio positions decode to, somewhere.
+
+    An event e is decoded in clip c if, at any audio position after any of the layers L, one of the tokens V(e) that
+    name it is among the `top_k` most probable ones of the whole vocabulary. With E(c) the events heard in c, and D(c)
+    the decoded ones:
+
+        value(c) = |E(c) & D(c)| / |E(c)|        null(c) = mean over d of |E(d) & D(c)| / |E(d)|
+
+    where d runs over all clips in which nothing is heard that is heard or seen in c: what a caption of another sound
+    would get. It is the mean over all shuffled captions, so that nothing is drawn at random. L is the part `depth` of
+    the decoder, by default its last quarter; V(e) are the tokens with the stem of a word of e, or those that a sentence
+    embedder finds alike (`vocabulary.vocabulary`).
+
+    More layers, a larger `top_k` and longer sounds raise value and null, so that only their difference says what is
+    known. It says what the positions hold in the code of the output; what they hold in another code, the lens misses.
+
+    Args:
+        model: an AVLLM from `avnb.load`.
+        clips: clips whose heard events are known, at least two that have none in common.
+        question: what the prompts ask.
+        top_k, depth: as in `recall`.
+        normed: as in `decode`.
+        match, threshold: as in `vocabulary.vocabulary`.
+
+    Returns:
+        DataFrame: clip, kind, value, null, seen (the same share of the events seen in the clip; NaN if none is known),
+        all in [0, 1], and found (the events heard that are decoded, a tuple). `event_ranks` tells where.
+
+    Raises:
+        ClipError, PromptError, ValueError: as in `event_ranks` and `recall`.
 
     Source: arXiv 2604.02605, latent audio understanding, whose pooling is not published; this one is ours.
 
@@ -144,32 +249,26 @@ def latent_recall(model, clips, question="Describe what you hear.", top_k=5, lay
         >>> model = avnb.load("toy-omni")
         >>> table = latent_recall(model, avnb.datasets.load("toybox", n=4))
         >>> table.columns.tolist(), len(table)
-        (['clip', 'value', 'null'], 4)
+        (['clip', 'kind', 'value', 'null', 'seen', 'found'], 4)
     """
-    clips = list(clips)
-    for clip in clips:
-        if not clip.heard or not set(clip.heard) <= set(SOURCES):
-            raise ClipError(
-                f"{clip.id}: heard={clip.heard!r}; latent recall needs at least one event, all of {', '.join(SOURCES)}"
-            )
+    layers = depth_layers(len(model.decoder.layers), depth)
+    ranks = event_ranks(model, clips, question, "audio", "", normed, match, threshold)
+    shares = recall(ranks, top_k, depth).pivot(index="clip", columns="target", values="value")
+    inside = ranks["layer"].isin(layers) & (ranks["rank"] <= top_k)
+    found = ranks[inside & ranks["heard"]].groupby("clip")["event"].agg(set)
     rows = []
-    named, text = cache(mentioned), _texts(model)
-    for clip, donor in zip(clips, _donors(clips, seed), strict=True):
-        prompt = model.prompt(clip, question)
-        ids = np.unique(_top(model, prompt, "audio", top_k, normed, layers)[2])
-        decoded = {event for i in ids.tolist() for event in named(text(i))}
-        rows.append((clip.id, _recall(clip.heard, decoded), _recall(clips[donor].heard, decoded)))
-    return pd.DataFrame(rows, columns=["clip", "value", "null"])
+    for clip in clips:
+        values = (shares.loc[clip.id].get(target, np.nan) for target in ("heard", "other clips", "seen"))
+        events = tuple(dict.fromkeys(event for event in clip.heard if event in found.get(clip.id, ())))
+        rows.append((clip.id, clip.kind, *values, events))
+    return pd.DataFrame(rows, columns=["clip", "kind", "value", "null", "seen", "found"])
 
 
-def _scan(model, prompt, group, normed, layers, reduce):
+def _scan(model, prompt, group, normed, layers, reduce, answer):
     """What `reduce` keeps of the logits [rows, vocabulary] of a chunk, for all layers and positions of a group.
 
-    Returns (layers, positions, arrays [n_layers, n_positions, ...]).
+    Returns (layers, positions int64 [n_positions], arrays [n_layers, n_positions, ...]).
     """
-    positions = prompt.segments.positions(group)
-    if len(positions) == 0:
-        raise PromptError(f"{prompt.clip_id or 'prompt'}: the lens needs {group} positions, and the prompt has none")
     n_layers = len(model.decoder.layers)
     layers = sorted(set(range(n_layers) if layers is None else map(int, layers)))
     if not layers:
@@ -177,8 +276,7 @@ def _scan(model, prompt, group, normed, layers, reduce):
     norm = getattr(model.decoder, "norm", None) if normed else torch.nn.Identity()
     if norm is None:
         raise ValueError(f"{type(model.decoder).__name__} has no final norm called `norm`; use normed=False")
-    capture = Capture(hidden=positions, hidden_layers=layers)
-    hidden = run(model, prompt, max_new_tokens=0, capture=capture)[0].hidden
+    positions, hidden = _hidden(model, prompt, group, layers, answer)
     n_rows = max(1, MAX_LOGITS // model.decoder.config.vocab_size)
     with torch.inference_mode():
         # The norm works row by row, so a chunk may span layers.
@@ -188,59 +286,47 @@ def _scan(model, prompt, group, normed, layers, reduce):
     return layers, positions, [torch.cat(parts).cpu().numpy().reshape(*shape, -1) for parts in zip(*kept, strict=True)]
 
 
-def _top(model, prompt, group, top_k, normed, layers):
-    """(layers, positions, token ids and probabilities [n_layers, n_positions, top_k])"""
-    vocabulary = model.decoder.config.vocab_size
-    if not 1 <= top_k <= vocabulary:
-        raise ValueError(f"top_k={top_k}; use 1 to {vocabulary}, the size of the vocabulary")
+def _hidden(model, prompt, group, layers, answer):
+    """Positions int64 [n] of a group, ascending, and the residual stream [n_layers, n, width] there."""
+    parts = group.split("+")
+    for part in parts:
+        if len(prompt.segments.positions(part)) == 0:
+            raise PromptError(f"{prompt.clip_id or 'prompt'}: the lens needs {part} positions, and the prompt has none")
+    if not answer or "last" not in parts:
+        capture = Capture(hidden=group, hidden_layers=layers)
+        out = run(model, prompt, max_new_tokens=0, capture=capture)[0]
+        return out.hidden_positions, out.hidden
+    capture = Capture(hidden="+".join(["generated", *(part for part in parts if part != "last")]), hidden_layers=layers)
+    # The last token of a forced answer is never fed, so one follows whose choice is of no account.
+    tokens = [*model.tokenizer(answer, add_special_tokens=False)["input_ids"], min(model.stop_ids, default=0)]
+    out = run(model, prompt, forced=tokens, capture=capture)[0]
+    positions = out.hidden_positions
+    kept = (positions < len(prompt)) | (positions == positions.max())
+    return positions[kept], out.hidden[:, kept]
 
-    def most_probable(logits):
-        values, ids = logits.topk(top_k)
-        return ids, (values - logits.logsumexp(-1, keepdim=True)).exp()
 
-    layers, positions, (ids, probabilities) = _scan(model, prompt, group, normed, layers, most_probable)
-    return layers, positions, ids, probabilities
+def _best_of(spellings):
+    """For `_scan`: of each list of token ids, the rank of the best one and which it is."""
+
+    def best(logits):
+        ranks, tokens = [], []
+        for ids in spellings:
+            ids = torch.as_tensor(ids, device=logits.device)
+            value, which = logits[:, ids].max(1)
+            ranks.append(1 + (logits > value[:, None]).sum(1))
+            tokens.append(ids[which])
+        return torch.stack(ranks, 1), torch.stack(tokens, 1)
+
+    return best
+
+
+def _split(prompt, parts, positions):
+    """Which of the positions belong to each part of a group, as masks."""
+    last = positions == positions.max()
+    masks = {part: np.isin(positions, prompt.segments.positions(part)) for part in parts}
+    return masks | ({"last": last} if "last" in parts else {})
 
 
 def _texts(model):
     """A function from token id to text that remembers what it was asked."""
     return cache(lambda i: None if model.tokenizer is None else model.tokenizer.decode([i]))
-
-
-def _tokens_of(model, word):
-    """The token ids that stand for a word; see `target_rank`."""
-    if model.tokenizer is None:
-        raise ValueError(f"{model.name} has no tokenizer, so the tokens of {word!r} are not known")
-    word = word.strip()
-    forms = (word, word[:1].lower() + word[1:], word[:1].upper() + word[1:])
-    spellings = [space + form for form in forms for space in ("", " ")]
-    spelled = [model.tokenizer(spelling, add_special_tokens=False)["input_ids"] for spelling in spellings if word]
-    spelled = [ids for ids in spelled if model.tokenizer.unk_token_id not in ids]
-    # Some tokenizers put the space into a token of its own.
-    pieces = [[i for i in ids if model.tokenizer.decode([i]).strip()] for ids in spelled]
-    if not any(pieces):
-        raise ValueError(f"the tokenizer of {model.name} does not know the word {word!r}")
-    whole = sorted({p[0] for p in pieces if len(p) == 1})
-    return whole or [max((p[0] for p in pieces if p), key=lambda i: len(model.tokenizer.decode([i]).strip()))]
-
-
-def _donors(clips, seed):
-    """For every clip the index of another clip, each once, none of whose events is heard or seen in it."""
-    rng = np.random.default_rng(seed)
-    cost = rng.random((len(clips), len(clips)))
-    for i, clip in enumerate(clips):
-        for j, donor in enumerate(clips):
-            # More than all other costs together, so that a permutation without it is found if there is one.
-            cost[i, j] += len(clips) * bool(set(donor.heard) & {*clip.heard, *clip.seen})
-    rows, donors = linear_sum_assignment(cost)
-    stuck = [clips[i].id for i in rows[cost[rows, donors] >= len(clips)]]
-    if stuck:
-        raise ValueError(
-            f"the null of latent recall gives every clip the events of another, none of them heard or seen in it; "
-            f"no such clip is left for {', '.join(stuck[:5])}: add clips with other events"
-        )
-    return donors
-
-
-def _recall(events, decoded):
-    return len(set(events) & decoded) / len(set(events))

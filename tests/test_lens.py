@@ -1,20 +1,22 @@
 """The logit lens against the model's own logits, full sorts, and planted hidden states."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import pairwise
 from pathlib import Path
 from types import SimpleNamespace
 
+import matplotlib
 import numpy as np
 import pytest
 import torch
 
-from avnb import lens
+import avnb
+from avnb import latent, lens, plots, stats
 from avnb.clips import Clip, ClipError
 from avnb.models.prompt import Prompt, PromptError
 from avnb.rules import Condition
-from avnb.toybox import organism
-from avnb.toybox.sources import SOURCES, mentioned
+from avnb.toybox.sources import mentioned
+from avnb.vocabulary import vocabulary
 from tests import reference
 from tests.test_engine import build, build_prompt, media_inputs
 
@@ -128,12 +130,30 @@ def test_target_rank_is_a_full_sort(speaker, prompt, small_chunks):
     assert raw["rank"].tolist() != table.query("layer == 3 and word == 'dog'")["rank"].tolist()
 
 
-def test_tokens_of_a_word():
-    tokenizer = organism.build_processor().tokenizer
-    model = SimpleNamespace(tokenizer=tokenizer, name="stub")
-    dog = [tokenizer.decode([i]) for i in lens._tokens_of(model, "dog")]
-    assert " dog" in dog and {t.strip().lower() for t in dog} == {"dog"}
-    assert [tokenizer.decode([i]) for i in lens._tokens_of(model, "sirens")] == [" siren"]
+def test_where_a_begun_answer_goes_on(model, prompt, monkeypatch):
+    """`last` after an answer of three tokens is what the model itself would say next, and media stay as they were."""
+    answer = [5, 17, 40]
+
+    class Speaker:
+        def __call__(self, text, add_special_tokens):
+            return {"input_ids": answer}
+
+        def decode(self, ids, skip_special_tokens=False):
+            return str(list(ids))
+
+    monkeypatch.setattr(model, "tokenizer", Speaker())
+    logits = reference.forward(model, prompt, Condition(), answer)[0]
+    table = lens.decode(model, prompt, "audio+last", top_k=3, layers=[3], answer="I hear a")
+    after = table[table["position"] >= len(prompt)]
+    assert after["position"].tolist() == [len(prompt) + 2] * 3
+    probabilities, ids = logits[-1].softmax(-1).topk(3)
+    assert after["token_id"].tolist() == ids.tolist()
+    np.testing.assert_allclose(after["probability"], probabilities.detach(), rtol=1e-4)
+    before = lens.decode(model, prompt, "audio", top_k=3, layers=[3])
+    same = table[table["position"] < len(prompt)].reset_index(drop=True)
+    assert same["token_id"].tolist() == before["token_id"].tolist()
+    plain = lens.decode(model, prompt, "last", layers=[3])
+    assert plain["position"].unique().tolist() == [len(prompt) - 1]
 
 
 PIECES = [" dog", "bark", " bell", "the", " siren", "rain", " piano", "zz", " tick", "ing"]
@@ -161,18 +181,18 @@ class Planted:
         return logits
 
     def run(self, model, prompt, max_new_tokens, capture):
-        assert model is self and max_new_tokens == 0
-        assert list(capture.hidden) == prompt.segments.positions("audio").tolist()
-        hidden = torch.zeros(len(capture.hidden_layers), len(capture.hidden), 96)
+        assert model is self and max_new_tokens == 0 and capture.hidden == "audio"
+        positions = prompt.segments.positions("audio")
+        hidden = torch.zeros(len(capture.hidden_layers), len(positions), 96)
         hidden += torch.linspace(0, -1, 96).roll(20)  # token 20 and what follows, which say nothing
         for i, layer in enumerate(capture.hidden_layers):
             for position, token in enumerate(self.says[prompt.clip_id][layer]):
                 hidden[i, position, token] = 5
-        return [SimpleNamespace(hidden=hidden)]
+        return [SimpleNamespace(hidden=hidden, hidden_positions=positions)]
 
 
-def clip(name, heard, seen=()):
-    return Clip(name, Path(f"{name}.mp4"), heard=heard, seen=seen)
+def clip(name, heard, seen=(), kind="factual"):
+    return Clip(name, Path(f"{name}.mp4"), kind=kind, heard=heard, seen=seen)
 
 
 @pytest.fixture
@@ -181,72 +201,106 @@ def planted(monkeypatch):
         "a": [[0, 7], [3], [], [8]],  # a dog, and a clock in the last layer
         "b": [[7], [4, 2], [], []],  # a siren and a bell in layer 1
         "c": [[9], [], [], []],  # nothing
+        "d": [[], [], [5, 0], [5, 7]],  # rain and a dog in layer 2, rain in layer 3
     }
     model = Planted(says)
     monkeypatch.setattr(lens, "run", model.run)
     return model
 
 
-CLIPS = [clip("a", ("dog", "piano")), clip("b", ("ambulance",)), clip("c", ("bell", "clock", "rain"))]
+CLIPS = [
+    clip("a", ("dog", "piano"), ("dog",)),
+    clip("b", ("ambulance",)),
+    clip("c", ("bell", "clock", "rain")),
+    clip("d", ("ambulance", "bell"), ("rain",), "counterfactual"),
+]
+DECODED = {"a": {"dog", "clock"}, "b": {"ambulance", "bell"}, "c": set(), "d": {"rain", "dog"}}
+EVERYWHERE = {"question": "What?", "top_k": 1, "depth": (0, 1), "normed": False}
 
 
 def test_latent_recall_finds_what_is_planted(planted):
-    table = lens.latent_recall(planted, CLIPS, question="What?", top_k=1, normed=False)
-    assert table.columns.tolist() == ["clip", "value", "null"] and planted.questions == ["What?"] * 3
-    assert table["clip"].tolist() == ["a", "b", "c"]
-    assert table["value"].tolist() == [1 / 2, 1, 0]
-    decoded = {"a": {"dog", "clock"}, "b": {"ambulance", "bell"}, "c": set()}
-    possible = [
-        [len(decoded[c.id] & set(CLIPS[d].heard)) / len(CLIPS[d].heard) for c, d in zip(CLIPS, donors, strict=True)]
-        for donors in ([1, 2, 0], [2, 0, 1])
-    ]
-    drawn = [lens.latent_recall(planted, CLIPS, top_k=1, normed=False, seed=s)["null"].tolist() for s in range(8)]
-    assert possible[0] != possible[1] and all(d in possible for d in drawn) and all(p in drawn for p in possible)
-    again = lens.latent_recall(planted, CLIPS, top_k=1, normed=False, seed=3)["null"].tolist()
-    assert again == drawn[3]
+    table = lens.latent_recall(planted, CLIPS, **EVERYWHERE)
+    assert table.columns.tolist() == ["clip", "kind", "value", "null", "seen", "found"]
+    assert planted.questions == ["What?"] * 4
+    assert table["clip"].tolist() == list("abcd") and table["kind"].tolist()[2:] == ["factual", "counterfactual"]
+    assert table["value"].tolist() == [1 / 2, 1, 0, 0]
+    assert table["found"].tolist() == [("dog",), ("ambulance",), (), ()]
+    np.testing.assert_equal(table["seen"].to_numpy(), [1, np.nan, np.nan, 1])
+
+
+def test_the_null_is_the_mean_over_all_other_captions(planted):
+    table = lens.latent_recall(planted, CLIPS, **EVERYWHERE)
+    for one, null in zip(CLIPS, table["null"], strict=True):
+        others = [d for d in CLIPS if not set(d.heard) & {*one.heard, *one.seen}]
+        shares = [len(DECODED[one.id] & set(d.heard)) / len(d.heard) for d in others]
+        assert others and null == pytest.approx(np.mean(shares))
+    shuffled = [replace(c, heard=CLIPS[i].heard, seen=()) for c, i in zip(CLIPS[:3], (1, 2, 0), strict=True)]
+    table = lens.latent_recall(planted, shuffled, **EVERYWHERE)
+    assert table["value"].mean() < 0.2 < lens.latent_recall(planted, CLIPS[:3], **EVERYWHERE)["value"].mean()
 
 
 def test_latent_recall_of_some_layers(planted):
-    early = lens.latent_recall(planted, CLIPS, top_k=1, normed=False, layers=[1, 2])
-    assert early["value"].tolist() == [0, 1, 0]
-    deeper = lens.latent_recall(planted, CLIPS, top_k=96, normed=False)
-    assert deeper["value"].tolist() == [1, 1, 1] and deeper["null"].tolist() == [1, 1, 1]
+    early = lens.latent_recall(planted, CLIPS, **EVERYWHERE | {"depth": (0.25, 0.75)})
+    assert early["value"].tolist() == [0, 1, 0, 0]
+    deeper = lens.latent_recall(planted, CLIPS, **EVERYWHERE | {"top_k": 96})
+    assert deeper["value"].tolist() == [1, 1, 1, 1] and deeper["null"].tolist() == [1, 1, 1, 1]
 
 
-def test_donors_share_no_event():
-    names = tuple(SOURCES)[:8]
-    rng = np.random.default_rng(0)
-    clips = [clip(str(i), tuple(rng.choice(names, 2, False)), tuple(rng.choice(names, 1))) for i in range(30)]
-    seen = set()
-    for seed in range(3):
-        donors = lens._donors(clips, seed)
-        assert sorted(donors) == list(range(30)) and donors.tolist() == lens._donors(clips, seed).tolist()
-        for one, donor in zip(clips, donors, strict=True):
-            assert not set(clips[donor].heard) & (set(one.heard) | set(one.seen))
-        seen.add(tuple(donors))
-    assert len(seen) == 3
+def test_event_ranks_tell_where(planted):
+    table = lens.event_ranks(planted, CLIPS, normed=False)
+    decoded = table[table["rank"] == 1].groupby(["clip", "layer"])["event"].agg(set)
+    assert decoded.to_dict() == {
+        ("a", 0): {"dog"}, ("a", 3): {"clock"}, ("b", 1): {"ambulance", "bell"},
+        ("d", 2): {"rain", "dog"}, ("d", 3): {"rain"},
+    }  # fmt: skip
+    first = planted.prompt(CLIPS[1], "").segments.positions("audio")[0]
+    at = table.query("clip == 'b' and layer == 1").set_index("event")["position"]
+    assert at["ambulance"] == first and at["bell"] == first + 1
 
 
-def test_latent_recall_end_to_end(random_organism, toybox_clips):
-    """On real clips: what `decode` lists is what counts, and no clip has no known event."""
-    clips = [c for c in toybox_clips if not set(c.heard) & set(toybox_clips[0].heard)][:1] + [toybox_clips[0]]
-    table = lens.latent_recall(random_organism, clips, top_k=20, layers=[0, 1]).set_index("clip")
+def test_marks(planted):
+    tokens = vocabulary(planted, ["dog", "rain", "ambulance", "bell"])
+    table = lens.decode(planted, planted.prompt(CLIPS[3], ""), top_k=1, normed=False, layers=[2])
+    marked = lens.mark(table, clip("d", ("rain", "bell"), ("rain", "dog")), tokens)
+    assert marked["target"].tolist()[:3] == ["heard and seen", "seen", ""]
+
+
+def test_layers_agree_with_decode(random_organism, toybox_clips):
+    """What `decode` lists among the top k of a layer is what counts there, on real clips."""
+    clips = distinct(toybox_clips)
+    ranks = lens.event_ranks(random_organism, clips, group="audio+last", answer="I hear")
+    table = latent.recall(ranks, top_k=20, by_layer=True).set_index(["clip", "group", "layer", "target"])["value"]
     for one, donor in (clips, clips[::-1]):
         prompt = random_organism.prompt(one, "Describe what you hear.")
-        said = set(mentioned(" ; ".join(lens.decode(random_organism, prompt, top_k=20, layers=[0, 1])["token"])))
-        assert table.loc[one.id, "value"] == len(said & set(one.heard)) / len(one.heard)
-        assert table.loc[one.id, "null"] == len(said & set(donor.heard)) / len(donor.heard)
+        decoded = lens.decode(random_organism, prompt, "audio+last", top_k=20, answer="I hear")
+        for (is_last, layer), rows in decoded.groupby([decoded["position"] >= len(prompt), "layer"]):
+            said, group = set(mentioned(" ; ".join(rows["token"]))), "last" if is_last else "audio"
+            assert table[one.id, group, layer, "heard"] == len(said & set(one.heard)) / len(one.heard)
+            assert table[one.id, group, layer, "other clips"] == len(said & set(donor.heard)) / len(donor.heard)
+
+
+def distinct(clips):
+    """Two clips with no event in common."""
+    return next([a, b] for a in clips for b in clips if not {*a.heard, *a.seen} & {*b.heard, *b.seen})
+
+
+def test_a_random_model_recalls_as_much_as_its_null(random_organism):
+    clips = avnb.datasets.load("toybox", n=16)
+    table = lens.latent_recall(random_organism, clips, depth=(0, 1))
+    difference = stats.difference(table["value"], table["null"])
+    assert difference.low < 0 < difference.high
+    assert 0 < table["null"].mean() < 0.6
 
 
 def test_clips_that_cannot_be_recalled(planted):
-    with pytest.raises(ClipError, match=r"d: heard=\(\)"):
-        lens.latent_recall(planted, [*CLIPS, clip("d", ())])
-    with pytest.raises(ClipError, match="d: heard=.'unicorn',"):
-        lens.latent_recall(planted, [*CLIPS, clip("d", ("unicorn",))])
-    with pytest.raises(ValueError, match="no such clip is left for a: add clips"):
+    with pytest.raises(ClipError, match="e: heard is empty"):
+        lens.latent_recall(planted, [*CLIPS, clip("e", ())])
+    with pytest.raises(ClipError, match="a: every other clip"):
         lens.latent_recall(planted, CLIPS[:1])
-    with pytest.raises(ValueError, match="add clips with other events"):
+    with pytest.raises(ClipError, match="same id"):
         lens.latent_recall(planted, [CLIPS[0], CLIPS[0], CLIPS[1]])
+    with pytest.raises(ValueError, match="depth=.0.9, 0.9. holds none of 4 layers"):
+        lens.latent_recall(planted, CLIPS, depth=(0.9, 0.9))
 
 
 def test_bad_input_is_named(model, prompt, monkeypatch):
@@ -274,3 +328,42 @@ def test_words_that_cannot_be_ranked(speaker, prompt):
     for word in ("café", " "):
         with pytest.raises(ValueError, match="does not know"):
             lens.target_rank(speaker, prompt, word)
+
+
+def test_figures_show_what_the_tables_hold(planted):
+    ranks = lens.event_ranks(planted, CLIPS, normed=False)
+    table = latent.recall(ranks, by_layer=True)
+    fig = plots.lens.recall_curves(table, 1, "title")
+    heard = fig.axes[0].lines[0]
+    expected = table.query("kind == 'factual' and target == 'heard'").groupby("layer")["value"].mean()
+    assert heard.get_color() == plots.PALETTE["audio"] and heard.get_ydata().tolist() == expected.tolist()
+    assert "n = 3" in fig.axes[0].texts[0].get_text()
+    fig = plots.lens.rank_curves(latent.log_ranks(ranks), "title")
+    low, high = fig.axes[0].get_ylim()
+    assert low > high  # rank 1 on top
+    best = fig.axes[1].lines[1].get_ydata()
+    assert fig.axes[1].lines[1].get_color() == plots.PALETTE["video"] and best[2] == best[3] == 1 < best[0]
+
+
+def test_the_story_names_events_in_their_colour(planted):
+    tokens = vocabulary(planted, ["rain", "bell"])
+    table = lens.decode(planted, planted.prompt(CLIPS[3], ""), top_k=2, normed=False)
+    n_positions = table["position"].nunique()
+    fig = plots.lens.story(lens.mark(table, CLIPS[3], tokens), np.zeros(32000, np.float32), "t", n_positions, n_rows=2)
+    cells = {(round(t.get_position()[0], 3), t.get_position()[1]): t.get_text() for t in fig.axes[1].texts}
+    assert len(cells) == 2 * n_positions  # the last layer and the first
+    x = round(2 / n_positions / 2, 3)
+    assert cells[x, 1.45] == "rain" and cells[x, 0.45] == "#"
+    colours = [patch.get_facecolor()[:3] for patch in fig.axes[1].patches]
+    assert matplotlib.colors.to_rgb(plots.PALETTE["video"]) in colours
+
+
+def test_the_grid_of_choices(planted):
+    ranks = lens.event_ranks(planted, CLIPS, normed=False)
+    table = latent.choices(ranks, top_ks=(1, 96), depths=((0, 1), (0.25, 0.75)))
+    assert len(table) == 2 * 4
+    row = table.query("kind == 'factual' and top_k == 1 and depth == '0-1'").iloc[0]
+    direct = lens.latent_recall(planted, CLIPS, **EVERYWHERE).query("kind == 'factual'")
+    assert row["mean"] == pytest.approx((direct["value"] - direct["null"]).mean()) and row["n"] == 3
+    fig = plots.lens.choices(table[table["kind"] == "factual"], "title")
+    assert len(fig.axes[0].texts) == 4 and fig.axes[0].texts[0].get_text().startswith(f"{row['mean']:.2f}")

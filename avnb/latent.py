@@ -1,0 +1,214 @@
+"""What a model knows inside: event ranks of the logit lens, reduced to shares, means and two-by-two tables.
+
+All of these take the table of `lens.event_ranks`: how close every layer of a model is to naming every event.
+
+    >>> ranks = avnb.lens.event_ranks(avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4))
+    >>> sorted(recall(ranks)["target"].unique())
+    ['heard', 'other clips', 'seen']
+"""
+
+from itertools import product
+
+import numpy as np
+import pandas as pd
+
+from avnb import stats
+from avnb.clips import ClipError
+
+# What an average is about -> the column of `lens.event_ranks` by which its events count.
+TARGETS = {"heard": "heard", "seen": "seen", "other clips": "null"}
+
+TOP_KS = (1, 2, 3, 5, 10)
+DEPTHS = ((0.0, 1.0), (0.0, 0.5), (0.25, 0.75), (0.5, 1.0), (0.75, 1.0))
+
+
+def recall(ranks, top_k=1, depth=(0.0, 1.0), by_layer=False):
+    """Shares of the events of a clip, and of other clips, that a group of positions decodes to.
+
+    Args:
+        ranks: from `lens.event_ranks`.
+        top_k: the rank up to which an event is decoded.
+        depth: which layers count, as in `depth_layers`.
+        by_layer: one value for each of these layers, instead of one for all of them together.
+
+    Returns:
+        DataFrame: clip, kind, group, layer (with `by_layer`), target, value in [0, 1]: of what is "heard", of what is
+        "seen" (clips whose seen events are known), and of what is heard in "other clips", the null.
+
+    Raises:
+        ValueError: no layer begins in this part.
+
+    Example:
+        >>> ranks = avnb.lens.event_ranks(avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4))
+        >>> early, late = (recall(ranks, 5, depth)["value"].mean() for depth in ((0, 1), (0.5, 1)))
+        >>> bool(early >= late)
+        True
+    """
+    part = ranks[ranks["layer"].isin(depth_layers(ranks["layer"].max() + 1, depth))]
+    axes = ["clip", "kind", "group", *(["layer"] if by_layer else [])]
+    best = part.groupby([*axes, "event"], sort=False)
+    best = best.agg(value=("rank", "min"), **{column: (column, "first") for column in TARGETS.values()}).reset_index()
+    return _by_target(best.assign(value=(best["value"] <= top_k).astype(float)), axes)
+
+
+def log_ranks(ranks):
+    """How close each layer is to naming what is heard, what is seen, and what is heard in other clips.
+
+    Args:
+        ranks: from `lens.event_ranks`.
+
+    Returns:
+        DataFrame: clip, kind, group, layer, target (as in `recall`), value: the mean of log10 rank over the events (0:
+        the most probable token names it). Ranks span orders of magnitude, so that their logarithms are averaged.
+
+    Example:
+        >>> ranks = avnb.lens.event_ranks(avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4))
+        >>> bool((log_ranks(ranks)["value"] >= 0).all())
+        True
+    """
+    return _by_target(ranks.assign(value=np.log10(ranks["rank"])), ["clip", "kind", "group", "layer"])
+
+
+def gaps(table, a="seen", b="heard", seed=0):
+    """How much more one target is decoded than another, layer by layer: where does the picture take over?
+
+    Args:
+        table: from `recall` with `by_layer`, or from `log_ranks` (where less is closer).
+        a, b: two of its targets.
+        seed: of the resampling.
+
+    Returns:
+        DataFrame: kind, group, layer, then mean, low, high, n of a - b, paired over the clips that have both.
+
+    Example:
+        >>> rows = [("0", "factual", "audio", 3, "seen", 1.0), ("0", "factual", "audio", 3, "heard", 0.5)]
+        >>> table = pd.DataFrame(rows, columns=["clip", "kind", "group", "layer", "target", "value"])
+        >>> gaps(table)[["layer", "mean", "n"]].values.tolist()
+        [[3.0, 0.5, 1.0]]
+    """
+    axes = ["kind", "group", "layer"]
+    wide = table.pivot(index=[*axes, "clip"], columns="target", values="value").dropna(subset=[a, b])
+    rows = [(*names, *stats.interval(group[a] - group[b], seed)) for names, group in wide.groupby(axes)]
+    return pd.DataFrame(rows, columns=[*axes, *stats.Interval._fields])
+
+
+def choices(ranks, top_ks=TOP_KS, depths=DEPTHS):
+    """What latent recall would be for other choices of `top_k` and `depth`.
+
+    Args:
+        ranks: from `lens.event_ranks`.
+        top_ks, depths: the choices; all combinations.
+
+    Returns:
+        DataFrame: kind, group, depth (a text, "0.75-1"), top_k, value, null (means over clips), then mean, low, high, n
+        of value - null.
+
+    Example:
+        >>> ranks = avnb.lens.event_ranks(avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4))
+        >>> choices(ranks, top_ks=[5]).query("kind == 'factual'")["depth"].tolist()
+        ['0-1', '0-0.5', '0.25-0.75', '0.5-1', '0.75-1']
+    """
+    rows = []
+    for depth, top_k in product(depths, top_ks):
+        shares = recall(ranks, top_k, depth).pivot(index=["kind", "group", "clip"], columns="target", values="value")
+        for names, group in shares.groupby(["kind", "group"]):
+            value, null = group["heard"], group["other clips"]
+            label = f"{depth[0]:g}-{depth[1]:g}"
+            rows.append((*names, label, top_k, value.mean(), null.mean(), *stats.interval(value - null)))
+    return pd.DataFrame(rows, columns=["kind", "group", "depth", "top_k", "value", "null", *stats.Interval._fields])
+
+
+def depth_layers(n_layers, depth):
+    """The layers that begin in a part of a decoder, given in relative depth, end exclusive.
+
+    Raises:
+        ValueError: there is none.
+
+    Example:
+        >>> depth_layers(8, (0.5, 1)), len(depth_layers(36, (0.5, 1)))
+        ([4, 5, 6, 7], 18)
+    """
+    start, stop = depth
+    layers = [layer for layer in range(n_layers) if start <= layer / n_layers < stop]
+    if not layers:
+        raise ValueError(f"depth={tuple(depth)} holds none of {n_layers} layers; use 0 <= start < stop <= 1")
+    return layers
+
+
+def inside_and_said(recalled, fidelity):
+    """What is heard inside, against what is said: the two-by-two table of every event heard in a clip.
+
+    Args:
+        recalled: from `lens.latent_recall`.
+        fidelity: from `fidelity.measure`, the rows of one question, inputs and modality "audio"; the same clips.
+
+    Returns:
+        DataFrame: clip, kind, inside, said (booleans: decoded at the audio positions; named in the answer), value: the
+        share of the clip's heard events in this cell, and null: what it would be if inside and said had nothing to do
+        with each other: the share of said(c), times the mean share of inside over all clips of this kind. Four rows
+        per clip.
+
+    Raises:
+        ValueError: the tables are not about the same clips, or have several rows for one.
+
+    Example:
+        >>> recalled = pd.DataFrame({"clip": ["a"], "kind": "factual", "value": [0.5], "found": [("dog",)]})
+        >>> said = pd.DataFrame({"clip": ["a"], "matched": [("dog",)], "missed": [("bell",)]})
+        >>> inside_and_said(recalled, said).query("value > 0")[["inside", "said", "value"]].values.tolist()
+        [[True, True, 0.5], [False, False, 0.5]]
+    """
+    said = fidelity.set_index("clip")
+    if not (recalled["clip"].is_unique and said.index.is_unique and set(recalled["clip"]) == set(said.index)):
+        raise ValueError(
+            f"recalled ({len(recalled)} rows) and fidelity ({len(said)} rows) must hold the same clips, each once; "
+            "choose one question, inputs and modality"
+        )
+    inside_share = recalled.groupby("kind")["value"].mean()
+    rows = []
+    for row in recalled.itertuples():
+        matched, missed = (list(said.loc[row.clip, name]) for name in ("matched", "missed"))
+        found, n_events = set(row.found), len(matched) + len(missed)
+        for inside, by_said in product((True, False), ((True, matched), (False, missed))):
+            value = sum((event in found) == inside for event in by_said[1]) / n_events
+            chance = inside_share[row.kind] if inside else 1 - inside_share[row.kind]
+            rows.append((row.clip, row.kind, inside, by_said[0], value, chance * len(by_said[1]) / n_events))
+    return pd.DataFrame(rows, columns=["clip", "kind", "inside", "said", "value", "null"])
+
+
+def null_weights(clips):
+    """For every clip how much each event counts in its null: {event: weight}; see `lens.event_ranks`.
+
+    Raises:
+        ClipError: nothing is known to be heard in a clip, every other clip shares some of its events, or ids repeat.
+
+    Example:
+        >>> dog, bell = (avnb.Clip(name, "", heard=(name,)) for name in ("dog", "bell"))
+        >>> null_weights([dog, bell])
+        [{'bell': 1.0}, {'dog': 1.0}]
+    """
+    if len({clip.id for clip in clips}) < len(clips):
+        raise ClipError("some clips have the same id; give every clip its own")
+    unknown = [clip for clip in clips if not clip.heard]
+    if unknown:
+        raise ClipError(f"{unknown[0].id}: heard is empty; latent recall needs at least one known event")
+    weights = []
+    for clip in clips:
+        here = {*clip.heard, *clip.seen}
+        others = [set(other.heard) for other in clips if here.isdisjoint(other.heard)]
+        if not others:
+            raise ClipError(
+                f"{clip.id}: every other clip holds a sound of something that this clip shows or sounds like, so that "
+                "none can serve as its null; add clips with other events"
+            )
+        weights.append({e: sum((e in o) / len(o) for o in others) / len(others) for e in set().union(*others)})
+    return weights
+
+
+def _by_target(table, axes):
+    """Means of `value` over the events of each target: the columns of `axes`, target, value."""
+    means = {}
+    for target, column in TARGETS.items():
+        weights = table[column].astype(float)
+        sums = table[axes].assign(value=table["value"] * weights, weight=weights).groupby(axes, sort=False).sum()
+        means[target] = (sums["value"] / sums["weight"]).dropna()  # no event, no mean
+    return pd.concat(means, names=["target"]).rename("value").reset_index()[[*axes, "target", "value"]]
