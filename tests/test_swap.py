@@ -83,6 +83,9 @@ def test_pairs_share_no_event():
     found = swap.pairs(clips)
     assert [(a.id, b.id) for a, b in found] == [("0", "2"), ("1", "3")]  # 4 finds nobody
     assert swap.pairs(iter(clips)) == found
+    hidden = [named("0", "bell"), named("1", "dog", "bell"), named("2", "cat")]  # 1 sounds like 0 and does not show it
+    assert [(a.id, b.id) for a, b in swap.pairs(hidden)] == [("0", "2")]
+    assert [(a.id, b.id) for a, b in swap.pairs(hidden[::-1])] == [("2", "1")]
     with pytest.raises(CurationError, match="no two clips differ"):
         swap.pairs(clips[3:])
     with pytest.raises(CurationError, match="clip x has no known events"):
