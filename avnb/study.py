@@ -165,12 +165,13 @@ def read_about(path):
     return json.loads(found)
 
 
-def collect(folder, analysis):
+def collect(folder, analysis, holds=lambda table, about: True):
     """The tables of one analysis below a folder, one for each model: that of the most clips, the newest of equal ones.
 
     Args:
         folder: e.g. the folder that `avnb run` wrote to.
         analysis: a name of `ANALYSES`.
+        holds: takes a table and what `read_about` tells of it; False leaves it out, e.g. one of another question.
 
     Returns:
         DataFrame: the tables on top of each other; empty if there are none.
@@ -185,8 +186,11 @@ def collect(folder, analysis):
     for path in sorted(Path(folder).rglob(f"*--{analysis}--*.parquet")):
         about = read_about(path)
         rank = len(about["clips"]), path.stat().st_mtime
-        best[about["model"]] = max(best.get(about["model"], (rank, path)), (rank, path))
-    return _joined([read(path) for _, (_, path) in sorted(best.items())])
+        if about["model"] not in best or rank > best[about["model"]][0]:
+            table = read(path)
+            if holds(table, about):
+                best[about["model"]] = rank, table
+    return _joined([table for _, (_, table) in sorted(best.items())])
 
 
 def means(analysis, table, seed=0):

@@ -263,7 +263,7 @@ def test_measure_goes_on_after_a_model_that_it_cannot_measure(run, two_clips, tm
     broken = tmp_path / "broken"
     broken.mkdir()
     call = ["--models", f"{broken},{organism_folder}", "--data", two_clips, "--out", tmp_path / "out", "--json"]
-    result = run("measure", "lens", *call)
+    result = run("measure", "attention", "--set", "max_new_tokens=2", *call)
     assert result.exit_code == 1
     assert {row["model"] for row in json.loads(result.stdout)} == {str(organism_folder)}
     assert result.stderr.count(str(broken)) and "Traceback" not in result.stderr

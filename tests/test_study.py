@@ -11,6 +11,7 @@ import torch
 
 import avnb
 from avnb import stats, study
+from avnb.toybox.captions import HEAR
 
 
 @pytest.fixture
@@ -215,6 +216,8 @@ def test_collect_takes_the_largest_table_of_each_model(counted, measured, organi
     measured(other, clips=toybox_clips[:2], out=tmp_path / "b")
     sizes = study.collect(tmp_path, "counted").groupby("model").size()
     assert sizes.to_dict() == {"other/one": 2, str(organism_folder): 4}
+    of_two = study.collect(tmp_path, "counted", lambda table, about: len(about["clips"]) == 2)
+    assert of_two.groupby("model").size().to_dict() == {"other/one": 2, str(organism_folder): 2}
     assert study.collect(tmp_path, "fidelity").empty
     with pytest.raises(study.StudyError, match="no folder"):
         study.collect(tmp_path / "c", "counted")
@@ -236,7 +239,7 @@ def test_fingerprints_tell_weights_apart(organism_folder):
     assert study.model_fingerprint(first) != study.model_fingerprint(avnb.load(str(organism_folder), torch.bfloat16))
 
 
-SMALL = {"knockout": {"spans": [[0, 8]], "n_draws": 1}}  # else it takes a minute
+SMALL = {"fidelity": {"questions": [HEAR]}, "knockout": {"questions": [HEAR], "spans": [[0, 8]], "n_draws": 1}}
 
 
 @pytest.mark.parametrize("name", [name for name, known in study.ANALYSES.items() if known.by_clip])

@@ -1,0 +1,195 @@
+"""The same few numbers of several models, beside the published ones of models that were not run here.
+
+    >>> tables = measure(["toy-omni"], avnb.datasets.load("toybox", n=6), "toybox")
+    >>> found = numbers(tables)
+    >>> sorted(found["source"].unique())
+    ['measured here', 'published']
+
+Every number is about sound: is it named, does naming it fail where the picture says something else, does it come back
+when the answer may not look at the picture, is it there inside, and does the sound or the picture decide.
+"""
+
+import pandas as pd
+
+from avnb import fidelity, knockout, models, paper, stats, study, swap
+from avnb.toybox.captions import HEAR
+
+HERE, PUBLISHED = "measured here", "published"
+FACTUAL, COUNTERFACTUAL = "audio fidelity, factual", "audio fidelity, counterfactual"
+DROP = "drop"  # factual - counterfactual
+RECOVERY, RECOVERY_CONTROL = "knockout recovery", "knockout recovery, random positions"
+RECOVERY_BEYOND = "knockout recovery beyond its control"
+RECALL, RECALL_NULL = "latent recall", "latent recall, events of another clip"
+SHORTCUT = "shortcut index"
+
+_BLOCKED = "video"
+_COLUMNS = ["model", "source", "quantity", *stats.Interval._fields]
+
+
+def measure(names, clips, dataset, seed=0, out=None):
+    """The tables that the numbers come from, measured or read.
+
+    Args:
+        names: of models that hear.
+        clips: factual and counterfactual clips.
+        dataset, seed, out: as in `study.measure`.
+
+    Returns:
+        dict: name of an analysis -> its table of all models.
+
+    Raises:
+        StudyError, and what the analyses raise.
+    """
+    counterfactual = [clip for clip in clips if clip.kind == "counterfactual"]
+    tables = {"fidelity": [], "knockout": [], "lens": [], "swap": []}
+    for name in names:
+        model = models.load(name)
+        options = {
+            "fidelity": {"questions": [HEAR]},
+            "knockout": {
+                "questions": [HEAR], "blocked": [_BLOCKED], "spans": [[0, len(model.decoder.layers)]], "n_draws": 1
+            },
+        }  # fmt: skip
+        for analysis, some in tables.items():
+            shown = counterfactual if analysis == "knockout" else clips
+            more = options.get(analysis, {})
+            some.append(study.measure(analysis, model, shown, dataset=dataset, seed=seed, out=out, **more))
+    return {analysis: pd.concat(some, ignore_index=True) for analysis, some in tables.items()}
+
+
+def collect(folder):
+    """The same tables from a folder of runs; analyses that were not run are left out.
+
+    Raises:
+        StudyError: the folder does not exist, or holds no table of fidelity for the question about sound.
+    """
+    holds = {
+        "fidelity": lambda table, about: len(_about_sound(table)) > 0,
+        "knockout": lambda table, about: about["parameters"]["source"] == knockout.ANSWER and len(_full_cut(table)) > 0,
+        "lens": lambda table, about: about["parameters"]["question"] == HEAR,
+        "swap": lambda table, about: about["parameters"]["question"] == HEAR,
+    }
+    found = {name: study.collect(folder, name, wanted) for name, wanted in holds.items()}
+    found = {name: table for name, table in found.items() if len(table)}
+    if "fidelity" not in found:
+        raise study.StudyError(
+            f"{folder} holds no table of fidelity; run the chapters first, `avnb run --out {folder}`"
+        )
+    return found
+
+
+def numbers(tables, seed=0):
+    """What the tables say, model by model, and what is published.
+
+    Args:
+        tables: from `measure` or `collect`.
+        seed: of the resampling.
+
+    Returns:
+        DataFrame: model, source ("measured here" or "published"), quantity, mean, low, high, n. All quantities lie in
+        0..1 but the drop and the recovery, which are differences. Published numbers have no interval.
+    """
+    rows = []
+    for quantity, model, interval in _measured(tables, seed):
+        rows.append((model, HERE, quantity, *interval))
+    for quantity, model, value in _published():
+        rows.append((model, PUBLISHED, quantity, value, None, None, None))
+    return pd.DataFrame(rows, columns=_COLUMNS).astype(dict.fromkeys(stats.Interval._fields, float))
+
+
+def against(tables, first, seed=0):
+    """How much better every other model names the sound of counterfactual clips than the first, paired over clips.
+
+    Args:
+        tables: from `measure` or `collect`.
+        first: name of a model.
+        seed: of the resampling.
+
+    Returns:
+        DataFrame: model, mean, low, high, n; only models that were asked about the same clips.
+    """
+    values = {
+        model: rows[rows["kind"] == "counterfactual"].set_index("clip")["value"]
+        for model, rows in _about_sound(tables["fidelity"]).groupby("model", sort=False)
+    }
+    rows = [
+        (model, *stats.difference(some, values[first], seed))
+        for model, some in values.items()
+        if model != first and set(some.index) == set(values[first].index)
+    ]
+    return pd.DataFrame(rows, columns=["model", *stats.Interval._fields])
+
+
+def answers(tables, clip=None):
+    """What every model says about one clip.
+
+    Args:
+        tables: from `measure` or `collect`.
+        clip: its id; None takes the counterfactual clip about which the models differ most.
+
+    Returns:
+        DataFrame: clip, model, answer, value (audio fidelity).
+    """
+    rows = _about_sound(tables["fidelity"])
+    if clip is None:
+        some = rows[rows["kind"] == "counterfactual"] if (rows["kind"] == "counterfactual").any() else rows
+        spread = some.groupby("clip", sort=False)["value"].agg(lambda value: value.max() - value.min())
+        clip = spread.idxmax()
+    return rows.loc[rows["clip"] == clip, ["clip", "model", "answer", "value"]].reset_index(drop=True)
+
+
+def _measured(tables, seed):
+    """(quantity, model, interval)"""
+    about_sound = _about_sound(tables["fidelity"])
+    for model, rows in about_sound.groupby("model", sort=False):
+        for quantity, kind in ((FACTUAL, "factual"), (COUNTERFACTUAL, "counterfactual")):
+            if (rows["kind"] == kind).any():
+                yield quantity, model, stats.interval(rows.loc[rows["kind"] == kind, "value"], seed)
+        for row in fidelity.drop(rows, seed).query("drop == 'absolute'").itertuples():
+            yield DROP, model, stats.Interval(row.mean, row.low, row.high, row.n)
+    for model, rows in _of_models(tables, "knockout"):
+        changes = knockout.change(_full_cut(rows)).query("kind == 'counterfactual'")
+        by_cut = {blocked: some.set_index("clip")["value"] for blocked, some in changes.groupby("blocked")}
+        effect, control = by_cut.get(_BLOCKED), by_cut.get(knockout.CONTROL + _BLOCKED)
+        for quantity, values in ((RECOVERY, effect), (RECOVERY_CONTROL, control)):
+            if values is not None:
+                yield quantity, model, stats.interval(values, seed)
+        if effect is not None and control is not None:
+            yield RECOVERY_BEYOND, model, stats.difference(effect, control, seed)
+    for model, rows in _of_models(tables, "lens"):
+        rows = rows[rows["kind"] == "counterfactual"] if (rows["kind"] == "counterfactual").any() else rows
+        yield RECALL, model, stats.interval(rows["value"], seed)
+        yield RECALL_NULL, model, stats.interval(rows["null"], seed)
+    for model, rows in _of_models(tables, "swap"):
+        yield SHORTCUT, model, swap.summary(rows, seed)[SHORTCUT]
+
+
+def _published():
+    """(quantity, model, value)"""
+    study_ = paper.published()
+    for model, value in study_["audio_fidelity_x100"].items():
+        if model != "provenance":
+            yield FACTUAL, model, value["factual"] / 100
+            yield COUNTERFACTUAL, model, value["counterfactual"] / 100
+            yield DROP, model, (value["factual"] - value["counterfactual"]) / 100
+    curve = study_["knockout"]["counterfactual_audio"]
+    yield RECOVERY, study_["knockout"]["model"], (curve["block_video"][-1] - curve["baseline"]) / 100
+    yield RECALL, paper.MODEL, study_["logit_lens"]["latent_audio_understanding_x100"] / 100
+
+
+def _of_models(tables, analysis):
+    return tables[analysis].groupby("model", sort=False) if analysis in tables else ()
+
+
+def _about_sound(table):
+    """Rows of fidelity in which the sound was asked for, and picture and sound were given."""
+    return table[(table["question"] == HEAR) & (table["inputs"] == "both") & (table["modality"] == "audio")]
+
+
+def _full_cut(table):
+    """Rows of a knockout sweep about the sound: the baselines, and the cut of the picture in all layers there are."""
+    table = table[(table["question"] == HEAR) & (table["modality"] == "audio")]
+    is_baseline = table["blocked"] == knockout.NOTHING
+    is_cut = table["blocked"].isin([_BLOCKED, knockout.CONTROL + _BLOCKED]) & (table["start"] == 0)
+    cut = table[is_cut & (table["stop"] == table["stop"].max())]
+    return table[is_baseline | table.index.isin(cut.index)] if len(cut) else cut

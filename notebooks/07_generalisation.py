@@ -1,0 +1,241 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,-all
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # One model, or all of them?
+#
+# **A number of one model is an anecdote. The same few numbers, taken the same way from models that differ in one thing
+# only, tell what training has to do with it; beside those of other models, what they share.**
+#
+# {cite}`selvakumar2026avllm` find the same pattern in five models and trace it to how such models are made: a
+# vision-language model first, sound later. With published checkpoints that stays a conjecture, because they differ in
+# everything at once. The organisms of this book share architecture, encoders and data, and differ in the training that
+# follows.
+
+# %% tags=["parameters"]
+tables = None  # folder with runs, as `avnb run --out` leaves it; None measures small tables here
+models = None  # without `tables`: names of models; None is every organism that hears
+dataset = "toybox"
+n = 16  # clips, half of them counterfactual
+seed = 0
+out = None  # folder for the tables that are measured here; None is the cache folder
+
+# %%
+from avnb import datasets, generalisation, plots, show, study
+from IPython.display import Markdown
+
+plots.style()
+clips = datasets.load(dataset, n=n, seed=seed)
+names = models or study.organisms()
+
+# %% [markdown]
+# ## Measure, or read what was measured
+#
+# Tables and figures are two things: a table is measured once, on a machine that can, and drawn anywhere. Every number of
+# this chapter comes from the tables of the chapters before.
+
+# %%
+if tables is None:
+    found = generalisation.measure(names, clips, dataset, seed, out)
+else:
+    found = generalisation.collect(tables)
+numbers = generalisation.numbers(found, seed)
+here = numbers[numbers["source"] == generalisation.HERE]
+
+# %% [markdown]
+# ## One clip, every model
+#
+# The sound of this clip is not that of its picture. Of all such clips it is the one about which the models differ most.
+
+# %%
+said = generalisation.answers(found)
+clip = next((c for c in clips if c.id == said["clip"].iloc[0]), None)
+caption = (
+    f"seen: {', '.join(clip.seen)}; heard: {', '.join(clip.heard)}" if clip else ""
+)
+show.player(clip, caption=caption) if clip else Markdown(
+    f"Clip {said['clip'].iloc[0]} is not among the clips of this run."
+)
+
+# %%
+show.table(
+    said[["model", "answer", "value"]].rename(columns={"value": "audio fidelity"}),
+    "“Describe what you hear.”",
+)
+
+# %% [markdown]
+# ## What is compared
+#
+# With $F$ and $C$ the mean audio fidelity of factual and of counterfactual clips, the **drop** is $F - C$: what is lost
+# when the picture no longer gives the sound away. Three more numbers say where it is lost:
+#
+# - **Recovery**: how much of $C$ comes back when the answer may not look at the picture, in any layer. Control: as many
+#   positions drawn at random.
+# - **Latent recall**: the share of a clip's sounds that its audio positions name from inside. Control: the same for the
+#   sounds of other clips.
+# - **Shortcut index** $|E_\text{video}| / (|E_\text{audio}| + |E_\text{video}|)$: 0 if the answer follows the sound, 1 if
+#   it follows the picture; it needs no judge.
+#
+# ## How much does hearing lean on seeing?
+#
+# Filled marks were measured here, on this book's clips, with 95 % intervals over clips. Hollow marks on grey are the
+# study's published numbers, on its own clips and with its own judge: **those models were not run here**. Shapes may be
+# compared between the two blocks, levels may not.
+
+# %%
+show.figure(
+    plots.generalisation.fidelity(numbers),
+    "Audio fidelity of factual and counterfactual clips and its drop, for the models measured here and, apart from them, "
+    "as published for five others.",
+)
+
+# %% tags=["hide-input"]
+drop = here[here["quantity"] == generalisation.DROP]
+published = numbers.query(
+    "source == @generalisation.PUBLISHED and quantity == @generalisation.DROP"
+)
+Markdown(
+    "The drop: "
+    + "; ".join(
+        f"{row.model} **{row.mean:.2f}** ({row.low:.2f} to {row.high:.2f}), which "
+        + (
+            "is clear"
+            if row.low > 0
+            else "is the other way round"
+            if row.high < 0
+            else "may be none"
+        )
+        for row in drop.itertuples()
+    )
+    + f". Published, without intervals: {published['mean'].min():.2f} to {published['mean'].max():.2f} in "
+    f"{len(published)} models."
+)
+
+# %% [markdown]
+# ## Is the sound lost, or only not said?
+
+# %%
+show.figure(
+    plots.generalisation.inside(numbers),
+    "Recovery by knockout, latent recall and shortcut index, each with its control, for the models measured here and the "
+    "two published numbers.",
+)
+
+# %% tags=["hide-input"]
+beyond = here[here["quantity"] == generalisation.RECOVERY_BEYOND]
+means = here.pivot(index="model", columns="quantity", values="mean")
+lines = [
+    f"{row.model}: looking away changes audio fidelity by **{row.mean:+.2f}** ({row.low:+.2f} to {row.high:+.2f}) more than "
+    f"the control does"
+    + (", which is clear." if row.low > 0 else "; **the control does about as much**.")
+    for row in beyond.itertuples()
+]
+if generalisation.RECALL in means:
+    lines += [
+        f"{model}: its audio positions name **{row[generalisation.RECALL]:.0%}** of the sounds, and "
+        f"{row[generalisation.RECALL_NULL]:.0%} of those of other clips; its answers score "
+        f"{row[generalisation.COUNTERFACTUAL]:.2f}."
+        for model, row in means.dropna(subset=generalisation.RECALL).iterrows()
+    ]
+Markdown("\n".join(f"- {line}" for line in lines))
+
+# %% [markdown]
+# ## The control: the same model, raised otherwise
+#
+# Models that differ in training alone, asked about the same clips, are compared clip by clip: audio fidelity of
+# counterfactual clips, minus that of the first model.
+
+# %%
+first = here["model"].iloc[0]
+difference = generalisation.against(found, first, seed)
+show.table(
+    difference.rename(columns={"mean": f"better than {first} by"}),
+    "Audio fidelity of counterfactual clips, paired differences with 95 % intervals",
+)
+
+# %% tags=["hide-input"]
+clear = difference[(difference["low"] > 0) | (difference["high"] < 0)]
+Markdown(
+    "Only one model was measured here, so nothing can be said about its training."
+    if difference.empty
+    else f"Against {first}, "
+    + (
+        "no other model differs beyond its interval."
+        if clear.empty
+        else "; ".join(
+            f"{row.model} names the sound {'better' if row.mean > 0 else 'worse'} by **{abs(row.mean):.2f}**"
+            for row in clear.itertuples()
+        )
+        + ". Whatever differs in their training is a cause of it, since nothing else does."
+        if set(clear["model"]) | {first} <= set(study.organisms())
+        else "; ".join(
+            f"{row.model} differs by **{row.mean:+.2f}**" for row in clear.itertuples()
+        )
+        + ". These models differ in more than their training, so this names no cause."
+    )
+)
+
+# %% [markdown]
+# ## Paper and here
+
+# %%
+shown = numbers.assign(
+    interval=[
+        "–" if row.low != row.low else f"{row.low:.2f} to {row.high:.2f}"
+        for row in numbers.itertuples()
+    ],
+    n=[
+        "not published" if row.n != row.n else f"{row.n:.0f}"
+        for row in numbers.itertuples()
+    ],
+)
+show.table(
+    shown[["quantity", "model", "source", "mean", "interval", "n"]].sort_values(
+        "quantity", kind="stable"
+    ),
+    "Every number of this chapter",
+)
+
+# %% [markdown]
+# ## What this does not show
+#
+# - The published models were **not run here**: their marks are on other clips (AudioCaps), by another judge (a language
+#   model), and without intervals. Only their pattern can be set beside ours.
+# - The organisms are small and their world is drawn. That training decides in them shows that it can, not that it does in
+#   a model of seven billion parameters.
+# - Few clips give wide intervals; `avnb run --set n=400` narrows them.
+# - Recovery in all layers is a coarse cut. Where in the decoder it happens is the matter of the knockout chapter.
+#
+# ## Try it yourself
+#
+# Choose a clip and compare what the models say.
+
+# %% tags=["remove-output"]
+from ipywidgets import interact
+
+
+@interact(clip=sorted(set(found["fidelity"]["clip"])))
+def compare(clip):
+    """Every model's answer about one clip."""
+    return show.table(generalisation.answers(found, clip).drop(columns="clip"), clip)
+
+
+# %% tags=["remove-input"]
+show.provenance(
+    models=", ".join(here["model"].unique()),
+    tables=tables,
+    dataset=dataset,
+    n=n,
+    seed=seed,
+)
