@@ -30,7 +30,7 @@ NOTHING = "nothing"  # what the baseline blocks
 CONTROL = "control: "  # before the name of the group whose size the draw has
 ANSWER = "last+generated"
 
-# Where information can come from and go to; text before the media can hold nothing of them.
+# Where information can come from and go to; text before the media is seen, but holds nothing of them.
 NODES = {"audio": "audio", "video": "video", "question": "query+template+boundary", "answer": ANSWER}
 EDGES = (
     ("audio", "video"),
@@ -191,8 +191,9 @@ def flow(model, clips, question=HEAR, spans=None, edges=EDGES, n_draws=3, seed=0
     """Which way information goes: every edge of the prompt cut, one at a time.
 
     An edge (sender, receiver) is cut by keeping the receiver's positions from attending to the sender's. Nodes are
-    "audio", "video", "question" (all text between the media and the answer) and "answer" (the last position and all
-    answer tokens). An edge against the order of a prompt carries nothing and is left out.
+    "audio", "video", "question" (with it the chat template and the marks around the media: all text but the system
+    message and the last position) and "answer" (the last position and all answer tokens). An edge against the order of
+    a prompt carries nothing and is left out, as is one of a node that the prompt lacks.
 
     Args:
         model, clips, question, spans, n_draws, seed: as in `scores`.
@@ -330,7 +331,7 @@ def _cuts(model, spans, rules, clip, n_draws, seed):
 def _scored(model, prompt, cuts, clip):
     """Rows of `scores` for one clip."""
     values = {
-        name: [float(found.logprobs.sum()) for found in run(model, prompt, cuts.values(), forced=text)]
+        name: _log_probabilities(model, prompt, cuts.values(), text)
         for name, text in _captions(clip, prompt.question).items()
     }
     if "distractor" in values:
@@ -340,6 +341,20 @@ def _scored(model, prompt, cuts, clip):
         for i, label in enumerate(cuts)
         for name, some in values.items()
     ]
+
+
+def _log_probabilities(model, prompt, conditions, text):
+    """Of a given answer under every condition, in nats."""
+    by_source = {}
+    for i, condition in enumerate(conditions):
+        by_source.setdefault(condition.rules[0].source if condition.rules else ANSWER, []).append((i, condition))
+    values = [0.0] * len(conditions)
+    # Conditions that run together branch off where the first of them does, so that late sources are better alone.
+    for some in by_source.values():
+        runs = run(model, prompt, [condition for _, condition in some], forced=text)
+        for (i, _), found in zip(some, runs, strict=True):
+            values[i] = float(found.logprobs.sum())
+    return values
 
 
 def _captions(clip, question):
@@ -359,13 +374,9 @@ def _captions(clip, question):
 
 
 def _can_see(prompt, sender, receiver):
-    """Whether some position of the receiver comes after one of the sender."""
-    if receiver == "answer":
-        return True
-    first, last = (
-        [i for part in NODES[node].split("+") for i in prompt.segments.positions(part)] for node in (sender, receiver)
-    )
-    return bool(first) and bool(last) and min(first) < max(last)
+    """Whether some position of the receiver comes after one of the sender; the question is where its words are."""
+    first, last = (prompt.segments.positions(NODES[node].split("+")[0]) for node in (sender, receiver))
+    return len(first) > 0 and len(last) > 0 and first[0] < last[-1]
 
 
 def _table(clips, measured, columns):
