@@ -221,7 +221,7 @@ order = table.query(
     "inputs == 'both' and modality == 'audio' and kind == 'counterfactual'"
 )
 order = order.sort_values("value", kind="stable")
-some = pd.concat([order.head(6), order.tail(3)])
+some = pd.concat([order.head(6), order.iloc[6:].tail(3)])
 named = {name: some[name].map(", ".join) for name in lists}
 columns = ["clip", "question", "answer", *lists, "value"]
 show.table(
@@ -293,15 +293,17 @@ show.figure(
 )
 
 # %% tags=["hide-input"]
-if index.low > 0.5:
+if index.n == 1:
+    decides = "one pair says nothing about others"
+elif index.low > 0.5:
     decides = "the picture decides more than the sound does"
 elif index.high < 0.5:
     decides = "the sound decides more than the picture does"
 else:
     decides = "neither clearly decides more than the other"
 Markdown(
-    f"Asked what it hears, **{decides}**: shortcut index **{index.mean:.2f}** [{index.low:.2f}, {index.high:.2f}] over "
-    f"{index.n} pairs. Asked what it sees, the control, it is {control.mean:.2f} [{control.low:.2f}, {control.high:.2f}]."
+    f"Asked what it hears, **{decides}**: shortcut index **{index.mean:.2f}** [{index.low:.2f}, {index.high:.2f}] (pairs: "
+    f"{index.n}). Asked what it sees, the control, it is {control.mean:.2f} [{control.low:.2f}, {control.high:.2f}]."
 )
 
 # %% [markdown]

@@ -136,7 +136,7 @@ def swap(table, effects, title):
     fig, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.1), width_ratios=(1, 1.5), layout="constrained")
     means = summarise(table, ["video", "sound"]).set_index(["video", "sound"])
     wide = means["mean"].unstack()
-    text = means.apply(lambda row: f"{row['mean']:+.1f}\n[{row['low']:+.1f}, {row['high']:+.1f}]", axis=1).unstack()
+    text = means.apply(_with_interval, axis=1).unstack()
     limit = max(wide.abs().to_numpy().max(), 1e-6)
     sns.heatmap(
         wide,
@@ -150,7 +150,7 @@ def swap(table, effects, title):
         cbar=False,
         annot_kws={"size": 9},
     )
-    left.set(xlabel="sound of clip", ylabel="picture of clip", title=f"margin (nats, n = {means['n'].max()} pairs)")
+    left.set(xlabel="sound of clip", ylabel="picture of clip", title=f"margin (nats; pairs: {means['n'].max()})")
     left.tick_params(length=0, rotation=0)
     questions = list(effects["question"].unique())
     for modality, shift in (("audio", -0.17), ("video", 0.17)):
@@ -184,6 +184,11 @@ def _dumbbell(ax, y, factual, counterfactual, colour):
     ax.hlines(y, counterfactual, factual, color=colour, linewidth=1.5, zorder=1)
     ax.plot(factual, y, "o", color=colour, markersize=7)
     ax.plot(counterfactual, y, "o", color=colour, markerfacecolor="white", markersize=7)
+
+
+def _with_interval(row):
+    mean = f"{row['mean']:+.1f}"
+    return mean if np.isnan(row["low"]) else f"{mean}\n[{row['low']:+.1f}, {row['high']:+.1f}]"
 
 
 def _short(question):
