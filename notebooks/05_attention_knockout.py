@@ -148,7 +148,7 @@ show.figure(
     plots.knockout.curves(
         hear,
         shapes,
-        f"What is heard, without the picture: {sight.mean():+.2f} in all layers",
+        f"Blocking the video in all layers changes audio fidelity by {sight.mean():+.2f}",
     ),
     "Audio fidelity against the blocked layers, in three panels: cumulative from the first layer, windows, cumulative "
     "to the last layer; lines for video, audio, both and query blocked, and for controls.",
