@@ -218,7 +218,8 @@ def preference(table):
 
     Example:
         >>> rows = [("x", 0, "audio", 0.3, 0.1), ("x", 0, "video", 0.6, 0.6), ("x", 0, "text", 0.1, 0.3)]
-        >>> preference(pd.DataFrame(rows, columns=["clip", "layer", "group", "value", "baseline"]))["value"].tolist()
+        >>> table = pd.DataFrame(rows, columns=["clip", "layer", "group", "value", "baseline"])
+        >>> preference(table)["value"].round(3).tolist()
         [0.5]
     """
     if lacking := {"audio", "video"} - set(table["group"]):

@@ -163,25 +163,26 @@ show.figure(
 
 
 # %% tags=["hide-input"]
-def gap(table):
-    """Preference on counterfactual minus that on factual clips, with its interval, as text."""
-    kind = table.groupby("clip")["kind"].first()
-    sides = [contrasts(table)[kind == k] for k in ("counterfactual", "factual")]
+def gap(per_clip):
+    """Mean over counterfactual minus mean over factual clips: (Interval, the same as text)."""
+    sides = [per_clip[kind == name] for name in ("counterfactual", "factual")]
     found = stats.resampled(lambda a, b: a.mean(1) - b.mean(1), *sides, seed=seed)
     return found, f"{found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
 
 
+kind = shares.groupby("clip")["kind"].first()
 text = "These clips are not of both kinds, so nothing is compared here."
-if {"counterfactual", "factual"} <= set(shares["kind"]):
-    (here, text), (_, null) = gap(shares), gap(shuffled)
+if {"counterfactual", "factual"} <= set(kind):
+    real, null = contrasts(shares), contrasts(shuffled)
+    (effect, shown), (_, shown_null), (beyond, _) = map(gap, (real, null, real - null))
+    stands = all(i.low > 0 or i.high < 0 for i in (effect, beyond))
     text = (
-        f"Mean over layers, the preference of audio over video is {text} higher on counterfactual than on factual clips "
-        f"(n = {here.n}; under the null {null}): "
-        + (
-            "**the answer looks elsewhere when sound and picture disagree.**"
-            if here.low > 0 or here.high < 0
-            else "a conflict is **not seen** in where the answer looks."
-        )
+        "Preference of audio over video, mean over layers, on counterfactual minus that on factual clips: "
+        f"{shown} (n = {effect.n}), under the null {shown_null}. "
+    ) + (
+        "The answer looks elsewhere when sound and picture disagree."
+        if stands and effect.mean * beyond.mean > 0
+        else "**A conflict is not seen in where the answer looks**: zero or the null cannot be ruled out."
     )
 Markdown(text)
 
