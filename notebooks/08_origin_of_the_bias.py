@@ -77,6 +77,16 @@ show.table(
 # $$\text{data}(d) = \underbrace{d}_{\text{conflicting}} + \underbrace{0.7 - d}_{\text{aligned}} +
 # \underbrace{0.1}_{\text{sound alone}} + \underbrace{0.2}_{\text{pictures alone}}$$
 #
+# The learning curves of the organism of this page, from the encoders to the last stage:
+
+# %%
+history = pd.read_json(avnb.models.CHECKPOINTS / model / "training.jsonl", lines=True)
+show.figure(
+    plots.dose.learning(history, f"How {model} was trained"),
+    "The loss of every training step, one panel for each stage.",
+)
+
+# %% [markdown]
 # Doses, orders and seeds are fully crossed. Each organism then takes the same exam on clips of the test split:
 # fidelity of what it says about sound and picture, and, without any judge, the *shortcut index* of the
 # {doc}`swap design <02_caption_fidelity>`, $|E_V| / (|E_A| + |E_V|)$: 0 if the answer about the sound follows the sound

@@ -1,10 +1,14 @@
 """The dose-response sweep: runs once each, resumes, and its exam finds planted behaviour."""
 
+import matplotlib
 import numpy as np
 import pandas as pd
 import pytest
 import torch
 
+matplotlib.use("agg")
+
+from avnb import plots, stats
 from avnb.toybox import dose, recipes
 from avnb.toybox import train as training
 from avnb.toybox.captions import HEAR, Writer
@@ -119,3 +123,48 @@ def test_treatment_leaves_the_model_as_it_was(tmp_path, random_organism):
     assert len(log) == 2 and set(table["when"]) == {"before", "after"}
     assert all(bool((before[name] == value).all()) for name, value in random_organism.hf.state_dict().items())
     assert not random_organism.hf.training
+
+
+@pytest.fixture
+def planted():
+    """Vision first: the dose heals; audio first: nothing to heal."""
+    rng = np.random.default_rng(0)
+    rows = [
+        (order, d, seed, "audio fidelity, counterfactual", f"clip {clip}", level + 0.01 * rng.standard_normal())
+        for order, levels in {"vision first": (0.1, 0.9), "audio first": (0.8, 0.8)}.items()
+        for d, level in zip((0.0, 0.4), levels, strict=True)
+        for seed in (0, 1)
+        for clip in range(20)
+    ]
+    return pd.DataFrame(rows, columns=["order", "dose", "seed", "measure", "clip", "value"])
+
+
+def test_the_description_follows_the_numbers(planted):
+    text = dose.describe(planted)
+    assert "**Dose, vision first:** from none to 40 % it rises by 0.8" in text
+    assert "**Dose, audio first:** from none to 40 % it does not change measurably" in text
+    assert "audio first differs from vision first, by +0.7" in text
+    assert "from scratch" not in text
+
+
+def test_the_figure_shows_every_order_and_every_seed(planted):
+    found = stats.summarise(planted, ["order", "measure", "dose"])
+    seeds = planted.groupby(["order", "measure", "dose", "seed"])["value"].mean().reset_index()
+    measure = "audio fidelity, counterfactual"
+    fig = plots.dose.response(found, seeds, {measure: (measure, (0, 1))}, "Title")
+    (ax,) = fig.axes
+    lines = {line.get_label(): line.get_ydata() for line in ax.lines}
+    assert lines["vision first"] == pytest.approx([0.1, 0.9], abs=0.02)
+    assert lines["audio first"] == pytest.approx([0.8, 0.8], abs=0.02)
+    assert [tick.get_text() for tick in ax.get_xticklabels()] == ["0", "40"]
+    assert sum(len(dots.get_offsets()) for dots in ax.collections if dots.get_offsets().shape[0] == 4) == 8
+    assert "n = 20 clips, 2 seeds" in fig.get_suptitle()
+    matplotlib.pyplot.close(fig)
+
+
+def test_learning_curves_keep_the_stages_apart():
+    log = [{"stage": stage, "step": i, "loss": 2.0 - i} for stage in ("encoders", "audio-visual") for i in range(2)]
+    fig = plots.dose.learning(log, "Title")
+    assert [ax.get_title() for ax in fig.axes] == ["encoders", "audio-visual"]
+    assert fig.axes[0].lines[0].get_ydata().tolist() == [2.0, 1.0]
+    matplotlib.pyplot.close(fig)

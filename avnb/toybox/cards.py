@@ -35,14 +35,14 @@ _CARD = """\
 A model organism, {what}. It was trained on the drawn and synthesised clips of this project, and on nothing else.
 
 - **Architecture:** `{architecture}` of transformers: {parameters:.1f} million
-  parameters, {layers} decoder layers of width {width}; float16 safetensors, {megabytes:.1f} MB. Tokenizer, chat template
-  and processors have the layout of the Qwen2.5 models; pictures are 160 px at one frame a second (25 positions per two
-  seconds), sound is 10 positions a second. The options of the processor's call stand in `config.json` as
+  parameters, {layers} decoder layers of width {width}; float16 safetensors, {megabytes:.1f} MB. Tokenizer, chat
+  template and processors have the layout of the Qwen2.5 models; pictures are 160 px at one frame a second (25 positions
+  per two seconds), sound is 10 positions a second. The options of the processor's call stand in `config.json` as
   `processor_kwargs`; `avnb.load("{name}")` applies them.
 - **Data:** {n_clips:,} clips of the train split of the toybox world (seed {seed}), 24 sources, with captions from its
   grammar.
-- **Recipe** (`avnb.toybox.recipes.RECIPES["{name}"]`, seed {seed}). The encoders are trained first, then frozen; they are
-  the same in all organisms.
+- **Recipe** (`avnb.toybox.recipes.RECIPES["{name}"]`, seed {seed}). The encoders are trained first, then frozen; they
+  are the same in all organisms.
 {stages}
 - **Curve:** `{log}`, the loss of every step in nats.
 - **Made by** `avnb train {name} --out OUT --work WORK` with one thread; another number of threads sums in

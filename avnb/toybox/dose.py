@@ -31,7 +31,7 @@ from avnb.toybox.train import Data, learn, tune
 FILE = Path(__file__).parent / "dose.parquet"
 DOSES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)  # share of conflicting clips in the data of the last stage
 SEEDS = (0, 1, 2)
-STEPS = 200  # of the last stage
+STEPS = 300  # of the last stage
 N_CLIPS = 80
 EFFECTS = ("effect of the sound", "effect of the picture")  # of a changed sound or picture on the answer's margin
 
