@@ -97,6 +97,27 @@ def numbers(tables, seed=0):
     return pd.DataFrame(rows, columns=_COLUMNS).astype(dict.fromkeys(stats.Interval._fields, float))
 
 
+def overview(numbers):
+    """Every number in its own cell, for reading.
+
+    Args:
+        numbers: from `numbers`.
+
+    Returns:
+        DataFrame of texts: model, source, then a column for each quantity; measured models first.
+    """
+    texts = [
+        f"{row.mean:.2f}" + ("" if pd.isna(row.n) else f" ({row.low:.2f} to {row.high:.2f}, n = {row.n:.0f})")
+        for row in numbers.itertuples()
+    ]
+    order = {name: list(dict.fromkeys(numbers[name])) for name in ("model", "quantity")}
+    table = numbers.assign(text=texts).pivot(index=["source", "model"], columns="quantity", values="text")
+    table = table[order["quantity"]].fillna("–").reset_index().rename_axis(columns=None)
+    place = table["model"].map(order["model"].index)
+    table = table.loc[place.sort_values(kind="stable").index].sort_values("source", kind="stable")
+    return table[["model", "source", *order["quantity"]]].reset_index(drop=True)
+
+
 def against(tables, first, seed=0):
     """How much better every other model names the sound of counterfactual clips than the first, paired over clips.
 

@@ -162,49 +162,38 @@ difference = generalisation.against(found, first, seed)
 show.table(
     difference.rename(columns={"mean": f"better than {first} by"}),
     "Audio fidelity of counterfactual clips, paired differences with 95 % intervals",
+) if len(difference) else Markdown(
+    "Only one model was measured on these clips, so nothing can be said about its training."
 )
 
 # %% tags=["hide-input"]
 clear = difference[(difference["low"] > 0) | (difference["high"] < 0)]
+same = set(clear["model"]) | {first} <= set(study.organisms())
 Markdown(
-    "Only one model was measured here, so nothing can be said about its training."
-    if difference.empty
-    else f"Against {first}, "
+    f"Against {first}, "
     + (
-        "no other model differs beyond its interval."
+        "no other model differs beyond its interval. "
         if clear.empty
-        else "; ".join(
-            f"{row.model} names the sound {'better' if row.mean > 0 else 'worse'} by **{abs(row.mean):.2f}**"
-            for row in clear.itertuples()
-        )
-        + ". Whatever differs in their training is a cause of it, since nothing else does."
-        if set(clear["model"]) | {first} <= set(study.organisms())
         else "; ".join(
             f"{row.model} differs by **{row.mean:+.2f}**" for row in clear.itertuples()
         )
-        + ". These models differ in more than their training, so this names no cause."
+        + (
+            ". Whatever differs in their training is a cause, since nothing else does."
+            if same
+            else ". These models differ in more than their training, so no cause is named."
+        )
     )
+    if len(difference)
+    else ""
 )
 
 # %% [markdown]
 # ## Paper and here
 
 # %%
-shown = numbers.assign(
-    interval=[
-        "–" if row.low != row.low else f"{row.low:.2f} to {row.high:.2f}"
-        for row in numbers.itertuples()
-    ],
-    n=[
-        "not published" if row.n != row.n else f"{row.n:.0f}"
-        for row in numbers.itertuples()
-    ],
-)
 show.table(
-    shown[["quantity", "model", "source", "mean", "interval", "n"]].sort_values(
-        "quantity", kind="stable"
-    ),
-    "Every number of this chapter",
+    generalisation.overview(numbers),
+    "Every number of this chapter; those in brackets are 95 % intervals",
 )
 
 # %% [markdown]

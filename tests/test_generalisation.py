@@ -87,6 +87,15 @@ def test_published_numbers_are_apart_and_without_intervals(tables):
     assert found[["low", "high", "n"]].isna().all(axis=None)
 
 
+def test_the_overview_holds_every_number_once(tables):
+    found = g.overview(g.numbers(tables))
+    assert found["model"].tolist()[:3] == ["a", "b", "Qwen2.5-Omni-3B"] and len(found) == 7
+    of_b = found.set_index("model").loc["b"]
+    assert of_b[g.COUNTERFACTUAL].startswith("0.60 (0.5") and of_b[g.COUNTERFACTUAL].endswith("n = 6)")
+    assert of_b[g.RECALL] == "–" and of_b["source"] == "measured here"
+    assert found.set_index("model").loc["MiniCPM-o-2.6", g.COUNTERFACTUAL] == "0.21"
+
+
 def test_models_are_compared_clip_by_clip(tables):
     (row,) = g.against(tables, "a").itertuples()
     assert row.model == "b" and row.mean == pytest.approx(0.3) and row.n == N_CLIPS
