@@ -48,14 +48,15 @@ clips = datasets.load(dataset, n=n, seed=seed)
 # %% [markdown]
 # ## One clip, word by word
 #
-# The sound of this clip is that of another one. For each longer word of the answer, its attention is laid over the frames
-# that the model got: bright is where the decoder row that chose the word looked most, mean over heads and layers.
+# A counterfactual clip, if the set has one: its sound is that of another clip. For each longer word of the answer, its
+# attention is laid over the frames that the model got: bright is where the decoder row that chose the word looked most,
+# mean over heads and layers.
 
 # %%
 clip = next((c for c in clips if c.kind == "counterfactual"), clips[0])
 prompt = avllm.prompt(clip, question)
 looked = attention.over_frames(avllm, prompt, max_new_tokens)
-answer = "".join(looked.tokens[:-1])
+answer = avllm.caption(clip, question, max_new_tokens)
 heard = " ".join(clip.audio_captions[:1])
 show.player(clip, caption=f"heard: {heard} “{question}” – “{answer}”")
 
