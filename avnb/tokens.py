@@ -33,12 +33,17 @@ from avnb import clips as media
 from avnb import judge, stats
 from avnb.capture import Capture
 from avnb.engine import run
-from avnb.models import load
+from avnb.models import load, organisms
 from avnb.toybox.sources import mentioned
 
 BASELINES = ("base model", "without audio", "other audio", "text only")
 BINS = ("unshifted", "marginal", "shifted")  # base rank 1, 2 to 3, above
 GROUPS = ("all", "audio events", "first of an event", "right", "hallucinated", "as many at random")
+
+BASES = {  # what the study sets its models beside
+    "Qwen/Qwen2.5-Omni-3B": "Qwen/Qwen2.5-VL-3B-Instruct",
+    "Qwen/Qwen2.5-Omni-7B": "Qwen/Qwen2.5-VL-7B-Instruct",
+}
 
 _ANSWER = ["step", "token", "token_id", "event", "is_audio", "first", "right", "hallucinated"]
 _SHIFT = ["kl", "kl_reverse", "entropy", "base_entropy", "base_rank", "base_token", "bin"]
@@ -91,7 +96,7 @@ def shift(model, clips, base="toy-vl", question="Describe what you hear.", max_n
 
     def measure(clip):
         answer, said = _scored(model, model.prompt(clip, question), common, max_new_tokens=max_new_tokens)
-        tokens = _describe(model.tokenizer, answer, clip)
+        tokens = label(model.tokenizer, answer, clip)
         # Media placeholders and the end of the answer are no words; tokens that one of the two lacks have no rank.
         kept = np.isin(answer, common) & ~np.isin(answer, [*model.tokenizer.all_special_ids, *model.stop_ids])
         for name, other in baselines.items():
@@ -105,6 +110,65 @@ def shift(model, clips, base="toy-vl", question="Describe what you hear.", max_n
     if not parts:
         return pd.DataFrame(columns=_COLUMNS)
     return pd.concat([part for _, part in parts], ignore_index=True)[_COLUMNS]
+
+
+def base_of(name):
+    """The name of the vision-language base that belongs to a model.
+
+    Raises:
+        ValueError: it is not known here.
+
+    Example:
+        >>> base_of("toy-omni"), base_of("Qwen/Qwen2.5-Omni-3B")
+        ('toy-vl', 'Qwen/Qwen2.5-VL-3B-Instruct')
+    """
+    known = dict.fromkeys(organisms(), "toy-vl") | BASES
+    if name not in known:
+        raise ValueError(f"no vision-language base is known for {name!r}; name it: base=...")
+    return known[name]
+
+
+def label(tokenizer, answer, clip):
+    """The tokens of an answer, and which of them name an audio event (see the module).
+
+    Args:
+        tokenizer: the model's.
+        answer: token ids.
+        clip: the clip that the answer is about.
+
+    Returns:
+        DataFrame, one row per token: step, token, token_id, event, is_audio, first, right, hallucinated, as in `shift`.
+
+    Example:
+        >>> tokenizer, clip = avnb.load("toy-omni").tokenizer, media.Clip("0", "0.mp4", heard=("dog",))
+        >>> table = label(tokenizer, tokenizer("I hear a dog and ringing.")["input_ids"], clip)
+        >>> table.loc[table["is_audio"], ["token", "event", "right"]].values.tolist()
+        [[' dog', 'dog', True], [' ringing', 'telephone', False]]
+    """
+    options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
+    # A character may be spread over several tokens; it belongs to the one that completes it.
+    texts = [tokenizer.decode(answer[: i + 1], **options).rstrip("\ufffd") for i in range(len(answer))]
+    stops = [len(text) for text in texts]
+    starts = [0, *stops[:-1]]
+    events = [None] * len(answer)
+    for start, stop, source in _named(texts[-1]):
+        for i in range(len(answer)):
+            if starts[i] < stop and stops[i] > start:
+                events[i] = events[i] or source
+    event = pd.Series(events, dtype=object)
+    named, heard = event.notna(), event.isin(() if clip.kind == "mute" else clip.heard)
+    return pd.DataFrame(
+        {
+            "step": range(len(answer)),
+            "token": [texts[-1][start:stop] for start, stop in zip(starts, stops, strict=True)],
+            "token_id": answer,
+            "event": event,
+            "is_audio": named,
+            "first": named & ~event.duplicated(),
+            "right": named & heard,
+            "hallucinated": named & ~heard,
+        }
+    )
 
 
 def common_tokens(model, base):
@@ -262,34 +326,6 @@ def _compare(said, expected, answer, common, tokenizer):
         "base_token": [tokenizer.decode([common[i]]) for i in expected.argmax(1).tolist()],
         "bin": np.asarray(BINS, dtype=object)[np.digitize(rank.numpy(), [2, 4])],
     }
-
-
-def _describe(tokenizer, answer, clip):
-    """DataFrame of the tokens of an answer: what they spell, and which events their words name."""
-    options = {"skip_special_tokens": True, "clean_up_tokenization_spaces": False}
-    # A character may be spread over several tokens; it belongs to the one that completes it.
-    texts = [tokenizer.decode(answer[: i + 1], **options).rstrip("\ufffd") for i in range(len(answer))]
-    stops = [len(text) for text in texts]
-    starts = [0, *stops[:-1]]
-    events = [None] * len(answer)
-    for start, stop, source in _named(texts[-1]):
-        for i in range(len(answer)):
-            if starts[i] < stop and stops[i] > start:
-                events[i] = events[i] or source
-    heard = () if clip.kind == "mute" else clip.heard
-    event = pd.Series(events, dtype=object)
-    return pd.DataFrame(
-        {
-            "step": range(len(answer)),
-            "token": [texts[-1][start:stop] for start, stop in zip(starts, stops, strict=True)],
-            "token_id": answer,
-            "event": event,
-            "is_audio": event.notna(),
-            "first": event.notna() & ~event.duplicated(),
-            "right": event.isin(heard) & event.notna(),
-            "hallucinated": ~event.isin(heard) & event.notna(),
-        }
-    )
 
 
 def _named(text):

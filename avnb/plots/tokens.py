@@ -99,7 +99,10 @@ def bins(summary, tokens="audio events", published=None):
             end = ends[name]
             reach = [end["mean"] - end["low"], end["high"] - end["mean"]]
             at = [i + offset for i in range(len(baselines))]
-            ax.errorbar(end["mean"], at, xerr=reach, fmt="none", ecolor="black", elinewidth=1.4, capsize=3)
+            for colour, width in (("white", 3.6), ("black", 1.4)):  # the rim keeps it visible on dark bars
+                ax.errorbar(
+                    end["mean"], at, xerr=reach, fmt="none", ecolor=colour, elinewidth=width, capsize=3, capthick=width
+                )
         if published:
             ax.plot(list(published.values()), [-0.42] * len(published), "v", color="black", markersize=6, clip_on=False)
         ax.set(title=f"{kind} (n = {here['n'].max()})", xlim=(0, 1), xlabel="share of tokens")
@@ -110,11 +113,11 @@ def bins(summary, tokens="audio events", published=None):
         for name, (what, colour, _) in BINS.items()
     ]
     if published:
-        handles.append(Line2D([], [], color="black", marker="v", linestyle="", label="the study, base model"))
+        handles.append(Line2D([], [], color="black", marker="v", linestyle="", label="the study: rank 1, top 3"))
     fig.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
     unshifted = table[(table["quantity"] == "unshifted") & (table["baseline"] == table["baseline"].iloc[0])]
     found = ", ".join(f"{row.mean:.0%} ({row.kind})" for row in unshifted.itertuples())
-    fig.suptitle(f"Tokens of {tokens} that the base would have said too: {found}", fontsize="medium")
+    fig.suptitle(f"{tokens.capitalize()}: the base would have said too {found}", fontsize="medium")
     return fig
 
 
@@ -145,18 +148,18 @@ def divergence(summary, quantity="kl"):
             )
         n = here.loc[baselines[0], "n"].reindex(groups).fillna(0).astype(int)
         ax.set(yticks=range(len(groups)), yticklabels=[f"{group} (n = {n[group]})" for group in groups], title=kind)
-        ax.set(ylim=(len(groups) - 0.5, -0.5))
+        ax.set(ylim=(len(groups) - 0.5, -0.5), xlabel=_KL[quantity])
         ax.grid(axis="x", color="#DDDDDD", linewidth=0.6)
         ax.tick_params(axis="y", length=0)
-    fig.supxlabel(_KL[quantity], fontsize="medium")
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(baselines), frameon=False)
+    named = table[(table["tokens"] == "audio events") & (table["baseline"] == baselines[0])]
+    found = ", ".join(f"{row.mean:.2f} nats ({row.kind})" for row in named.itertuples())
+    fig.suptitle(f"Audio events, {baselines[0]}: {found or 'none were named'}", fontsize="medium")
     return fig
 
 
 def _token(row):
-    says = (
-        f"rank {row['base_rank']}, KL {row['kl']:.2f} nats; most probable here: {row['base_token'].strip() or 'space'}"
-    )
+    says = f"rank {row['base_rank']}, KL {row['kl']:.2f} nats; most probable: {row['base_token'].strip() or 'a space'}"
     text, mark = html.escape(row["token"]), ""
     if row["is_audio"]:
         says += f"; names {row['event']}, which is {'heard' if row['right'] else 'not heard'}"

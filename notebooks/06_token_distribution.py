@@ -1,0 +1,246 @@
+# ---
+# jupyter:
+#   jupytext:
+#     cell_metadata_filter: tags,-all
+#     text_representation:
+#       extension: .py
+#       format_name: percent
+#       format_version: '1.3'
+#   kernelspec:
+#     display_name: Python 3
+#     language: python
+#     name: python3
+# ---
+
+# %% [markdown]
+# # Would a model that cannot hear have said the same?
+#
+# **Force the answers of a model with ears through a model without: the words that both would say need no ears. How many
+# those are means something only beside the same model without the sound, with another sound, and with no clip at all.**
+#
+# Audio-visual models are made from models that only see. If an answer about the sound comes from the picture, then the
+# model from before the ears were added would say it too, word by word.
+
+# %% tags=["parameters"]
+model = "toy-omni"
+base = None  # the model without ears; None for the one that belongs to `model`
+dataset = "toybox"
+n = 24  # clips, half of them counterfactual
+seed = 0
+question = "Describe what you hear."
+max_new_tokens = 32
+out = None  # folder for the table; None is the cache folder
+
+# %%
+import avnb
+import pandas as pd
+from avnb import datasets, paper, plots, show, stats, study, tokens
+from IPython.display import Markdown
+
+plots.style()
+avllm = avnb.load(model)
+base = base or tokens.base_of(model)
+clips = datasets.load(dataset, n=n, seed=seed)
+table = study.measure(
+    "tokens",
+    avllm,
+    clips,
+    dataset=dataset,
+    seed=seed,
+    out=out,
+    base=base,
+    question=question,
+    max_new_tokens=max_new_tokens,
+)
+
+# %% [markdown]
+# ## One clip, token by token
+#
+# The sound of this clip is that of another one. Below it is what the model says to hear, once for each model that was
+# made to say the same words. Light: it would have said this token itself, as its most probable one. Dark: it would have
+# said something else. Point at a token, or unfold the table, for the numbers.
+
+# %%
+invented = set(table.loc[table["hallucinated"], "clip"])
+swapped = [c for c in clips if c.kind == "counterfactual"] or clips
+clip = next((c for c in swapped if c.id in invented), swapped[0])
+show.player(
+    clip, caption=f"seen: {', '.join(clip.seen)}; heard: {', '.join(clip.heard)}"
+)
+
+# %%
+tokens.coloured(table, clip)
+
+# %% [markdown]
+# The same for a clip with its own sound, against the base alone:
+
+# %%
+own = next((c for c in clips if c.kind == "factual"), clips[0])
+tokens.coloured(table, own, ["base model"])
+
+# %% [markdown]
+# ## Method
+#
+# The model answers greedily, with the distribution $p_t$ before token $y_t$. The same tokens are then forced through the
+# base, which sees the pictures of the clip and gives $q_t$ {cite}`lin2024unlocking`. Two numbers say how far apart they
+# are: the rank of the token that was said, and the divergence in nats,
+#
+# $$r_t = 1 + \bigl|\{v : q_t(v) > q_t(y_t)\}\bigr|, \qquad
+# \mathrm{KL}(p_t \,\Vert\, q_t) = \sum_v p_t(v) \log \frac{p_t(v)}{q_t(v)}.$$
+#
+# A token is *unshifted* if $r_t = 1$, *marginal* if $r_t$ is 2 or 3, and *shifted* beyond. The reverse divergence
+# $\mathrm{KL}(q_t \,\Vert\, p_t)$ weighs what the base would say; both are kept.
+#
+# **Three more baselines** are the model itself: *without audio* (the pictures alone), with *other audio* (the sound of a
+# clip in which nothing is heard that this one shows or sounds like), and with *text only* (the question and no clip).
+#
+# **Tokens that name audio events** are found by words: in the part of the answer that is about the sound, every word
+# whose stem names a source of the toybox world, and every token that holds a letter of such a word. They are *right* if
+# the event is heard, else *hallucinated*. Forcing also hands over the beginning of the answer, and after “a dog” the
+# word “barking” is easy: the *first* token of each event is therefore shown by itself. The **control** for all groups of
+# tokens is as many tokens of the same answers drawn at random.
+
+# %% tags=["hide-input"]
+seeing = avnb.load(base)
+common = tokens.common_tokens(avllm, seeing)
+sizes = [m.decoder.config.vocab_size for m in (avllm, seeing)]
+words = table[table["baseline"] == "base model"]
+events = ", ".join(
+    f"“{t.strip()}”" for t in words.loc[words["is_audio"], "token"].unique()
+)
+Markdown(
+    f"Of {sizes[0]:,} tokens of `{model}` and {sizes[1]:,} of `{base}`, distributions are over the **{len(common):,}** "
+    f"that both have. The {words['clip'].nunique()} answers hold {len(words)} tokens, of which **{words['is_audio'].sum()}** "
+    f"name an audio event: {events or 'none'}."
+)
+
+# %% [markdown]
+# ## How many words need no ears?
+#
+# In a factual clip the base may guess the sound from the picture, in a counterfactual one it cannot. The bars divide the
+# tokens that name audio events by rank; whiskers are 95 % intervals over clips. The triangles are the study's shares for
+# its base model {cite}`selvakumar2026avllm`; it gives no interval and does not part the two kinds of clips.
+
+# %%
+summary = tokens.summary(table, seed)
+stated = paper.quantities()
+published = {
+    name: stated[f"{name}, audio tokens"].value
+    for name in ("unshifted", "within top 3")
+}
+show.figure(
+    plots.tokens.bins(summary, published=published),
+    "Stacked bars for four baselines and both kinds of clips: unshifted, marginal and shifted tokens.",
+)
+
+
+# %% tags=["hide-input"]
+def per_clip(name, value, baseline, group="audio events"):
+    """One value per clip of a kind: the mean over a group of its tokens."""
+    rows = groups.query("kind == @name and baseline == @baseline and tokens == @group")
+    return value[rows.index].astype(float).groupby(rows["clip"], sort=False).mean()
+
+
+groups = tokens.by_group(table, seed)
+unshifted = groups["base_rank"] == 1
+kinds = groups.loc[groups["is_audio"], "kind"].unique()
+lines = [
+    f"- {name}: "
+    + stats.verdict(
+        *(per_clip(name, unshifted, b) for b in ("base model", "text only")), seed
+    ).text
+    for name in kinds
+]
+Markdown(
+    "Is it the picture that makes the base agree? A question alone makes some words probable, too. Share of unshifted "
+    "tokens under the base, with the share under the question alone as its control:\n\n"
+    + "\n".join(lines)
+)
+
+# %% [markdown]
+# ## The same in nats, and the controls
+#
+# What the number of the base means, by what else could be missing: the base is the deaf one, the blue points are the
+# model itself made deaf, the orange ones the model misled.
+
+# %%
+show.figure(
+    plots.tokens.divergence(summary),
+    "KL divergence from four baselines for six groups of tokens, for both kinds of clips, with intervals.",
+)
+
+# %% tags=["hide-input"]
+sound = [
+    f"- {name}: "
+    + stats.verdict(
+        *(
+            per_clip(name, groups["kl"], "without audio", g)
+            for g in ("audio events", "as many at random")
+        ),
+        seed,
+    ).text
+    for name in kinds
+]
+Markdown(
+    "Do the words that name sounds need the sound more than other words do? KL to the model without audio on them, with "
+    "as many tokens drawn at random as the control:\n\n" + "\n".join(sound)
+)
+
+# %% [markdown]
+# ## Right and hallucinated words
+#
+# A word for something that is not heard came from somewhere. If it came from the picture, the base should go along with
+# it more than with right words.
+
+# %%
+shown = summary[
+    (summary["baseline"] == "base model")
+    & summary["tokens"].isin(["right", "hallucinated", "first of an event"])
+]
+show.table(
+    shown.drop(columns="baseline"),
+    "Against the base model: means with 95 % intervals over the n clips that have such tokens",
+)
+
+# %% [markdown]
+# ## Paper and here
+
+# %%
+show.table(
+    paper.compare(tokens.headline(table, seed)),
+    f"Qwen2.5-Omni against Qwen2.5-VL in the study; {model} against {base} here, both kinds of clips together",
+)
+
+# %% [markdown]
+# ## What this does not show
+#
+# - **Agreement is not origin.** Two models can say the same word for different reasons, one because it sees the dog, one
+#   because it hears it. In factual clips they must agree if both are good; only counterfactual clips part the two, and
+#   only an intervention such as attention knockout tests where a word comes from.
+# - Forcing shows the base words that it might never have come to. The first token of an event is the fairest of them.
+# - A base that was never asked what it hears may begin its answer otherwise. Such shifts of form are in *all* tokens, not
+#   in those that name events.
+# - The words of the toybox world are known; in free captions a list of words misses what it does not hold.
+# - The study's models are **not measured here**. Nothing that could be found says in which direction its divergence is
+#   taken.
+#
+# ## Try it yourself
+#
+# Any clip of this run, against any of the baselines.
+
+# %% tags=["remove-output"]
+from ipywidgets import SelectMultiple, interact
+
+choice = SelectMultiple(options=tokens.BASELINES, value=tokens.BASELINES[:2])
+
+
+@interact(name=list(pd.unique(table["clip"])), baselines=choice)
+def colour(name, baselines):
+    """The coloured answer about one clip."""
+    return tokens.coloured(table, name, baselines or tokens.BASELINES)
+
+
+# %% tags=["remove-input"]
+show.provenance(
+    model=model, base=base, dataset=dataset, n=n, seed=seed, question=question
+)
