@@ -3,7 +3,7 @@
 The order mirrors the real models: encoders, then a vision-language model, then audio-visual tuning from its weights.
 
     >>> RECIPES["toy-omni"].stages[-1].mix["conflict"], RECIPES["toy-omni-balanced"].stages[-1].mix["conflict"]
-    (0.0, 0.3)
+    (0.0, 0.5)
 """
 
 import hashlib
@@ -95,6 +95,6 @@ def audio_visual(conflict=0.0, audio=AUDIO_ALONE, steps=800, learning_rate=4e-4,
 RECIPES = {
     "toy-vl": Recipe(ORDERS["vision first"], hears=False),
     "toy-omni": Recipe((*ORDERS["vision first"], audio_visual())),
-    "toy-omni-balanced": Recipe((*ORDERS["vision first"], audio_visual(conflict=0.3))),
+    "toy-omni-balanced": Recipe((*ORDERS["vision first"], audio_visual(conflict=0.5))),
     "toy-omni-scratch": Recipe((*ORDERS["from scratch"], audio_visual())),
 }
