@@ -49,9 +49,13 @@ avllm = avnb.load(model)
 # architecture, their clips, and, weight for weight, their eyes and ears; only the training of the decoder differs.
 
 # %%
-clips = [c for c in datasets.load(dataset, n=8, seed=seed) if c.kind == "counterfactual"]
+clips = [
+    c for c in datasets.load(dataset, n=8, seed=seed) if c.kind == "counterfactual"
+]
 clip = clips[0]
-show.player(clip, caption=f"seen: {', '.join(clip.seen)}; heard: {', '.join(clip.heard)}")
+show.player(
+    clip, caption=f"seen: {', '.join(clip.seen)}; heard: {', '.join(clip.heard)}"
+)
 
 # %%
 hearing = [name for name in avnb.models.organisms() if recipes.RECIPES[name].hears]
@@ -108,32 +112,42 @@ Markdown(
 # %%
 measures = {
     "audio fidelity, counterfactual": ("audio fidelity, counterfactual", (-0.03, 1.03)),
-    "modality preference": ("modality preference (−1 picture, 1 sound)", (-1.05, 1.05)),
-    "shortcut index": ("shortcut index (1 picture, 0 sound)", (-0.03, 1.03)),
+    "video fidelity, counterfactual": ("video fidelity, counterfactual", (-0.03, 1.03)),
+    "modality preference": (
+        "modality preference\n(−1 picture, 1 sound)",
+        (-1.05, 1.05),
+    ),
+    "shortcut index": ("shortcut index\n(1 picture, 0 sound)", (-0.03, 1.03)),
 }
 show.figure(
-    plots.dose.response(found, seeds, measures, "What conflict in training does to hearing"),
-    "Three measures of listening against the share of conflicting clips in training, one line per order of training.",
+    plots.dose.response(
+        found, seeds, measures, "What conflict in training does to hearing"
+    ),
+    "Four measures of listening and looking against the share of conflicting clips, one line per order of training.",
 )
 
 # %% tags=["hide-input"]
-Markdown(dose.describe(table))
+Markdown(
+    dose.describe(table)
+    + "\n\nAnd what is said about the picture of the same clips:\n\n"
+    + dose.describe(table, "video fidelity, counterfactual")
+)
 
 # %% [markdown]
 # ## Control: could they hear, and can they still see?
 #
-# A low answer about the sound means bias only if the organism can hear. The same organisms, asked from sound alone; on
-# clips as recorded; and about the picture of a conflicting clip.
+# A low answer about the sound means bias only if the organism can hear, and one about the picture only if it can see.
+# The same organisms, asked from sound alone, and about both modalities of clips as recorded.
 
 # %%
 controls = {
     "audio fidelity, sound alone": ("audio fidelity, sound alone", (-0.03, 1.03)),
     "audio fidelity, factual": ("audio fidelity, factual", (-0.03, 1.03)),
-    "video fidelity, counterfactual": ("video fidelity, counterfactual", (-0.03, 1.03)),
+    "video fidelity, factual": ("video fidelity, factual", (-0.03, 1.03)),
 }
 show.figure(
     plots.dose.response(found, seeds, controls, "What they can do"),
-    "Three controls against the share of conflicting clips in training: hearing alone, factual clips, seeing.",
+    "Three controls against the share of conflicting clips in training: sound alone, and both modalities of factual clips.",
 )
 
 # %% [markdown]
@@ -147,11 +161,15 @@ biased = table.query("order == 'vision first' and dose == 0")
 by_clip = biased.pivot_table(index="clip", columns="measure", values="value")
 drops = {
     f"{modality} fidelity, counterfactual - factual": stats.difference(
-        by_clip[f"{modality} fidelity, counterfactual"], by_clip[f"{modality} fidelity, factual"]
+        by_clip[f"{modality} fidelity, counterfactual"],
+        by_clip[f"{modality} fidelity, factual"],
     )
     for modality in ("audio", "video")
 }
-show.table(paper.compare(drops), "The drop from factual to counterfactual clips: Qwen2.5-Omni-3B, and vision first without conflict")
+show.table(
+    paper.compare(drops),
+    "The drop from factual to counterfactual clips: Qwen2.5-Omni-3B, and vision first without conflict",
+)
 
 # %% [markdown]
 # ## Treat one, live
@@ -163,14 +181,20 @@ show.table(paper.compare(drops), "The drop from factual to counterfactual clips:
 work = Path(out or datasets.cache_folder()) / "treatment"
 exams, log = dose.treat(avllm, work, steps=steps)
 summary = stats.summarise(exams, ["measure", "when"])
-shown = ["audio fidelity, counterfactual", "audio fidelity, factual", "video fidelity, counterfactual"]
+shown = [
+    "audio fidelity, counterfactual",
+    "audio fidelity, factual",
+    "video fidelity, counterfactual",
+]
 show.figure(
     plots.dose.before_and_after(summary, shown),
     "Fidelity before and after a short training on conflicting clips.",
 )
 
 # %% tags=["hide-input"]
-wide = exams[exams["measure"] == shown[0]].pivot(index="clip", columns="when", values="value")
+wide = exams[exams["measure"] == shown[0]].pivot(
+    index="clip", columns="when", values="value"
+)
 gain = stats.difference(wide["after"], wide["before"])
 Markdown(
     f"After **{steps} steps**, the audio fidelity on conflicting clips changed by **{gain.mean:+.2f}** "
@@ -184,7 +208,9 @@ Markdown(
 #   *here*; that it is the cause in a model of billions of parameters is not shown. What carries over is the design.
 # - **The paper's claim has two parts**, order and data. The lines tell them apart here only for the orders that were run,
 #   each with one set of encoders and one draw of clips; seeds vary the order of the data in the last stage.
-# - The last stage of the sweep is short, so that dozens of runs fit into two hours. The shipped organisms had more steps.
+# - The last stage of the sweep is short, so that dozens of runs fit into two hours; the shipped organisms had four times
+#   as many steps, at a lower learning rate. Where an organism of the sweep does not hear well even from sound alone (the
+#   control), a low answer says less about bias.
 # - *Conflict* here is drawn at random: any sound with any picture. Real conflict (dubbed films, music over pictures) has
 #   its own regularities, which a model could learn to see through.
 #

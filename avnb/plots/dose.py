@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
+from matplotlib.ticker import NullFormatter
 
 from avnb.plots.style import PALETTE
 
@@ -22,9 +23,12 @@ def response(table, seeds, measures, title):
     Returns:
         The figure.
     """
-    fig, axes = plt.subplots(1, len(measures), figsize=(3.5 * len(measures), 3.3), layout="constrained", squeeze=False)
+    n_columns = 2 if len(measures) == 4 else len(measures)
+    n_rows = len(measures) // n_columns
+    size = (3.7 * n_columns, 2.8 * n_rows + 0.7)
+    fig, axes = plt.subplots(n_rows, n_columns, figsize=size, layout="constrained", squeeze=False)
     doses = sorted(table["dose"].unique())
-    for ax, (measure, (label, limits)) in zip(axes[0], measures.items(), strict=True):
+    for ax, (measure, (label, limits)) in zip(axes.flat, measures.items(), strict=True):
         for order, colour in ORDERS.items():
             line = table[(table["measure"] == measure) & (table["order"] == order)].sort_values("dose")
             at = [doses.index(dose) for dose in line["dose"]]
@@ -57,7 +61,7 @@ def learning(log, title, smooth=20):
     table = pd.DataFrame(log)
     stages = table["stage"].unique()
     fig, axes = plt.subplots(
-        1, len(stages), figsize=(max(4.2, 3 * len(stages)), 2.6), sharey=False, squeeze=False, layout="constrained"
+        1, len(stages), figsize=(max(4.2, 3 * len(stages)), 2.6), sharey=True, squeeze=False, layout="constrained"
     )
     for ax, stage in zip(axes[0], stages, strict=True):
         rows = table[table["stage"] == stage]
@@ -65,6 +69,7 @@ def learning(log, title, smooth=20):
         ax.plot(rows["step"], rows["loss"].rolling(smooth, min_periods=1).mean(), color=PALETTE["other"])
         ax.set(title=stage, xlabel="step", yscale="log")
     axes[0][0].set(ylabel="loss (nats)")
+    axes[0][0].yaxis.set_minor_formatter(NullFormatter())
     fig.suptitle(title)
     return fig
 

@@ -180,7 +180,7 @@ def _curves(table, title, ylabel, scale=lambda value: value):
     """Lines over layers with bands: kinds of clips by groups of positions."""
     kinds, groups = table["kind"].unique(), table["group"].unique()
     fig, axes = plt.subplots(
-        len(kinds), len(groups), figsize=(1.2 + 3.1 * len(groups), 0.9 + 2.1 * len(kinds)), sharex=True, sharey=True,
+        len(kinds), len(groups), figsize=(1.2 + 3.1 * len(groups), 0.9 + 2.3 * len(kinds)), sharex=True, sharey=True,
         squeeze=False, layout="constrained",
     )  # fmt: skip
     summary = stats.summarise(table, ["kind", "group", "target", "layer"])
@@ -193,10 +193,8 @@ def _curves(table, title, ylabel, scale=lambda value: value):
             style = "--" if target == "other clips" else "-"
             ax.plot(line["layer"], scale(line["mean"]), style, marker="o", markersize=3, color=colour)
             ax.fill_between(line["layer"], scale(line["low"]), scale(line["high"]), color=colour, alpha=0.2, lw=0)
-        if i == 0:
-            ax.set_title({"last": "where the answer goes on"}.get(group, f"{group} positions"), fontsize="medium")
-        n = some["n"].max()
-        ax.text(0.03, 0.97, f"{kind}, n = {n}", transform=ax.transAxes, va="top", fontsize="small")
+        place = {"last": "where the answer goes on"}.get(group, f"{group} positions")
+        ax.set_title(f"{place}\n{kind}, n = {some['n'].max()}", fontsize="small")
     layers = np.sort(table["layer"].unique())
     axes[0, 0].set_xticks(layers[:: max(1, len(layers) // 8)])
     axes[-1, len(groups) // 2].set(xlabel="after layer")

@@ -4,7 +4,7 @@ The last stage of training is run with every dose of conflicting clips, after ev
 several seeds. Everything else is the same: the encoders, the clips, the number of steps. Each of the resulting
 organisms takes the same exam on clips of the test split.
 
-    python -m avnb.toybox.dose --work WORK       # everything from nothing, about an hour and a half on two cores; resumes
+    python -m avnb.toybox.dose --work WORK       # everything from nothing; resumes
 
 >>> table = results()
 >>> sorted(table["order"].unique())
@@ -225,7 +225,7 @@ def treat(model, work, conflict=0.4, steps=30, n_clips=150, n_exam=24):
     exam = Exam(learner, Pool(Path(work) / "pool", "test", 3 * n_exam), n_exam)
     before = exam.take(learner)
     data = Data(pool, Features.of(learner, pool))
-    log = tune(learner, data, audio_visual(conflict, steps=steps))
+    log = tune(learner, data, audio_visual(conflict, steps=steps, learning_rate=LEARNING_RATE))
     return pd.concat([before.assign(when="before"), exam.take(learner).assign(when="after")]), log
 
 
