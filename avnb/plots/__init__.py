@@ -8,6 +8,6 @@ from avnb.plots import attention, curation, dose, fidelity, generalisation, knoc
 from avnb.plots.style import PALETTE, style
 
 __all__ = [
-    "PALETTE", "style", "attention", "curation", "dose", "fidelity", "generalisation", "knockout", "lens", "sounds", "speed",
-    "tokens",
+    "PALETTE", "style", "attention", "curation", "dose", "fidelity", "generalisation", "knockout", "lens", "sounds",
+    "speed", "tokens",
 ]  # fmt: skip
