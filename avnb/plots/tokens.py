@@ -43,7 +43,7 @@ def caption(lines):
     shown = "".join(
         '<div style="display:flex;flex-wrap:wrap;gap:0 0.75rem;margin:0.4rem 0">'
         f'<span style="flex:0 0 8.5em;opacity:0.8">{html.escape(name)}</span>'
-        f'<span style="white-space:pre-wrap;line-height:1.9">{"".join(map(_token, rows.to_dict("records")))}'
+        f'<span style="flex:1 1 18em;white-space:pre-wrap;line-height:1.9">{"".join(map(_token, rows.to_dict("records")))}'
         "</span></div>"
         for name, rows in lines.items()
     )
@@ -117,7 +117,7 @@ def bins(summary, tokens="audio events", published=None):
     fig.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
     unshifted = table[(table["quantity"] == "unshifted") & (table["baseline"] == table["baseline"].iloc[0])]
     found = ", ".join(f"{row.mean:.0%} ({row.kind})" for row in unshifted.itertuples())
-    fig.suptitle(f"{tokens.capitalize()}: the base would have said too {found}", fontsize="medium")
+    fig.suptitle(f"{tokens.capitalize()}: the base would have said {found} of the tokens", fontsize="medium")
     return fig
 
 
@@ -154,7 +154,7 @@ def divergence(summary, quantity="kl"):
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(baselines), frameon=False)
     named = table[(table["tokens"] == "audio events") & (table["baseline"] == baselines[0])]
     found = ", ".join(f"{row.mean:.2f} nats ({row.kind})" for row in named.itertuples())
-    fig.suptitle(f"Audio events, {baselines[0]}: {found or 'none were named'}", fontsize="medium")
+    fig.suptitle(f"KL of audio events from the {baselines[0]}: {found or 'none were named'}", fontsize="medium")
     return fig
 
 
