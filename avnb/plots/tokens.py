@@ -43,8 +43,8 @@ def caption(lines):
     shown = "".join(
         '<div style="display:flex;flex-wrap:wrap;gap:0 0.75rem;margin:0.4rem 0">'
         f'<span style="flex:0 0 8.5em;opacity:0.8">{html.escape(name)}</span>'
-        f'<span style="flex:1 1 18em;white-space:pre-wrap;line-height:1.9">{"".join(map(_token, rows.to_dict("records")))}'
-        "</span></div>"
+        '<span style="flex:1 1 18em;white-space:pre-wrap;line-height:1.9">'
+        f"{''.join(map(_token, rows.to_dict('records')))}</span></div>"
         for name, rows in lines.items()
     )
     names = {"token": "token", "base_rank": "rank", "kl": "KL (nats)", "base_token": "most probable"}
