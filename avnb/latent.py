@@ -176,7 +176,7 @@ def inside_and_said(recalled, fidelity):
 
 
 def null_weights(clips):
-    """For every clip how much each event counts in its null: {event: weight}; see `lens.event_ranks`.
+    """How much each event counts in the null of each clip: {clip id: {event: weight}}; see `lens.event_ranks`.
 
     Raises:
         ClipError: nothing is known to be heard in a clip, every other clip shares some of its events, or ids repeat.
@@ -184,14 +184,14 @@ def null_weights(clips):
     Example:
         >>> dog, bell = (avnb.Clip(name, "", heard=(name,)) for name in ("dog", "bell"))
         >>> null_weights([dog, bell])
-        [{'bell': 1.0}, {'dog': 1.0}]
+        {'dog': {'bell': 1.0}, 'bell': {'dog': 1.0}}
     """
     if len({clip.id for clip in clips}) < len(clips):
         raise ClipError("some clips have the same id; give every clip its own")
     unknown = [clip for clip in clips if not clip.heard]
     if unknown:
         raise ClipError(f"{unknown[0].id}: heard is empty; latent recall needs at least one known event")
-    weights = []
+    weights = {}
     for clip in clips:
         here = {*clip.heard, *clip.seen}
         others = [set(other.heard) for other in clips if here.isdisjoint(other.heard)]
@@ -200,7 +200,7 @@ def null_weights(clips):
                 f"{clip.id}: every other clip holds a sound of something that this clip shows or sounds like, so that "
                 "none can serve as its null; add clips with other events"
             )
-        weights.append({e: sum((e in o) / len(o) for o in others) / len(others) for e in set().union(*others)})
+        weights[clip.id] = {e: sum((e in o) / len(o) for o in others) / len(others) for e in set().union(*others)}
     return weights
 
 

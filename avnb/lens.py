@@ -17,6 +17,7 @@ import pandas as pd
 import torch
 
 from avnb.capture import Capture
+from avnb.clips import ClipError, for_each
 from avnb.engine import run
 from avnb.latent import depth_layers, null_weights, recall
 from avnb.models.prompt import PromptError
@@ -156,7 +157,8 @@ def event_ranks(
 
     Args:
         model: an AVLLM from `avnb.load`.
-        clips: clips with known events (`heard`), at least two that have none in common.
+        clips: clips with known events (`heard`), at least two that have none in common. One with bad media is reported
+            and left out (`clips.for_each`), but its events count in the null of the others.
         question: what the prompts ask.
         group, answer, normed: as in `decode`; every part of a group such as "audio+video+last" is ranked apart.
         match, threshold: which tokens name an event, as in `vocabulary.vocabulary`.
@@ -168,7 +170,7 @@ def event_ranks(
         in d; only those count in which nothing is heard that is heard or seen in this clip. It sums to 1 over events.
 
     Raises:
-        ClipError: no event of a clip is known, or all others share some with it; or it cannot be read.
+        ClipError: no event of a clip is known, all others share some with it, ids repeat, or no clip can be read.
         PromptError, ValueError: as in `decode` and `vocabulary.vocabulary`.
 
     Example:
@@ -183,23 +185,28 @@ def event_ranks(
     heard = {event for clip in clips for event in clip.heard}
     names = sorted(heard.union(*(clip.seen for clip in clips)))
     spelling = vocabulary(model, names, match, threshold).groupby("event")["token_id"].agg(list)
-    tables = []
-    for clip, weight in zip(clips, weights, strict=True):
-        events = [name for name in names if name in heard or name in clip.seen]
+
+    def measured(clip):
         prompt = model.prompt(clip, question)
+        events = [name for name in names if name in heard or name in clip.seen]
         best = _best_of([spelling[event] for event in events])
         layers, positions, (ranks, _) = _scan(model, prompt, group, normed, None, best, answer)
         rows = pd.MultiIndex.from_product([layers, events], names=["layer", "event"]).to_frame(index=False)
         event = rows["event"]
         rows = rows.assign(clip=clip.id, kind=clip.kind, heard=event.isin(clip.heard), seen=event.isin(clip.seen))
-        rows["null"] = event.map(weight).fillna(0.0)
+        rows["null"] = event.map(weights[clip.id]).fillna(0.0)
+        tables = []
         for part, where in _split(prompt, parts, positions).items():
             at = ranks[:, where].argmin(1)
-            tables.append(
-                rows.assign(group=part, rank=ranks[:, where].min(1).ravel(), position=positions[where][at].ravel())
-            )
+            lowest = {"rank": ranks[:, where].min(1).ravel(), "position": positions[where][at].ravel()}
+            tables.append(rows.assign(group=part, **lowest))
+        return pd.concat(tables)
+
     columns = ["clip", "kind", "group", "layer", "event", "rank", "position", "heard", "seen", "null"]
-    return pd.concat(tables, ignore_index=True)[columns]
+    tables, _ = for_each(clips, measured)
+    if not tables:
+        raise ClipError(f"none of the {len(clips)} clips could be read; see the warnings")
+    return pd.concat([table for _, table in tables], ignore_index=True)[columns]
 
 
 def latent_recall(
@@ -251,13 +258,13 @@ def latent_recall(
         >>> table.columns.tolist(), len(table)
         (['clip', 'kind', 'value', 'null', 'seen', 'found'], 4)
     """
-    layers = depth_layers(len(model.decoder.layers), depth)
+    clips, layers = list(clips), depth_layers(len(model.decoder.layers), depth)
     ranks = event_ranks(model, clips, question, "audio", "", normed, match, threshold)
     shares = recall(ranks, top_k, depth).pivot(index="clip", columns="target", values="value")
     inside = ranks["layer"].isin(layers) & (ranks["rank"] <= top_k)
     found = ranks[inside & ranks["heard"]].groupby("clip")["event"].agg(set)
     rows = []
-    for clip in clips:
+    for clip in (clip for clip in clips if clip.id in shares.index):
         values = (shares.loc[clip.id].get(target, np.nan) for target in ("heard", "other clips", "seen"))
         events = tuple(dict.fromkeys(event for event in clip.heard if event in found.get(clip.id, ())))
         rows.append((clip.id, clip.kind, *values, events))

@@ -25,7 +25,7 @@
 # %% tags=["parameters"]
 model = "toy-omni"
 dataset = "toybox"
-n = 60  # clips, half of them counterfactual
+n = 40  # clips, half of them counterfactual
 seed = 0
 question = "Describe what you hear."
 answer = "I hear"  # a begun answer; the next word is the one that matters
@@ -95,8 +95,8 @@ show.figure(
 
 # %% [markdown]
 # A cell shows the best of the few most probable words that names something heard or seen, with its rank if it is not the
-# first; where none does, the most probable word. Most cells hold words that name nothing: the positions of the sound were
-# never asked to speak, and the lens only borrows the output layer.
+# first; where none does, the most probable word. The positions of the sound were never asked to speak, and the lens only
+# borrows the output layer: a word that has nothing to do with the clip is no mistake of the model.
 #
 # ## Method
 #
@@ -196,8 +196,9 @@ Markdown(
 )
 
 # %% [markdown]
-# The share depends on where the line between “named” and “not named” is drawn. The rank itself does not: here is how
-# close every layer is to saying what is heard, what is seen, and what is heard elsewhere.
+# The share depends on where the line between “named” and “not named” is drawn. The rank itself, which
+# {cite}`yang2025audiolens` follow through audio language models, does not: here is how close every layer is to saying
+# what is heard, what is seen, and what is heard elsewhere.
 
 # %%
 show.figure(

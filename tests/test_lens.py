@@ -7,6 +7,7 @@ from types import SimpleNamespace
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 
@@ -292,6 +293,20 @@ def test_a_random_model_recalls_as_much_as_its_null(random_organism):
     assert 0 < table["null"].mean() < 0.6
 
 
+def test_a_clip_with_bad_media_is_left_out(planted, monkeypatch):
+    whole = lens.latent_recall(planted, CLIPS, **EVERYWHERE)
+    prompt = planted.prompt
+
+    def missing(clip, question):
+        if clip.id == "c":
+            raise ClipError("c.mp4 does not exist; check the path")
+        return prompt(clip, question)
+
+    monkeypatch.setattr(planted, "prompt", missing)
+    table = lens.latent_recall(planted, (c for c in CLIPS), **EVERYWHERE)
+    pd.testing.assert_frame_equal(table, whole.query("clip != 'c'").reset_index(drop=True))
+
+
 def test_clips_that_cannot_be_recalled(planted):
     with pytest.raises(ClipError, match="e: heard is empty"):
         lens.latent_recall(planted, [*CLIPS, clip("e", ())])
@@ -337,7 +352,7 @@ def test_figures_show_what_the_tables_hold(planted):
     heard = fig.axes[0].lines[0]
     expected = table.query("kind == 'factual' and target == 'heard'").groupby("layer")["value"].mean()
     assert heard.get_color() == plots.PALETTE["audio"] and heard.get_ydata().tolist() == expected.tolist()
-    assert "n = 3" in fig.axes[0].texts[0].get_text()
+    assert "n = 3" in fig.axes[0].get_title()
     fig = plots.lens.rank_curves(latent.log_ranks(ranks), "title")
     low, high = fig.axes[0].get_ylim()
     assert low > high  # rank 1 on top
