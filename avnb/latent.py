@@ -87,9 +87,31 @@ def gaps(table, a="seen", b="heard", seed=0):
         [[3.0, 0.5, 1.0]]
     """
     axes = ["kind", "group", "layer"]
-    wide = table.pivot(index=[*axes, "clip"], columns="target", values="value").dropna(subset=[a, b])
+    wide = table.pivot(index=[*axes, "clip"], columns="target", values="value").reindex(columns=[a, b]).dropna()
     rows = [(*names, *stats.interval(group[a] - group[b], seed)) for names, group in wide.groupby(axes)]
     return pd.DataFrame(rows, columns=[*axes, *stats.Interval._fields])
+
+
+def ahead(gaps):
+    """After which layers one of the two targets of `gaps` is ahead: the 95 % interval of a - b leaves out zero.
+
+    Args:
+        gaps: from `gaps`, of a table of `recall`.
+
+    Returns:
+        DataFrame: kind, group, a ahead, b ahead (layers, as text).
+
+    Example:
+        >>> columns = ["kind", "group", "layer", "low", "high"]
+        >>> rows = [("factual", "audio", 0, -0.1, 0.2), ("factual", "audio", 1, 0.1, 0.4)]
+        >>> ahead(pd.DataFrame(rows, columns=columns))[["a ahead", "b ahead"]].values.tolist()
+        [['1', 'none']]
+    """
+    rows = []
+    for names, group in gaps.groupby(["kind", "group"], sort=False):
+        sides = (group["low"] > 0, group["high"] < 0)
+        rows.append((*names, *(", ".join(map(str, sorted(group.loc[side, "layer"]))) or "none" for side in sides)))
+    return pd.DataFrame(rows, columns=["kind", "group", "a ahead", "b ahead"])
 
 
 def choices(ranks, top_ks=TOP_KS, depths=DEPTHS):

@@ -26,7 +26,7 @@ from avnb.vocabulary import spelled, vocabulary
 MAX_LOGITS = 2**24  # in one chunk
 
 # What counts as latent recall, chosen on other clips than any chapter measures; see `latent_recall`.
-TOP_K, DEPTH = 5, (0.75, 1.0)
+TOP_K, DEPTH = 3, (0.75, 1.0)
 
 
 def decode(model, prompt, group="audio", top_k=5, normed=True, layers=None, answer=""):

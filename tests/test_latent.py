@@ -55,9 +55,25 @@ def test_layers_by_themselves(ranks):
     assert (pooled >= table.groupby(["clip", "group", "target"]).max().reindex(pooled.index)).all()
 
 
+def test_who_is_ahead(ranks):
+    curves = latent.recall(ranks, 4, by_layer=True)
+    more = [curves.assign(clip=curves["clip"] + str(i)) for i in range(4)]
+    gaps = latent.gaps(pd.concat(more)).query("kind == 'counterfactual'")
+    wide = curves[curves["clip"] == "y"].pivot(index=["group", "layer"], columns="target", values="value")
+    expected = (wide["seen"] - wide["heard"]).rename("mean")
+    pd.testing.assert_series_equal(gaps.set_index(["group", "layer"])["mean"], expected)
+    assert (gaps["n"] == 4).all()
+    table = latent.ahead(gaps).set_index("group")  # equal clips, so that every difference is sure
+    for group, rows in expected.groupby("group"):
+        for column, side in (("a ahead", rows > 0), ("b ahead", rows < 0)):
+            layers = [str(layer) for _, layer in rows.index[side]]
+            assert table.loc[group, column] == (", ".join(layers) or "none")
+
+
 def test_what_is_not_known_to_be_seen_is_left_out(ranks):
     table = latent.recall(ranks.assign(seen=False))
     assert set(table["target"]) == {"heard", "other clips"}
+    assert latent.gaps(latent.recall(ranks.assign(seen=False), by_layer=True)).empty
 
 
 def test_depth():
