@@ -48,9 +48,9 @@ clips = datasets.load(dataset, n=n, seed=seed)
 # %% [markdown]
 # ## One clip, word by word
 #
-# A counterfactual clip, if the set has one: its sound is that of another clip. For each longer word of the answer, its
-# attention is laid over the frames that the model got: bright is where the decoder row that chose the word looked most,
-# mean over heads and layers.
+# A counterfactual clip, if the set has one: its sound is that of another clip. For each word of the answer with three
+# letters or more (the first six), its attention is laid over the frames that the model got: bright is where the decoder
+# row that chose the word looked most, mean over heads and layers.
 
 # %%
 clip = next((c for c in clips if c.kind == "counterfactual"), clips[0])
@@ -63,7 +63,7 @@ show.player(clip, caption=f"heard: {heard} “{question}” – “{answer}”")
 # %%
 frames, _ = clip.frames(fps=avllm.fps)
 texts = [token.strip() for token in looked.tokens]
-long = [i for i, text in enumerate(texts) if text.isalpha() and len(text) > 3][:6]
+long = [i for i, text in enumerate(texts) if text.isalpha() and len(text) > 2][:6]
 words = long or list(range(len(texts)))[:6]  # an answer of short words only
 overlay = plots.attention.over_frames(
     frames,

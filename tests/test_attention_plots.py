@@ -77,7 +77,14 @@ def test_preferences_tell_kinds_by_line_and_the_control_by_colour(table):
     mean = preference.groupby("layer")["value"].mean()
     for colour, style in ((PALETTE["other"], "-"), (PALETTE["other"], "--"), (PALETTE["control"], "-")):
         np.testing.assert_allclose(line(ax, colour, style)[1], mean)
-    assert ("audio" if preference["value"].mean() > 0 else "video") in ax.get_title()
+    for shift, most in ((0.9, "audio"), (-0.9, "video")):
+        leaning = preference.assign(value=shift + preference["value"] / 100)
+        (ax,) = plots.attention.preferences(
+            {"factual": leaning, "labels shuffled": leaning.assign(value=-leaning["value"])}
+        ).axes
+        assert f"{most} draws more ({shift:+.1f}" in ax.get_title()
+    balanced = preference.assign(value=preference["clip"].map({"a": -0.1, "b": 0.1, "c": 0.02}))
+    assert "neither" in plots.attention.preferences({"factual": balanced}).axes[0].get_title()
 
 
 def test_every_group_has_its_panel(table):

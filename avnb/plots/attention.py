@@ -2,12 +2,13 @@
 
 import matplotlib.pyplot as plt
 import numpy as np
+import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from avnb.paper import MODEL, attention_curve, relative_depth
 from avnb.plots.style import PALETTE
-from avnb.stats import summarise
+from avnb.stats import interval, summarise
 
 GROUPS = ("audio", "video", "text")
 DEPTH = "relative depth (0 input, 1 output)"
@@ -63,8 +64,10 @@ def preferences(tables):
         ax.lines[-1].set_label(f"{label} (n = {n})")
     ax.axhline(0, color="black", linewidth=0.8)
     ax.set(xlabel=DEPTH, ylabel="preference\n(+1 audio, −1 video)", xlim=(0, 1))
-    mean = next(iter(tables.values()))["value"].mean()
-    ax.set_title(f"Position for position, {'audio' if mean > 0 else 'video'} draws more ({mean:+.2f})")
+    measured = pd.concat([table for label, table in tables.items() if label in looks])
+    found = interval(measured.groupby("clip")["value"].mean())
+    most = "audio" if found.low > 0 else "video" if found.high < 0 else "neither"
+    ax.set_title(f"Position for position, {most} draws more ({found.mean:+.2f})")
     _legend(fig, ax)
     return fig
 
