@@ -57,12 +57,14 @@ FAMILIES = (
 def models():
     """The models that can be named: list of dicts with name, parameters (billions), takes, status."""
     from avnb.models import CHECKPOINTS, organisms
+    from avnb.toybox.recipes import RECIPES
 
     rows = []
     for name in organisms():
         # float16 weights: two bytes a parameter
         parameters = sum(path.stat().st_size for path in (CHECKPOINTS / name).glob("*.safetensors")) / 2e9
-        rows.append({"name": name, "parameters": round(parameters, 4), "takes": "video, audio", "status": "ships"})
+        takes = "video, audio" if RECIPES[name].hears else "video"
+        rows.append({"name": name, "parameters": round(parameters, 4), "takes": takes, "status": "ships"})
     for family in FAMILIES:
         status = "not measured here" if family.loads else "not measured here; needs a port"
         rows.append({"name": family.name, "parameters": family.parameters, "takes": family.takes, "status": status})
