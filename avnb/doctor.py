@@ -4,6 +4,7 @@
 ['ffmpeg', 'hardware', 'missing', 'models', 'versions']
 """
 
+import json
 import os
 import platform
 import shutil
@@ -57,13 +58,13 @@ FAMILIES = (
 def models():
     """The models that can be named: list of dicts with name, parameters (billions), takes, status."""
     from avnb.models import CHECKPOINTS, organisms
-    from avnb.toybox.recipes import RECIPES
 
     rows = []
     for name in organisms():
         # float16 weights: two bytes a parameter
         parameters = sum(path.stat().st_size for path in (CHECKPOINTS / name).glob("*.safetensors")) / 2e9
-        takes = "video, audio" if RECIPES[name].hears else "video"
+        config = json.loads((CHECKPOINTS / name / "config.json").read_text())
+        takes = "video, audio" if "audio_config" in config else "video"
         rows.append({"name": name, "parameters": round(parameters, 4), "takes": takes, "status": "ships"})
     for family in FAMILIES:
         status = "not measured here" if family.loads else "not measured here; needs a port"

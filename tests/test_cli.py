@@ -101,13 +101,14 @@ def test_a_bug_is_not_hidden(run, monkeypatch):
 
 
 def test_models(run, tmp_path, monkeypatch):
-    organism = tmp_path / "tiny"
-    organism.mkdir()
-    (organism / "config.json").write_text("{}")
-    (organism / "model.safetensors").write_bytes(bytes(5_000_000))
+    for name, config in (("deaf", "{}"), ("tiny", '{"audio_config": {}}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(config)
+        (tmp_path / name / "model.safetensors").write_bytes(bytes(5_000_000))
     monkeypatch.setattr(avnb.models, "CHECKPOINTS", tmp_path)
-    first, *families = json.loads(run("models", "--json").stdout)
-    assert first == {"name": "tiny", "parameters": 0.0025, "takes": "video, audio", "status": "ships"}
+    deaf, tiny, *families = json.loads(run("models", "--json").stdout)
+    assert tiny == {"name": "tiny", "parameters": 0.0025, "takes": "video, audio", "status": "ships"}
+    assert deaf["takes"] == "video"
     assert "Qwen/Qwen2.5-Omni-7B" in {row["name"] for row in families}
     assert all(row["status"].startswith("not measured here") for row in families)
     table = run("models").stdout
