@@ -379,13 +379,14 @@ def test_figures_show_the_summary():
     found = tokens.summary(made_up())
     fig = plots.tokens.bins(found, published={"unshifted": 0.66, "within top 3": 0.85})
     kinds = found["kind"].unique()
-    for ax, kind in zip(fig.axes, kinds, strict=True):
-        rows = found.query("kind == @kind and tokens == 'audio events'").set_index(["quantity", "baseline"])["mean"]
+    shown = [(group, kind) for group in ("audio events", "first of an event") for kind in kinds]
+    for ax, (group, kind) in zip(fig.axes, shown, strict=True):
+        rows = found.query("kind == @kind and tokens == @group").set_index(["quantity", "baseline"])["mean"]
         ends = np.array([bar.get_x() + bar.get_width() for bar in ax.patches]).reshape(3, 4)
         np.testing.assert_allclose(ends[0], rows.loc["unshifted"])
         np.testing.assert_allclose(ends[1], rows.loc["within top 3"])
         np.testing.assert_allclose(ends[2], 1)
-        assert kind in ax.get_title() and "n = 3" in ax.get_title()
+        assert ax.get_title() == f"{group}, {kind} (n = 3)"
     fig = plots.tokens.divergence(found)
     labels = [label.get_text() for label in fig.axes[0].get_yticklabels()]
     assert labels[0] == "all (n = 3)" and f"{tokens.GROUPS[3]} (n = 0)" in labels

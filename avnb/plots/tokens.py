@@ -62,63 +62,61 @@ def caption(lines):
     )
 
 
-def bins(summary, tokens="audio events", published=None):
-    """How many of the tokens each baseline would have said too: stacked bars of the bins, for each kind of clip.
+def bins(summary, groups=("audio events", "first of an event"), published=None):
+    """How many tokens each baseline would have said too: bars of the bins, for groups of tokens and kinds of clips.
 
     Args:
         summary: DataFrame from `tokens.summary`.
-        tokens: a group of tokens.
-        published: shares of the study for the base model, {"unshifted": ..., "within top 3": ...}, to be marked.
+        groups: the groups of tokens, a row of panels each.
+        published: shares of the study, {"unshifted": ..., "within top 3": ...}, to be marked in the first row.
 
     Returns:
         The figure.
     """
-    table = summary[summary["tokens"] == tokens]
+    table = summary[summary["tokens"].isin(groups)]
     kinds = table["kind"].unique()
-    fig, axes = plt.subplots(
-        1, len(kinds), figsize=(4.1 * len(kinds), 2.9), sharey=True, squeeze=False, layout="constrained"
-    )
-    for ax, kind in zip(axes[0], kinds, strict=True):
-        here = table[table["kind"] == kind].set_index(["quantity", "baseline"])
-        baselines = here.loc["unshifted"].index
-        ends = {"unshifted": here.loc["unshifted"], "marginal": here.loc["within top 3"]}
-        ends["shifted"] = ends["marginal"].assign(mean=1.0, low=1.0, high=1.0)
-        start = 0.0
-        for name, end in ends.items():
-            ax.barh(
-                baselines,
-                end["mean"] - start,
-                left=start,
-                height=0.62,
-                color=BINS[name][1],
-                edgecolor="#555555",
-                linewidth=0.6,
-            )
-            start = end["mean"]
-        for offset, name in ((-0.12, "unshifted"), (0.12, "marginal")):
-            end = ends[name]
-            reach = [end["mean"] - end["low"], end["high"] - end["mean"]]
-            at = [i + offset for i in range(len(baselines))]
-            for colour, width in (("white", 3.6), ("black", 1.4)):  # the rim keeps it visible on dark bars
-                ax.errorbar(
-                    end["mean"], at, xerr=reach, fmt="none", ecolor=colour, elinewidth=width, capsize=3, capthick=width
-                )
-        if published:
+    size = 4.1 * len(kinds), 1 + 1.9 * len(groups)
+    fig, axes = plt.subplots(len(groups), len(kinds), figsize=size, sharex=True, squeeze=False, layout="constrained")
+    for row, group in zip(axes, groups, strict=True):
+        for ax, kind in zip(row, kinds, strict=True):
+            here = table[(table["kind"] == kind) & (table["tokens"] == group)].set_index(["quantity", "baseline"])
+            _stack(ax, here)
+            n = here["n"].max() if len(here) else 0
+            ax.set(title=f"{group}, {kind} (n = {n})", xlim=(0, 1))
+            ax.label_outer()
+    if published:
+        for ax in axes[0]:
             ax.plot(list(published.values()), [-0.42] * len(published), "v", color="black", markersize=6, clip_on=False)
-        ax.set(title=f"{kind} (n = {here['n'].max()})", xlim=(0, 1), xlabel="share of tokens")
-        ax.tick_params(axis="y", length=0)
-    axes[0, 0].invert_yaxis()
-    handles = [
-        Patch(facecolor=colour, edgecolor="#555555", label=f"{name} ({what})")
-        for name, (what, colour, _) in BINS.items()
-    ]
+    for ax in axes[-1]:
+        ax.set_xlabel("share of tokens")
+    handles = [Patch(fc=colour, ec="#555555", label=f"{name} ({what})") for name, (what, colour, _) in BINS.items()]
     if published:
         handles.append(Line2D([], [], color="black", marker="v", linestyle="", label="the study: rank 1, top 3"))
     fig.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
-    unshifted = table[(table["quantity"] == "unshifted") & (table["baseline"] == table["baseline"].iloc[0])]
-    found = ", ".join(f"{row.mean:.0%} ({row.kind})" for row in unshifted.itertuples())
-    fig.suptitle(f"{tokens.capitalize()}: the base would have said {found} of the tokens", fontsize="medium")
+    said = table[(table["tokens"] == groups[-1]) & (table["quantity"] == "unshifted")]
+    said = said[said["baseline"] == said["baseline"].iloc[0]] if len(said) else said
+    found = ", ".join(f"{row.mean:.0%} ({row.kind})" for row in said.itertuples())
+    fig.suptitle(f"{groups[-1].capitalize()}: the base would have said {found or 'none'}", fontsize="medium")
     return fig
+
+
+def _stack(ax, shares):
+    """Stacked bars of the bins, one for each baseline, with the intervals of where the first two bins end."""
+    if shares.empty:
+        return
+    ends = {"unshifted": shares.loc["unshifted"], "marginal": shares.loc["within top 3"]}
+    baselines, start = ends["unshifted"].index, 0.0
+    for name, stop in {**{name: end["mean"] for name, end in ends.items()}, "shifted": 1.0}.items():
+        ax.barh(baselines, stop - start, left=start, height=0.62, color=BINS[name][1], ec="#555555", linewidth=0.6)
+        start = stop
+    for offset, end in zip((-0.12, 0.12), ends.values(), strict=True):
+        reach = [end["mean"] - end["low"], end["high"] - end["mean"]]
+        at = [i + offset for i in range(len(baselines))]
+        for colour, width in (("white", 3.6), ("black", 1.4)):  # the rim keeps it visible on dark bars
+            looks = {"ecolor": colour, "elinewidth": width, "capthick": width, "capsize": 3}
+            ax.errorbar(end["mean"], at, xerr=reach, fmt="none", **looks)
+    ax.invert_yaxis()
+    ax.tick_params(axis="y", length=0)
 
 
 def divergence(summary, quantity="kl"):
