@@ -48,7 +48,7 @@ ANALYSES = {
     "fidelity": Analysis("fidelity", "measure", True, ("kind", "inputs", "question", "modality")),
     "swap": Analysis("swap", "margins", False),
     "attention": Analysis("attention", "measure", True, ("kind", "layer", "head", "step", "group")),
-    "lens": Analysis("lens", "latent_recall", False, ("quantity",)),
+    "lens": Analysis("lens", "latent_recall", False, ("kind", "quantity")),
     "knockout": Analysis("knockout", "sweep", True, ("kind", "question", "modality", "blocked", "start", "stop")),
     "tokens": Analysis("tokens", "shift", False),
 }
