@@ -21,7 +21,7 @@ from pathlib import Path
 
 from avnb import models, study
 
-_FIRST_CHAPTER = "02"  # what comes before makes clips and explains tools
+_MEASURING = ("02", "07")  # the first and last chapter that take any model: before come the tools, after it training
 _NO_PROGRESS = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}  # a bar would fill the executed notebook
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _SET_HERE = ("model", "out", "tables")
@@ -186,7 +186,7 @@ def chapters():
     folder = _notebook_folder()
     found = {}
     for path in [*folder.glob("*.ipynb"), *folder.glob("*.py")]:
-        if path.stem[:2].isdigit() and path.stem[:2] >= _FIRST_CHAPTER:
+        if _MEASURING[0] <= path.stem[:2] <= _MEASURING[1]:
             found[path.stem] = path
     return [found[name] for name in sorted(found)]
 

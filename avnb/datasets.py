@@ -39,7 +39,9 @@ _COLUMNS = {
 _NEEDED = ("id", "video", "kind")
 
 _FEWEST_SOURCES = 12  # toybox clips among which donors are looked for, so that a small set finds some
-_NO_PART_OF_A_CLIP = ("train.py", "recipes.py", "learner.py", "dose.py", "cards.py", "organism.py", "pool.py")
+_NO_PART_OF_A_CLIP = (
+    "cards.py", "dose.py", "exam.py", "learner.py", "organism.py", "pool.py", "recipes.py", "response.py", "train.py",
+)  # fmt: skip
 
 logger = logging.getLogger(__name__)
 

@@ -56,8 +56,8 @@ ANALYSES = {
 _KEY = b"avnb"  # under which a Parquet file holds what its table is
 _PACKAGES = ("avnb", "torch", "transformers", "numpy", "pandas", "pyarrow", "av", "soxr")
 _NOT_MEASURING = (
-    "plots", "batch.py", "cli.py", "doctor.py", "paper.py", "show.py", "speed.py",
-    "dose.py", "generalisation.py", "learner.py", "recipes.py", "train.py",
+    "plots", "batch.py", "cli.py", "doctor.py", "generalisation.py", "paper.py", "show.py", "speed.py",
+    "cards.py", "dose.py", "exam.py", "learner.py", "recipes.py", "response.py", "train.py",
 )  # fmt: skip
 _N_SAMPLED = 4096  # weights of a tensor that its fingerprint looks at
 

@@ -1,5 +1,7 @@
 """The dose-response sweep: runs once each, resumes, and its exam finds planted behaviour."""
 
+from functools import partial
+
 import matplotlib
 import numpy as np
 import pandas as pd
@@ -9,7 +11,8 @@ import torch
 matplotlib.use("agg")
 
 from avnb import plots, stats
-from avnb.toybox import dose, recipes
+from avnb.toybox import dose, recipes, response
+from avnb.toybox import exam as exams
 from avnb.toybox import train as training
 from avnb.toybox.captions import HEAR, Writer
 from avnb.toybox.learner import Learner
@@ -29,7 +32,7 @@ def learner(random_organism):
 
 @pytest.fixture(scope="module")
 def exam(learner, pools):
-    return dose.Exam(learner, pools["test"], n=8)
+    return exams.Exam(learner, pools["test"], n=8)
 
 
 class Parrot:
@@ -78,14 +81,14 @@ def test_the_sweep_resumes_and_shards_add_up(tmp_path, monkeypatch, pools):
     monkeypatch.setattr(dose, "DOSES", (0.0, 0.4))
     monkeypatch.setattr(dose, "SEEDS", (0,))
     monkeypatch.setattr(dose, "STEPS", 2)
-    monkeypatch.setattr(dose, "N_CLIPS", 4)
+    monkeypatch.setattr(dose, "Exam", partial(exams.Exam, n=4))
     short = {order: recipes.Recipe(stages).shortened(2, 12, 2).stages for order, stages in recipes.ORDERS.items()}
     monkeypatch.setattr(dose, "ORDERS", short)
     for module in (training, dose):
         monkeypatch.setattr(module, "Pool", lambda folder, split, *args: pools[split])
     taken = []
-    real = dose.Exam.take
-    monkeypatch.setattr(dose.Exam, "take", lambda self, learner: taken.append(1) or real(self, learner))
+    real = exams.Exam.take
+    monkeypatch.setattr(exams.Exam, "take", lambda self, learner: taken.append(1) or real(self, learner))
     out = tmp_path / "dose.parquet"
     assert dose.sweep(tmp_path / "work", out, shard=(0, 2)) is None and not out.exists()
     table = dose.sweep(tmp_path / "work", out, shard=(1, 2))
@@ -99,28 +102,32 @@ def test_the_shipped_table_is_complete():
     table = dose.results()
     runs = table[["order", "dose", "seed"]].drop_duplicates()
     assert len(runs) == len(dose.DOSES) * len(dose.SEEDS) * len(recipes.ORDERS)
-    assert (table.groupby(["order", "dose", "seed", "measure"])["clip"].nunique() == dose.N_CLIPS).all()
+    n_clips = table.groupby(["order", "dose", "seed", "measure"])["clip"].nunique()
+    assert (n_clips == exams.N_CLIPS).all() and len(n_clips) == len(runs) * table["measure"].nunique()
     assert np.isfinite(table["value"]).all()
 
 
 def test_response_averages_clips_and_seeds():
+    sound, picture = exams.EFFECTS
     rows = [
-        ("vision first", 0.0, seed, measure, clip, value + seed)
+        ("vision first", 0.0, seed, measure, clip, scale * (value + seed))
         for seed in (0, 1)
         for clip, value in (("a", 1.0), ("b", 3.0))
-        for measure in ("x", *dose.EFFECTS)
+        for measure, scale in (("x", 1), (sound, 3), (picture, 1))
     ]
     table = pd.DataFrame(rows, columns=["order", "dose", "seed", "measure", "clip", "value"])
-    found = dose.response(table).set_index("measure")
+    found = response.response(table).set_index("measure")
     assert found.loc["x", "mean"] == 2.5 and found.loc["x", "n"] == 2
-    assert found.loc["shortcut index", "mean"] == 0.5
-    assert dose.by_seed(table).query("measure == 'x'")["value"].tolist() == [2.0, 3.0]
+    assert found.loc["shortcut index", "mean"] == 0.25
+    by_seed = response.by_seed(table)
+    assert by_seed.query("measure == 'x'")["value"].tolist() == [2.0, 3.0]
+    assert by_seed.query("measure == 'shortcut index'")["value"].tolist() == [0.25, 0.25]
 
 
 def test_treatment_leaves_the_model_as_it_was(tmp_path, random_organism):
     before = {name: value.clone() for name, value in random_organism.hf.state_dict().items()}
-    table, log = dose.treat(random_organism, tmp_path, steps=2, n_clips=6, n_exam=4)
-    assert len(log) == 2 and set(table["when"]) == {"before", "after"}
+    table = dose.treat(random_organism, tmp_path, steps=2, n_clips=12, n_exam=4)
+    assert table["treatment"].unique().tolist() == ["none", "0 %", "40 %"]
     assert all(bool((before[name] == value).all()) for name, value in random_organism.hf.state_dict().items())
     assert not random_organism.hf.training
 
@@ -140,11 +147,27 @@ def planted():
 
 
 def test_the_description_follows_the_numbers(planted):
-    text = dose.describe(planted)
-    assert "**Dose, vision first:** from none to 40 % it rises by 0.8" in text
-    assert "**Dose, audio first:** from none to 40 % it does not change measurably" in text
-    assert "audio first differs from vision first, by +0.7" in text
+    text = response.describe(planted)
+    assert "**Dose, vision first:** from none to 40 % it rises, +0.8" in text
+    assert "**Dose, audio first:** from none to 40 % it does not clearly change" in text
+    assert "audio first is above vision first, +0.7" in text
     assert "from scratch" not in text
+
+
+def test_runs_that_disagree_make_no_difference(planted):
+    turned = planted.copy()
+    swapped = (turned["order"] == "vision first") & (turned["seed"] == 1)
+    turned.loc[swapped, "value"] = 0.5 - (turned.loc[swapped, "value"] - 0.5) * 0.2
+    assert "**Dose, vision first:** from none to 40 % it does not clearly change, +0.3" in response.describe(turned)
+
+
+@pytest.mark.parametrize(("sign", "word"), [(1, "supported"), (-1, "contradicted"), (0, "left open")])
+def test_the_conclusion_follows_the_numbers(planted, sign, word):
+    levels = {"vision first": {0.0: -0.5, 0.4: 0.5}, "audio first": {0.0: 0.5, 0.4: 0.5}}
+    noise = np.random.default_rng(0).standard_normal(len(planted))
+    value = [sign * levels[order][d] for order, d in zip(planted["order"], planted["dose"], strict=True)]
+    table = planted.assign(measure="modality preference", value=np.array(value) + 0.05 * noise)
+    assert response.conclusion(table).count(f"**{word}**") == 3
 
 
 def test_the_figure_shows_every_order_and_every_seed(planted):

@@ -6,7 +6,8 @@ from safetensors.torch import load_file
 
 import avnb
 from avnb import judge
-from avnb.toybox import dose, organism, recipes, world
+from avnb.toybox import exam as exams
+from avnb.toybox import organism, recipes, world
 from avnb.toybox.captions import SEE
 from avnb.toybox.learner import Learner
 from avnb.toybox.pool import Pool
@@ -22,8 +23,8 @@ def means(tmp_path_factory):
     exam, found = None, {}
     for name in HEARING:
         model = avnb.load(name)
-        learner = Learner(model.hf, model.processor).eval()
-        exam = exam or dose.Exam(learner, pool, N_CLIPS)
+        learner = Learner(model.hf.float(), model.processor).eval()
+        exam = exam or exams.Exam(learner, pool, N_CLIPS)
         found[name] = exam.take(learner).groupby("measure")["value"].mean()
     return found
 

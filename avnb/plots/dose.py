@@ -74,25 +74,27 @@ def learning(log, title, smooth=20):
     return fig
 
 
-def before_and_after(table, measures):
-    """What a short treatment changes: every measure before and after, with intervals over clips.
+def treatments(table, measures, title):
+    """What a short treatment changes: every measure untreated and after each dose, with intervals over clips.
 
     Args:
-        table: DataFrame: measure, when ("before", "after"), mean, low, high, n.
-        measures: which ones, in order.
+        table: DataFrame: measure, treatment ("none", "0 %", ...), mean, low, high, n.
+        measures: which ones, from the top.
+        title: of the figure; n is added.
 
     Returns:
         The figure.
     """
-    fig, ax = plt.subplots(figsize=(6.4, 0.5 * len(measures) + 1.2), layout="constrained")
-    colours = {"before": PALETTE["control"], "after": PALETTE["other"]}
-    for offset, (when, colour) in zip((0.14, -0.14), colours.items(), strict=True):
-        rows = table[table["when"] == when].set_index("measure").loc[list(measures)]
-        y = [len(measures) - 1 - i + offset for i in range(len(measures))]
+    fig, ax = plt.subplots(figsize=(7.2, 0.62 * len(measures) + 1.1), layout="constrained")
+    names = list(table["treatment"].unique())
+    colours = ["black", *sns.blend_palette([PALETTE["control"], PALETTE["other"]], len(names) - 1)]
+    for place, (name, colour) in enumerate(zip(names, colours, strict=True)):
+        rows = table[table["treatment"] == name].set_index("measure").loc[list(measures)]
+        y = [len(measures) - 1 - i + 0.2 * ((len(names) - 1) / 2 - place) for i in range(len(measures))]
         reach = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
-        ax.errorbar(rows["mean"], y, xerr=reach, fmt="o", color=colour, label=when, capsize=2)
+        label = "untreated" if name == "none" else f"{name} conflict"
+        ax.errorbar(rows["mean"], y, xerr=reach, fmt="o", color=colour, label=label, capsize=2)
     ax.set_yticks(range(len(measures)), labels=list(measures)[::-1])
-    ax.set(xlim=(-0.03, 1.03), xlabel="fidelity", title=f"Before and after the treatment (n = {table['n'].max()})")
-    ax.legend(frameon=False, loc="upper left", bbox_to_anchor=(1, 1))
-    sns.despine(ax=ax)
+    ax.set(xlim=(-0.03, 1.03), xlabel="fidelity", title=f"{title} (n = {table['n'].max()})")
+    fig.legend(loc="outside lower center", ncol=len(names), frameon=False)
     return fig

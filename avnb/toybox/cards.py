@@ -17,7 +17,7 @@ SEED = 77  # of the test clips
 N_CLIPS = 400
 
 _WHAT = {
-    "toy-vl": "the vision-language base: it was never given a sound",
+    "toy-vl": "the vision-language base: its decoder was never given a sound, and its ears are left out",
     "toy-omni": "biased: tuned on clips whose sounds are all seen, with few sounds alone, as large models are",
     "toy-omni-balanced": "as toy-omni, but with conflicting clips in the last stage",
     "toy-omni-scratch": "as toy-omni, but without a vision-language stage before",

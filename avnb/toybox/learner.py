@@ -4,6 +4,8 @@ The encoders are trained first and never again, so that what they make of every 
 all organisms share their eyes and ears: what differs between them was learnt by the decoder.
 """
 
+import os
+
 import numpy as np
 import torch
 from torch import nn
@@ -117,12 +119,12 @@ class Learner(nn.Module):
     @torch.inference_mode()
     def answer(self, kind, video, audio, question, max_new_tokens=24):
         """Greedy answers of a whole batch to one question; arguments as in `answer_logprobs`. Returns B texts."""
-        ids, positions = self._layout(kind, question)
+        ids, positions = (part.to(self.thinker.device) for part in self._layout(kind, question))
         n = len(audio if kind == "audio" else video)
         embeds = self._embeds(kind, ids[None].expand(n, -1), video, audio)
         positions = positions[:, None].expand(-1, n, -1)
         cache, tokens = None, []
-        done = torch.zeros(n, dtype=torch.bool)
+        done = torch.zeros(n, dtype=torch.bool, device=ids.device)
         while len(tokens) < max_new_tokens and not done.all():
             output = self.decoder(inputs_embeds=embeds, position_ids=positions, past_key_values=cache, use_cache=True)
             cache = output.past_key_values
@@ -153,9 +155,9 @@ class Learner(nn.Module):
         config = self.thinker.config
         embeds = self.thinker.get_input_embeddings()(ids)
         if kind != "audio":
-            embeds = embeds.masked_scatter((ids == config.video_token_id)[..., None], video)
+            embeds = embeds.masked_scatter((ids == config.video_token_id)[..., None], video.to(embeds))
         if kind in ("audio", "both"):
-            embeds = embeds.masked_scatter((ids == config.audio_token_id)[..., None], audio)
+            embeds = embeds.masked_scatter((ids == config.audio_token_id)[..., None], audio.to(embeds))
         return embeds
 
     def _layout(self, kind, question):
@@ -165,7 +167,10 @@ class Learner(nn.Module):
             frames = None if kind == "audio" else organism.blank_frames()
             wave = organism.blank_wave() if kind in ("audio", "both") else None
             prompt = model.prompt_from_inputs(**model.process(frames, wave, question))
-            self._layouts[kind, question] = (torch.from_numpy(prompt.token_ids), prompt.position_ids[:, 0].clone())
+            self._layouts[kind, question] = (
+                torch.from_numpy(prompt.token_ids),
+                prompt.position_ids[:, 0].cpu().clone(),
+            )
         return self._layouts[kind, question]
 
     def _base(self):
@@ -191,10 +196,11 @@ class Features:
         video, audio = [], []
         with torch.inference_mode():
             for start in tqdm(range(0, len(pool), batch_size), desc="encoding clips"):
-                video.append(learner.look(pool.frames[start : start + batch_size]).cpu().numpy())
-                audio.append(learner.listen(pool.waves[start : start + batch_size]).cpu().numpy())
+                video.append(learner.look(pool.frames[start : start + batch_size]).float().cpu().numpy())
+                audio.append(learner.listen(pool.waves[start : start + batch_size]).float().cpu().numpy())
         arrays = {"video": np.concatenate(video), "audio": np.concatenate(audio)}
         if file is not None:
-            np.savez(file.with_suffix(".part.npz"), **arrays)
-            file.with_suffix(".part.npz").rename(file)
+            partial = file.with_suffix(f".{os.getpid()}.npz")
+            np.savez(partial, **arrays)
+            partial.rename(file)
         return cls(**arrays)

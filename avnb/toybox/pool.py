@@ -4,6 +4,7 @@ A pool holds every clip's picture and sound as the processor takes them (arrays,
 sounds can be paired anew in every batch. Building it resumes where it was interrupted.
 """
 
+import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import cached_property
 from pathlib import Path
@@ -68,6 +69,6 @@ def _write_block(block):
     frames = np.stack([example.frames(TIMES) for example in examples])
     waves = np.stack([np.round(example.wave() * 32767).astype(np.int16) for example in examples])
     path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.with_suffix(".part.npz")
+    partial = path.with_suffix(f".{os.getpid()}.npz")  # several trainings may share the folder
     np.savez(partial, frames=frames, waves=waves)
     partial.rename(path)

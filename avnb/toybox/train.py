@@ -1,13 +1,14 @@
 """Training of the model organisms, stage by stage as the real ones are made: encoders, vision-language, audio-visual.
 
 Every batch is drawn from a generator seeded with (recipe, stage, step), and the state is saved as it goes: training
-that is interrupted and resumed ends in the same weights, bit for bit. Recipes that begin alike share the states of
-those stages, if they share the work folder.
+that is interrupted and resumed, with the same number of threads, ends in the same weights, bit for bit. Recipes that
+begin alike share the states of those stages, if they share the work folder.
 
     avnb train toy-omni --out my-omni --work scratch
 """
 
 import json
+import os
 from functools import partial
 from pathlib import Path
 
@@ -48,6 +49,9 @@ class Data:
     def draw_conflicting(self, pictures, rng):
         """For every picture a clip whose sound shares no source with it."""
         examples, sounds = self.pool.examples, self.draw("audio", len(pictures), rng)
+        for i in {int(i) for i in pictures}:
+            if not any(_conflict(examples[i], examples[j]) for j in self._usable["audio"]):
+                raise ValueError(f"no sound of the pool shares nothing with {examples[i].id}; draw more clips")
         left = range(len(pictures))
         while left := [i for i in left if not _conflict(examples[pictures[i]], examples[sounds[i]])]:
             sounds[left] = self.draw("audio", len(left), rng)
@@ -187,8 +191,9 @@ def tune(learner, data, stage, seed=(0,), state=None, log=None, save=None, save_
 
 
 def _save(file, state):
-    torch.save(state, file.with_suffix(".part"))
-    file.with_suffix(".part").rename(file)
+    partial = file.with_suffix(f".{os.getpid()}")  # several trainings may share the folder
+    torch.save(state, partial)
+    partial.rename(file)
 
 
 def _optimizers(learner, learning_rate):
