@@ -114,8 +114,8 @@ def conclusion(table, seed=0):
         f"**Order.** That what is learnt first wins is {_supported(-order.high, -order.low)} here: without conflict in "
         f"training, {measure} is {_text(order, '+')}, vision first minus audio first.\n\n"
         f"**Data.** That clips without conflict leave the bias in place is {_supported(-level.high, -level.low)}: "
-        f"after them, vision first has {_text(level, '+')}, where below zero is the picture. That conflicting clips work "
-        f"against it is {_supported(dose.low, dose.high)}: {_text(dose, '+')} with {100 * highest:g} % of them."
+        f"after them, vision first has {_text(level, '+')}, where below zero is the picture. That conflicting clips "
+        f"work against it is {_supported(dose.low, dose.high)}: {_text(dose, '+')} with {100 * highest:g} % of them."
     )
 
 
