@@ -21,6 +21,8 @@ TARGETS = {"heard": "heard", "seen": "seen", "other clips": "null"}
 TOP_KS = (1, 2, 3, 5, 10)
 DEPTHS = ((0.0, 1.0), (0.0, 0.5), (0.25, 0.75), (0.5, 1.0), (0.75, 1.0))
 
+_BOTH = (["inside", "said"], ["inside"], ["said"])  # which cells make up B, I and S of `tie`
+
 
 def recall(ranks, top_k=1, depth=(0.0, 1.0), by_layer=False):
     """Shares of the events of a clip, and of other clips, that a group of positions decodes to.
@@ -166,9 +168,9 @@ def inside_and_said(recalled, fidelity):
 
     Returns:
         DataFrame: clip, kind, inside, said (booleans: decoded at the audio positions; named in the answer), value: the
-        share of the clip's heard events in this cell, and null: what it would be if inside and said had nothing to do
-        with each other: the share of said(c), times the mean share of inside over all clips of this kind. Four rows
-        per clip.
+        share of the clip's heard events in this cell, and null: the share of said(c), times the mean share of inside
+        over all clips of this kind, whose mean over clips is what the cell would hold if inside and said had nothing
+        to do with each other. Four rows per clip. Whether the two are tied: `tie`.
 
     Raises:
         ValueError: the tables are not about the same clips, or have several rows for one.
@@ -195,6 +197,67 @@ def inside_and_said(recalled, fidelity):
             chance = inside_share[row.kind] if inside else 1 - inside_share[row.kind]
             rows.append((row.clip, row.kind, inside, by_said[0], value, chance * len(by_said[1]) / n_events))
     return pd.DataFrame(rows, columns=["clip", "kind", "inside", "said", "value", "null"])
+
+
+def tie(cells, seed=0):
+    """Whether what is decoded inside is what is said: the share that is both, minus what independence would give.
+
+    With I(c), S(c) and B(c) the shares of the events heard in c that are inside, said, and both, this is
+    mean(B) - mean(I) mean(S). All three means are resampled together: where everything is said, it is 0 for certain.
+
+    Args:
+        cells: from `inside_and_said`.
+        seed: of the resampling.
+
+    Returns:
+        DataFrame: kind, mean, low, high, n.
+
+    Example:
+        >>> clips = [("a", True, True), ("b", False, False)]  # what is inside is said, and nothing else
+        >>> rows = [(c, "factual", i, s, float(i == x and s == y)) for c, x, y in clips for i in (0, 1) for s in (0, 1)]
+        >>> tie(pd.DataFrame(rows, columns=["clip", "kind", "inside", "said", "value"])).loc[0, ["mean", "n"]].tolist()
+        [0.25, 2]
+    """
+    rows = []
+    for kind, some in cells.groupby("kind", sort=False):
+        shares = (some[some[names].all(axis=1)].groupby("clip")["value"].sum() for names in _BOTH)
+        sample = np.stack(list(shares), axis=1)
+        found = stats.resampled(lambda s: s[..., 0].mean(1) - s[..., 1].mean(1) * s[..., 2].mean(1), sample, seed=seed)
+        rows.append((kind, *found))
+    return pd.DataFrame(rows, columns=["kind", *stats.Interval._fields])
+
+
+def less_said(ranks, fidelity, top_ks=TOP_KS, depth=(0.0, 1.0), seed=0):
+    """Latent recall minus what the answers name, for every `top_k`: is the sign a finding or a choice?
+
+    Args:
+        ranks: from `lens.event_ranks`; its audio positions count.
+        fidelity: from `fidelity.measure`, the rows of one question, inputs and modality "audio"; the same clips.
+        top_ks: the choices.
+        depth: which layers count, as in `depth_layers`.
+        seed: of the resampling.
+
+    Returns:
+        DataFrame: kind, top_k, recall, fidelity (means over clips), then mean, low, high, n of recall - fidelity.
+
+    Raises:
+        ValueError: the tables are not about the same clips (`stats.difference`), or no layer begins in this part.
+
+    Example:
+        >>> model, clips = avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4)
+        >>> said = avnb.fidelity.measure(model, clips, ["Describe what you hear."]).query("modality == 'audio'")
+        >>> less_said(avnb.lens.event_ranks(model, clips), said, top_ks=[1, 5])[["kind", "top_k"]].values.tolist()
+        [['factual', 1], ['factual', 5], ['counterfactual', 1], ['counterfactual', 5]]
+    """
+    audio, rows = ranks[ranks["group"] == "audio"], []
+    for kind, said in fidelity.groupby("kind", sort=False):
+        said = said.set_index("clip")["value"]
+        for top_k in top_ks:
+            some = recall(audio[audio["kind"] == kind], top_k, depth)
+            inside = some[some["target"] == "heard"].set_index("clip")["value"]
+            gap = stats.difference(inside, said, seed)
+            rows.append((kind, top_k, inside.mean(), said.mean(), *gap))
+    return pd.DataFrame(rows, columns=["kind", "top_k", "recall", "fidelity", *stats.Interval._fields])
 
 
 def null_weights(clips):

@@ -3,7 +3,7 @@
     >>> model = avnb.load("toy-omni")
     >>> table = shift(model, avnb.datasets.load("toybox", n=8), base=model)
     >>> table["baseline"].unique().tolist()
-    ['base model', 'without audio', 'other audio', 'text only']
+    ['base model', 'without audio', 'other audio', 'text only', 'base, text only']
 
 An AVLLM answers greedily. The same tokens are then forced through its vision-language base, which sees the pictures of
 the clip, and at every step the two next-token distributions p (AVLLM) and q (base) are compared:
@@ -12,7 +12,8 @@ the clip, and at every step the two next-token distributions p (AVLLM) and q (ba
 
 A token of base rank 1 is **unshifted**: the base would have said it too. Ranks 2 and 3 are **marginal**, all others
 **shifted**. Three comparisons of the AVLLM with itself give the numbers a meaning: without the audio, with the audio of
-another clip, and with the question alone.
+another clip, and with the question alone. What its base says to the question alone, without the pictures, is the
+control of the base's agreement: only the pictures differ.
 
 How the tokens that name audio events are found: in the part of an answer that is about the sound (`judge.about`), every
 word whose stem names a source of the toybox world (`sources.mentioned`); every token that holds a letter of such a word
@@ -36,7 +37,7 @@ from avnb.engine import run
 from avnb.models import load, organisms
 from avnb.toybox.sources import mentioned
 
-BASELINES = ("base model", "without audio", "other audio", "text only")
+BASELINES = ("base model", "without audio", "other audio", "text only", "base, text only")
 BINS = ("unshifted", "marginal", "shifted")  # base rank 1, 2 to 3, above
 GROUPS = ("all", "audio events", "first of an event", "right", "hallucinated", "as many at random")
 
@@ -52,13 +53,14 @@ _COLUMNS = ["clip", "kind", "baseline", *_ANSWER, *_SHIFT]
 log = logging.getLogger(__name__)
 
 
-def shift(model, clips, base="toy-vl", question="Describe what you hear.", max_new_tokens=32, seed=0):
+def shift(model, clips, base=None, question="Describe what you hear.", max_new_tokens=32, seed=0):
     """How far every token of a model's answers is from what its base and other baselines would say (figure 7).
 
     Args:
         model: an AVLLM from `avnb.load`.
         clips: clips whose heard events are known; one with bad media is reported and left out (`clips.for_each`).
-        base: its vision-language base, a name for `avnb.load` or a model; it gets the pictures only.
+        base: its vision-language base, a name for `avnb.load` or a model; it gets the pictures only. None is the one
+            that belongs to the model (`base_of`).
         question: about the sound.
         max_new_tokens: the longest answer.
         seed: which clip lends the sound for "other audio", one in which nothing is heard that the clip shows or sounds
@@ -75,24 +77,25 @@ def shift(model, clips, base="toy-vl", question="Describe what you hear.", max_n
 
     Raises:
         JudgeError: what is heard in a clip is not known.
-        ValueError: model and base have different tokens, or no clip can lend its sound; names them.
+        ValueError: model and base have different tokens, no base is known, or no clip can lend its sound; names them.
 
     Source: arXiv 2604.02605, figure 7, after arXiv 2312.01552.
 
     Example:
         >>> model = avnb.load("toy-omni")
         >>> table = shift(model, avnb.datasets.load("toybox", n=8)[:3], base=model)
-        >>> len(table) == 4 * len(table.groupby(["clip", "step"]))
+        >>> len(table) == 5 * len(table.groupby(["clip", "step"]))
         True
     """
     clips = list(clips)
     for clip in clips:
         judge.score("", clip, "audio")
     donors = _donors(clips, seed)
+    base = base_of(model.name) if base is None else base
     base = load(base) if isinstance(base, str) else base
     common = common_tokens(model, base)
-    baselines = dict(zip(BASELINES, (base, model, model, model), strict=True))
-    modalities = dict(zip(BASELINES, (("video",), ("video",), ("video", "audio"), ()), strict=True))
+    baselines = dict(zip(BASELINES, (base, model, model, model, base), strict=True))
+    modalities = dict(zip(BASELINES, (("video",), ("video",), ("video", "audio"), (), ()), strict=True))
 
     def measure(clip):
         answer, said = _scored(model, model.prompt(clip, question), common, max_new_tokens=max_new_tokens)
@@ -270,40 +273,6 @@ def headline(table, seed=0):
     del values["kl_reverse"]
     per_clip = {name: value.astype(float).groupby(rows["clip"], sort=False).mean() for name, value in values.items()}
     return {f"{name}, audio tokens": stats.interval(v, seed) if len(v) else None for name, v in per_clip.items()}
-
-
-def coloured(table, clip, baselines=None):
-    """The answer about a clip with every token coloured by its bin, once for each baseline.
-
-    Words that name audio events are bold, with a tick if the event is heard and a cross if it is not. Each token tells
-    its rank and KL when pointed at; the same numbers unfold below as a table. It needs neither a kernel nor scripts.
-
-    Args:
-        table: from `shift`.
-        clip: a `Clip` or its id.
-        baselines: which, in this order; default all that the table has.
-
-    Returns:
-        IPython.display.HTML; show it by ending a cell with it.
-
-    Raises:
-        ValueError: the table has no tokens of this clip, or no such baseline.
-    """
-    from IPython.display import HTML
-
-    from avnb.plots.tokens import caption
-
-    name = getattr(clip, "id", clip)
-    rows = table[table["clip"] == name]
-    if rows.empty:
-        raise ValueError(f"the table has no tokens of clip {name!r}; it has clips such as {table['clip'].iloc[0]!r}")
-    if baselines is None:
-        baselines = rows["baseline"].unique()
-    if unknown := [one for one in baselines if one not in set(rows["baseline"])]:
-        raise ValueError(
-            f"the table has no baseline {unknown[0]!r}; use some of {', '.join(rows['baseline'].unique())}"
-        )
-    return HTML(caption({one: rows[rows["baseline"] == one].sort_values("step") for one in baselines}))
 
 
 def _scored(model, prompt, common, **options):

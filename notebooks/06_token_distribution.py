@@ -56,9 +56,9 @@ table = study.measure(
 # %% [markdown]
 # ## One clip, token by token
 #
-# The sound of this clip is that of another one. Below it is what the model says to hear, once for each model that was
-# made to say the same words. Light: it would have said this token itself, as its most probable one. Dark: it would have
-# said something else. Point at a token, or unfold the table, for the numbers.
+# In a counterfactual clip the sound is that of another one; here is one, if the set has any. Below it is what the model
+# says to hear, once for each model that was made to say the same words. Light: it would have said this token itself, as
+# its most probable one. Dark: it would have said something else. Point at a token, or unfold the table, for the numbers.
 
 # %%
 invented = set(table.loc[table["hallucinated"], "clip"])
@@ -69,14 +69,14 @@ show.player(
 )
 
 # %%
-tokens.coloured(table, clip)
+plots.tokens.caption(table, clip)
 
 # %% [markdown]
 # The same for a clip with its own sound, against the base alone:
 
 # %%
 own = next((c for c in clips if c.kind == "factual"), clips[0])
-tokens.coloured(table, own, ["base model"])
+plots.tokens.caption(table, own, ["base model"])
 
 # %% [markdown]
 # ## Method
@@ -93,6 +93,8 @@ tokens.coloured(table, own, ["base model"])
 #
 # **Three more baselines** are the model itself: *without audio* (the pictures alone), with *other audio* (the sound of a
 # clip in which nothing is heard that this one shows or sounds like), and with *text only* (the question and no clip).
+# The fifth is the **control** of the base: *base, text only* is the base without the pictures, so that the pictures
+# alone make the difference.
 #
 # **Tokens that name audio events** are found by words: in the part of the answer that is about the sound, every word
 # whose stem names a source of the toybox world, and every token that holds a letter of such a word. They are *right* if
@@ -117,10 +119,11 @@ Markdown(
 # %% [markdown]
 # ## How many words need no ears?
 #
-# In a factual clip the base may guess the sound from the picture, in a counterfactual one it cannot: where it agrees
-# there, the picture was named. The bars divide the tokens that name audio events by rank, above all of them, below only
-# the first of each event; whiskers are 95 % intervals over clips. The triangles are the study's shares for its base
-# model {cite}`selvakumar2026avllm`; they come without an interval and for both kinds of clips together.
+# In a factual clip the base may guess the sound from the picture; in a counterfactual one the picture suggests something
+# else, so that a base that agrees there goes along with what is seen, or with habits of words that need no clip at all.
+# The bars divide the tokens that name audio events by rank, above all of them, below only the first of each event;
+# whiskers are 95 % intervals over clips. The triangles are the study's shares for its base model
+# {cite}`selvakumar2026avllm`; they come without an interval and for both kinds of clips together.
 
 # %%
 summary = tokens.summary(table, seed)
@@ -131,7 +134,7 @@ published = {
 }
 show.figure(
     plots.tokens.bins(summary, published=published),
-    "Stacked bars for four baselines and both kinds of clips: unshifted, marginal and shifted tokens.",
+    "Stacked bars for five baselines and both kinds of clips: unshifted, marginal and shifted tokens.",
 )
 
 # %% tags=["hide-input"]
@@ -144,10 +147,13 @@ lines = [
     f"{row.place}, {row.kind}: **{row.mean:.0%}** [{row.low:.0%}, {row.high:.0%}] (n = {row.n})"
     for row in share.itertuples()
 ]
+foreign = (
+    " Where the following ones fare worse, words are missing: `toy-vl` has read of what things look like, not of how "
+    "they sound."
+)
 Markdown(
     "What the base would have said, for the token that names an event *first* and for those *following* it (as “ringing” "
-    f"in “a telephone ringing”): {'; '.join(lines)}. Where the following ones fare worse, what is missing is the words: "
-    "the base has not learned to say of a thing how it sounds."
+    f"in “a telephone ringing”): {'; '.join(lines)}.{foreign if base == 'toy-vl' else ''}"
 )
 
 
@@ -166,7 +172,7 @@ lines = [
     + stats.verdict(
         *(
             per_clip(name, unshifted, b, "first of an event")
-            for b in ("base model", "text only")
+            for b in ("base model", "base, text only")
         ),
         seed,
     ).text
@@ -174,7 +180,7 @@ lines = [
 ]
 Markdown(
     "Is it the picture that makes the base agree? A question alone makes some words probable, too. Share of unshifted "
-    "first tokens under the base, with the share under the question alone as its control:\n\n"
+    "first tokens under the base, with that under the same base without the pictures as its control:\n\n"
     + "\n".join(lines)
 )
 
@@ -182,12 +188,12 @@ Markdown(
 # ## The same in nats, and the controls
 #
 # What the number of the base means, by what else could be missing: the base is the deaf one, the blue points are the
-# model itself made deaf, the orange ones the model misled.
+# model itself made deaf, the orange ones the model misled; the two greys have no clip, model and base.
 
 # %%
 show.figure(
     plots.tokens.divergence(summary),
-    "KL divergence from four baselines for six groups of tokens, for both kinds of clips, with intervals.",
+    "KL divergence from five baselines for six groups of tokens, for both kinds of clips, with intervals.",
 )
 
 # %% tags=["hide-input"]
@@ -232,6 +238,15 @@ show.table(
     f"Qwen2.5-Omni against Qwen2.5-VL in the study; {model} against {base} here, both kinds of clips together",
 )
 
+# %% tags=["hide-input"]
+same = tokens.BASES.get(model) == base
+Markdown(
+    "These are models of the study, on other clips and with another way to find the words that name sounds: "
+    "the numbers need not be the same."
+    if same
+    else "The study's models are **not measured here**: only the direction can be compared."
+)
+
 # %% [markdown]
 # ## What this does not show
 #
@@ -245,8 +260,7 @@ show.table(
 #   are strange to it, whatever it sees; a real base has read them all. Shares over *all* tokens of audio events are
 #   therefore not comparable between the two, those over first ones rather are.
 # - The words of the toybox world are known; in free captions a list of words misses what it does not hold.
-# - The study's models are **not measured here**. Nothing that could be found says in which direction its divergence is
-#   taken.
+# - Nothing that could be found says in which direction the study's divergence is taken.
 #
 # ## Try it yourself
 #
@@ -261,7 +275,7 @@ choice = SelectMultiple(options=tokens.BASELINES, value=tokens.BASELINES[:2])
 @interact(name=list(pd.unique(table["clip"])), baselines=choice)
 def colour(name, baselines):
     """The coloured answer about one clip."""
-    return tokens.coloured(table, name, baselines or tokens.BASELINES)
+    return plots.tokens.caption(table, name, baselines or tokens.BASELINES)
 
 
 # %% tags=["remove-input"]

@@ -116,6 +116,49 @@ def test_inside_and_said(two_by_two):
     assert heights == [0.25, 0.5, 0, 0.25] and "n = 2" in fig.axes[0].get_title()
 
 
+def cells_of(inside, said):
+    """A two-by-two table of clips with one event each, by booleans."""
+    clips = [f"c{i}" for i in range(len(inside))]
+    found = [("dog",) if i else () for i in inside]
+    recalled = pd.DataFrame({"clip": clips, "kind": "factual", "value": np.array(inside, float), "found": found})
+    named, left = ([("dog",) if s == side else () for s in said] for side in (True, False))
+    return latent.inside_and_said(recalled, pd.DataFrame({"clip": clips, "matched": named, "missed": left}))
+
+
+def test_a_tie_is_a_covariance_over_clips():
+    rng = np.random.default_rng(0)
+    inside = rng.random(40) < 0.5
+    said = np.where(rng.random(40) < 0.8, inside, ~inside)
+    (found,) = latent.tie(cells_of(inside, said)).itertuples()
+    assert found.mean == pytest.approx(np.cov(inside, said, ddof=0)[0, 1]) and found.n == 40
+    drawn = rng.integers(40, size=(4000, 40))
+    covariances = [np.cov(inside[i], said[i], ddof=0)[0, 1] for i in drawn]
+    np.testing.assert_allclose([found.low, found.high], np.quantile(covariances, [0.025, 0.975]), atol=0.01)
+    assert found.low > 0
+    apart = latent.tie(cells_of(inside, rng.permutation(said))).iloc[0]
+    assert apart["low"] < 0 < apart["high"]
+
+
+def test_no_tie_can_be_seen_where_everything_is_said(two_by_two):
+    inside = np.arange(20) % 3 == 0
+    for table in (cells_of(inside, np.ones(20, bool)), cells_of(np.ones(20, bool), inside)):
+        assert latent.tie(table)[["mean", "low", "high"]].values.tolist() == [[0, 0, 0]]
+    found = latent.tie(latent.inside_and_said(*two_by_two)).set_index("kind")
+    assert found.loc["factual", "mean"] == 0.25 - 0.75 * 0.25 and np.isnan(found.loc["mute", "low"])
+
+
+def test_recall_less_fidelity(ranks):
+    said = pd.DataFrame({"clip": ["y", "x"], "kind": ["counterfactual", "factual"], "value": [0.25, 0.75]})
+    table = latent.less_said(ranks, said, top_ks=(1, 6), depth=(0.5, 1)).set_index(["kind", "top_k"])
+    assert len(table) == 4
+    for top_k in (1, 6):
+        shares = latent.recall(ranks, top_k, (0.5, 1)).query("group == 'audio' and target == 'heard'")
+        for clip, kind, value in said.itertuples(index=False):
+            share = shares.set_index("clip")["value"][clip]
+            row = table.loc[kind, top_k]
+            assert row[["recall", "fidelity", "mean", "n"]].tolist() == [share, value, share - value, 1]
+
+
 def test_tables_of_other_clips(two_by_two):
     recalled, fidelity = two_by_two
     for wrong in (fidelity[:2], pd.concat([fidelity, fidelity])):

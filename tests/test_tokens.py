@@ -115,6 +115,7 @@ def test_every_number_is_that_of_full_forward_passes(model, base, pair, table):
             "without audio": (model, model.process(frames, None, HEAR)),
             "other audio": (model, model.process(frames, borrowed, HEAR)),
             "text only": (model, model.process(None, None, HEAR)),
+            "base, text only": (base, base.process(None, None, HEAR)),
         }
         special = set(model.tokenizer.all_special_ids)
         for name, (which, shown) in baselines.items():
@@ -224,6 +225,13 @@ def test_base_by_name():
     assert tokens.base_of("toy-omni") == "toy-vl"
     with pytest.raises(ValueError, match="no vision-language base is known for 'me/mine'; name it: base="):
         tokens.base_of("me/mine")
+
+
+def test_a_model_is_compared_with_its_own_base(model, base, pair, table, monkeypatch):
+    monkeypatch.setattr(tokens, "load", {"my/base": base}.__getitem__)
+    monkeypatch.setattr(tokens, "BASES", {model.name: "my/base"})
+    found = tokens.shift(model, pair, max_new_tokens=N_TOKENS)
+    pd.testing.assert_frame_equal(found, table)
 
 
 def labelled(model, text, **clip):
@@ -343,7 +351,7 @@ def test_headline_is_what_the_study_states():
 
 def test_the_coloured_caption():
     table = made_up()
-    page = tokens.coloured(table, "clip-1").data
+    page = plots.tokens.caption(table, "clip-1").data
     assert "<script" not in page and "on" + "click" not in page
     plain = re.sub(r"<[^>]+>", "", page.split("<figcaption")[0])
     caption = "".join(f" &lt;t{step}&gt;" + ("✓" if step in (4, 7) else "") for step in range(10))
@@ -352,12 +360,12 @@ def test_the_coloured_caption():
     said = f"rank {row['base_rank']}, KL {row['kl']:.2f} nats; most probable: a; names dog, which is heard"
     colours = plots.tokens.BINS[row["bin"]]
     assert re.search(f'title="{re.escape(said)}" style="background:{colours[1]};color:{colours[2]}', page)
-    one = tokens.coloured(table, avnb.Clip("clip-0", "0.mp4"), ["other audio"]).data
+    one = plots.tokens.caption(table, avnb.Clip("clip-0", "0.mp4"), ["other audio"]).data
     assert "✗" in one and "text only" not in one
     with pytest.raises(ValueError, match="no tokens of clip 'clip-99'"):
-        tokens.coloured(table, "clip-99")
+        plots.tokens.caption(table, "clip-99")
     with pytest.raises(ValueError, match="no baseline 'noise'; use some of base model, without audio"):
-        tokens.coloured(table, "clip-1", ["noise"])
+        plots.tokens.caption(table, "clip-1", ["noise"])
 
 
 def luminance(colour):
@@ -382,7 +390,7 @@ def test_figures_show_the_summary():
     shown = [(group, kind) for group in ("audio events", "first of an event") for kind in kinds]
     for ax, (group, kind) in zip(fig.axes, shown, strict=True):
         rows = found.query("kind == @kind and tokens == @group").set_index(["quantity", "baseline"])["mean"]
-        ends = np.array([bar.get_x() + bar.get_width() for bar in ax.patches]).reshape(3, 4)
+        ends = np.array([bar.get_x() + bar.get_width() for bar in ax.patches]).reshape(3, len(tokens.BASELINES))
         np.testing.assert_allclose(ends[0], rows.loc["unshifted"])
         np.testing.assert_allclose(ends[1], rows.loc["within top 3"])
         np.testing.assert_allclose(ends[2], 1)

@@ -4,6 +4,7 @@ import html
 
 import matplotlib.pyplot as plt
 import pandas as pd
+from IPython.display import HTML
 from matplotlib.lines import Line2D
 from matplotlib.patches import Patch
 
@@ -20,26 +21,46 @@ LOOKS = {
     "without audio": (PALETTE["video"], "o"),  # what is left are the pictures
     "other audio": (PALETTE["audio"], "s"),
     "text only": (PALETTE["text"], "^"),
+    "base, text only": (PALETTE["control"], "v"),
 }
 _KL = {"kl": "KL (model || baseline), nats", "kl_reverse": "KL (baseline || model), nats"}
 _TOKEN = "background:{};color:{};border-radius:3px;padding:1px 2px;margin:0 1px"
 
 
-def caption(lines):
-    """The coloured caption of figure 7 as HTML, one line for each baseline.
+def caption(table, clip, baselines=None):
+    """The answer about a clip with every token coloured by its bin, once for each baseline (figure 7).
+
+    Words that name audio events are bold, with a tick if the event is heard and a cross if it is not. Each token tells
+    its rank and KL when pointed at; the same numbers unfold below as a table. It needs neither a kernel nor scripts.
 
     Args:
-        lines: {baseline: DataFrame from `tokens.shift`, the rows of one answer in order}.
+        table: DataFrame from `tokens.shift`.
+        clip: a `Clip` or its id.
+        baselines: which, in this order; default all that the table has.
 
     Returns:
-        HTML as a string; without scripts.
+        IPython.display.HTML; show it by ending a cell with it.
+
+    Raises:
+        ValueError: the table has no tokens of this clip, or no such baseline.
 
     Example:
         >>> row = {"token": " a dog", "base_rank": 1, "kl": 0.1, "base_token": " a dog", "bin": "unshifted"}
-        >>> row |= {"event": "dog", "is_audio": True, "right": True}
-        >>> "rank 1, KL 0.10 nats" in caption({"base model": pd.DataFrame([row])})
+        >>> row |= {"event": "dog", "is_audio": True, "right": True, "clip": "0", "baseline": "base model", "step": 0}
+        >>> "rank 1, KL 0.10 nats" in caption(pd.DataFrame([row]), "0").data
         True
     """
+    name = getattr(clip, "id", clip)
+    rows = table[table["clip"] == name]
+    if rows.empty:
+        raise ValueError(f"the table has no tokens of clip {name!r}; it has clips such as {table['clip'].iloc[0]!r}")
+    if baselines is None:
+        baselines = rows["baseline"].unique()
+    if unknown := [one for one in baselines if one not in set(rows["baseline"])]:
+        raise ValueError(
+            f"the table has no baseline {unknown[0]!r}; use some of {', '.join(rows['baseline'].unique())}"
+        )
+    lines = {one: rows[rows["baseline"] == one].sort_values("step") for one in baselines}
     shown = "".join(
         '<div style="display:flex;flex-wrap:wrap;gap:0 0.75rem;margin:0.4rem 0">'
         f'<span style="flex:0 0 8.5em;opacity:0.8">{html.escape(name)}</span>'
@@ -54,7 +75,7 @@ def caption(lines):
         f'<span style="{_TOKEN.format(*colours)};margin-right:0.6em">{name}: {what}</span>'
         for name, (what, *colours) in BINS.items()
     )
-    return (
+    return HTML(
         f'<figure style="margin:0.5rem 0">{shown}<figcaption style="font-size:0.9em;margin-top:0.5rem;line-height:1.9">'
         f"{keys}<b>bold</b>: names an audio event, ✓ heard, ✗ not heard</figcaption>"
         '<details style="font-size:0.9em"><summary>Rank and KL of every token</summary>'
