@@ -84,10 +84,7 @@ def test_pictures_and_clips_have_text(book, name):
 
 @each_page
 def test_nothing_is_fetched_from_elsewhere(book, name):
-    """Reading needs no network, except for interactive widgets."""
     page = book[name]
-    if page.select("script[type='application/vnd.jupyter.widget-state+json']"):
-        pytest.skip("widgets need their manager from a CDN")
     loaded = [s["src"] for s in page.select("script[src]")] + [s["href"] for s in page.select("link[rel=stylesheet]")]
     assert not [url for url in loaded if urlsplit(url).netloc]
 

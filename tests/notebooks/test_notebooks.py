@@ -12,7 +12,7 @@ import pytest
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.py"))
 PARAMETERS = {"seed"}  # every chapter
-SMALL = {"n": 6}
+SMALL = {"n": 6, "steps": 4}
 
 _spec = importlib.util.spec_from_file_location("book_notebooks", ROOT / "book" / "notebooks.py")
 notebooks = importlib.util.module_from_spec(_spec)
