@@ -93,12 +93,15 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, **options):
         {'counterfactual': 4, 'factual': 4}
     """
     known = check_analysis(analysis)
-    function = getattr(import_module(f"avnb.{known.module}"), known.function)
+    module = import_module(f"avnb.{known.module}")
+    function = getattr(module, known.function)
     clips = list(clips)
     if not clips:
         raise StudyError(f"{analysis} was asked for without a clip; give at least one")
     model = models.load(model) if isinstance(model, str) else model
     options = _options(analysis, function, options, seed)
+    if options.get("base", "") is None:  # named, so that the table is of this base and its weights
+        options["base"] = module.base_of(model.name)
     about = {"analysis": analysis, "model": model.name, "dataset": str(dataset), "seed": seed, "parameters": options}
     folder = datasets.cache_folder() / "tables" if out is None else Path(out)
     name = "--".join(safe_name(text) for text in (model.name, Path(str(dataset)).stem, analysis))
@@ -107,7 +110,7 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, **options):
     # A second model that an analysis compares with is loaded once, not once per clip.
     others = {key: models.load(options[key]) for key in ("base",) if isinstance(options.get(key), str)}
     code, weights = code_fingerprint(), [model_fingerprint(each) for each in (model, *others.values())]
-    media = [_clip_fingerprint(clip) for clip in clips]
+    media = [clips_fingerprint([clip]) for clip in clips]
     fingerprints = {"code": code, "weights": weights, "clips": media}
     if path.exists() and read_about(path).get("fingerprints") == fingerprints:
         return read(path)
@@ -285,10 +288,14 @@ def model_fingerprint(model):
     return total.hexdigest()[:16]
 
 
-def _clip_fingerprint(clip):
-    """A hash of all that a clip is, with the content of its files."""
-    files = {key: _file_hash(value) for key in ("video", "audio") if (value := getattr(clip, key)) is not None}
-    return _digest(asdict(clip) | files)
+def clips_fingerprint(clips):
+    """A hash of all that clips are, in this order, with the content of their files."""
+
+    def described(clip):
+        files = {key: _file_hash(value) for key in ("video", "audio") if (value := getattr(clip, key)) is not None}
+        return asdict(clip) | files
+
+    return _digest([described(clip) for clip in clips])
 
 
 def _file_hash(path):
