@@ -41,7 +41,15 @@ _CUES = {
 _SENTENCE_END = re.compile(r"[.!?;\n]+")
 _CLAUSE_END = re.compile(r",|\b(?:and|but|while|as|with)\b")
 _WHOLE_CLIP = re.compile(r"^\W*in (?:the|this) (?:video|scene|picture|image)\b")
-_NOTHING = re.compile(r"\b(?:nothing|empty|quiet|silent|silence|no sounds?|no audio)\b")
+# How a caption says that nothing is there, and what else it may then hold: any other word names something.
+_NOTHING = {
+    "audio": re.compile(r"\b(nothing|quiet|silent|silence|no (audible )?(sounds?|audio|noises?))\b"),
+    "video": re.compile(r"\b(nothing|empty|no (visible )?(pictures?|images?|videos?))\b"),
+}
+_FILLERS = re.compile(
+    r"\b(a|all|an|any|at|audible|audio|be|can|clip|completely|entirely|hear|heard|here|i|in|is|it|of|picture|recording|scene|"
+    r"see|seen|sounds?|special|the|there|this|to|total|video|visible)\b"
+)
 _STEMMER = snowballstemmer.stemmer("english")
 
 
@@ -140,13 +148,19 @@ def events(clip, modality):
         )
     # An empty list is either "nothing is there" or "nobody wrote it down"; only the first can be scored.
     captions = clip.audio_captions if modality == "audio" else clip.video_captions
-    silent = all(_NOTHING.search(caption.lower()) for caption in captions) if captions else clip.seen or clip.heard
+    silent = all(_says_nothing(text.lower(), modality) for text in captions) if captions else clip.seen or clip.heard
     if not names and not silent:
         raise JudgeError(
             f"clip {clip.id} has no known {modality} events, which the event judge compares with; "
             f"set {attribute}=(...) or leave the clip out (reference captions alone need a language model as judge)"
         )
     return names
+
+
+def _says_nothing(caption, modality):
+    """Whether all of a caption says that nothing is there: "It is quiet.", but not "A quiet hum."."""
+    rest, n_found = _NOTHING[modality].subn(" ", caption)
+    return n_found > 0 and not re.search(r"\w", _FILLERS.sub(" ", rest))
 
 
 def _clauses(text):

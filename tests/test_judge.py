@@ -135,6 +135,39 @@ def test_clips_that_cannot_be_judged():
         score("I hear a dog.", known(), "sound")
 
 
+@pytest.mark.parametrize(
+    "caption",
+    ["It is quiet.", "I hear nothing special.", "There is no sound at all.", "Silence.", "The audio is silent."],
+)
+def test_a_caption_may_say_that_nothing_is_heard(caption):
+    assert events(Clip("0", "0.mp4", audio_captions=(caption, "It is quiet.")), "audio") == ()
+
+
+@pytest.mark.parametrize(
+    "caption",
+    [
+        "A quiet hum of insects.",
+        "It is quiet, then a man speaks.",
+        "It is not quiet.",
+        "No sound but the wind.",
+        "An empty barrel rolls.",
+        "Nothing but steps.",
+        "Silent night, sung by a choir.",
+        "",
+    ],
+)
+def test_what_only_mentions_quiet_is_no_silence(caption):
+    with pytest.raises(JudgeError, match="clip 0 has no known audio events"):
+        events(Clip("0", "0.mp4", audio_captions=(caption, "It is quiet.")), "audio")
+
+
+def test_quiet_is_not_empty():
+    assert events(Clip("0", "0.mp4", video_captions=("The scene is empty.", "I see nothing special.")), "video") == ()
+    for caption in ("The scene is quiet.", "An empty road."):
+        with pytest.raises(JudgeError, match="clip 0 has no known video events"):
+            events(Clip("0", "0.mp4", video_captions=(caption,)), "video")
+
+
 def test_events_are_what_a_caption_is_compared_with():
     clip = known(seen=("bell", "dog", "bell"), heard=("cat",))
     assert (events(clip, "video"), events(clip, "audio")) == (("bell", "dog"), ("cat",))
