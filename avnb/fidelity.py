@@ -170,7 +170,9 @@ def confusions(table):
         (['counterfactual', 'counterfactual'], True)
     """
     table = table[[len(events) > 0 for events in table["elsewhere"]]]
-    held, said = ([frozenset(events) for events in table[name]] for name in ("elsewhere", "invented"))
+    held = [frozenset(events) for events in table["elsewhere"]]
+    # All that is named: what is matched here is elsewhere in other clips.
+    said = [frozenset((*row.matched, *row.invented)) for row in table.itertuples()]
     return _with_null(table, held, said, lambda a, b: float(not a.isdisjoint(b)))
 
 

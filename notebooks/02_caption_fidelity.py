@@ -53,9 +53,15 @@ from IPython.display import Markdown
 plots.style()
 avllm = avnb.load(model)
 clips = datasets.load(dataset, n=n, seed=seed)
+if missing := {"factual", "counterfactual"} - {clip.kind for clip in clips}:
+    raise ValueError(
+        f"{dataset} holds no {' and no '.join(sorted(missing))} clips; this chapter needs both kinds: give more "
+        "clips, or make counterfactual ones as in chapter 1 (avnb.curate)"
+    )
 factual = [clip for clip in clips if clip.kind == "factual"]
+# Edited clips are kept under what they are made of: sets of the same name may hold other clips.
 edited = Path(out or datasets.cache_folder()) / "fidelity"
-edited = edited / f"{Path(dataset).stem}-{datasets.toybox_version()}-{seed}-{n}"
+edited = edited / study.clips_fingerprint(factual)
 
 # %% [markdown]
 # ## One clip, three questions
