@@ -15,7 +15,7 @@ from transformers import Qwen2_5_VLConfig, Qwen2_5_VLForConditionalGeneration, Q
 matplotlib.use("agg")
 
 import avnb
-from avnb import paper, plots, swap, tokens
+from avnb import models, paper, plots, study, swap, tokens
 from avnb.judge import JudgeError
 from avnb.models.native import AVModel
 from avnb.toybox import organism
@@ -232,6 +232,15 @@ def test_a_model_is_compared_with_its_own_base(model, base, pair, table, monkeyp
     monkeypatch.setattr(tokens, "BASES", {model.name: "my/base"})
     found = tokens.shift(model, pair, max_new_tokens=N_TOKENS)
     pd.testing.assert_frame_equal(found, table)
+
+
+def test_a_table_on_disk_is_of_a_named_base(model, base, pair, tmp_path, monkeypatch):
+    monkeypatch.setattr(models, "load", {"my/base": base}.__getitem__)
+    monkeypatch.setattr(tokens, "BASES", {model.name: "my/base"})
+    study.measure("tokens", model, pair, dataset="pair", out=tmp_path, max_new_tokens=1)
+    about = study.read_about(next(tmp_path.glob("*.parquet")))
+    assert about["parameters"]["base"] == "my/base"
+    assert about["fingerprints"]["weights"] == [study.model_fingerprint(one) for one in (model, base)]
 
 
 def labelled(model, text, **clip):
