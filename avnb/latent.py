@@ -216,7 +216,7 @@ def tie(cells, seed=0):
         >>> clips = [("a", True, True), ("b", False, False)]  # what is inside is said, and nothing else
         >>> rows = [(c, "factual", i, s, float(i == x and s == y)) for c, x, y in clips for i in (0, 1) for s in (0, 1)]
         >>> tie(pd.DataFrame(rows, columns=["clip", "kind", "inside", "said", "value"])).loc[0, ["mean", "n"]].tolist()
-        [0.25, 2]
+        [0.25, 2.0]
     """
     rows = []
     for kind, some in cells.groupby("kind", sort=False):
