@@ -15,8 +15,8 @@
 # %% [markdown]
 # # One model, or all of them?
 #
-# **A number of one model is an anecdote. The same few numbers, taken the same way from models that differ in one thing
-# only, tell what training has to do with it; beside those of other models, what they share.**
+# **A number of one model is an anecdote. The same few numbers, taken the same way from models that differ only in how
+# they were trained, show what can vary with training; beside those of other models, what they share.**
 #
 # {cite}`selvakumar2026avllm` find the same pattern in five models and trace it to how such models are made: a
 # vision-language model first, sound later. With published checkpoints that stays a conjecture, because they differ in
@@ -136,9 +136,17 @@ show.figure(
 beyond = here[here["quantity"] == generalisation.RECOVERY_BEYOND]
 means = here.pivot(index="model", columns="quantity", values="mean")
 lines = [
-    f"{row.model}: looking away changes audio fidelity by **{row.mean:+.2f}** ({row.low:+.2f} to {row.high:+.2f}) more than "
-    f"the control does"
-    + (", which is clear." if row.low > 0 else "; **the control does about as much**.")
+    f"{row.model}: looking away changes audio fidelity by {means.loc[row.model, generalisation.RECOVERY]:+.2f}, and by "
+    f"**{row.mean:+.2f}** ({row.low:+.2f} to {row.high:+.2f}) more than the control does"
+    + (
+        ": the sound clearly comes back."
+        if row.stands
+        else "; **the control did clearly better**."
+        if row.high < 0
+        else "; **no finding**: more than the control, but looking away does not clearly raise it."
+        if row.low > 0
+        else "; **no finding**: it cannot be told from its control."
+    )
     for row in beyond.itertuples()
 ]
 if generalisation.RECALL in means:
@@ -154,7 +162,10 @@ Markdown("\n".join(f"- {line}" for line in lines))
 # ## The control: the same model, raised otherwise
 #
 # Models that differ in training alone, asked about the same clips, are compared clip by clip: audio fidelity of
-# counterfactual clips, minus that of the first model.
+# counterfactual clips, minus that of the first model. Each organism is a single training run of its recipe, and
+# `toy-omni-scratch`, which skips the vision-language stage, also had fewer steps in its decoder. So this tells whether
+# these checkpoints differ; whether their recipes do takes several seeds, which
+# {doc}`chapter 8 <08_origin_of_the_bias>` has.
 
 # %%
 first = here["model"].iloc[0]
@@ -178,7 +189,7 @@ Markdown(
             f"{row.model} differs by **{row.mean:+.2f}**" for row in clear.itertuples()
         )
         + (
-            ". Whatever differs in their training is a cause, since nothing else does."
+            ". These checkpoints differ; with one training run per recipe, this names no cause."
             if same
             else ". These models differ in more than their training, so no cause is named."
         )
@@ -193,7 +204,7 @@ Markdown(
 # %%
 show.table(
     generalisation.overview(numbers),
-    "Every number of this chapter; those in brackets are 95 % intervals",
+    "Every number of this chapter; in round brackets 95 % intervals, in square ones how a published number is known",
 )
 
 # %% [markdown]
@@ -201,10 +212,11 @@ show.table(
 #
 # - The published models were **not run here**: their marks are on other clips (AudioCaps), by another judge (a language
 #   model), and without intervals. Only their pattern can be set beside ours.
-# - The organisms are small and their world is drawn. That training decides in them shows that it can, not that it does in
-#   a model of seven billion parameters.
+# - The organisms are small and their world is drawn, and each is one training run. Where they differ, models of their
+#   kind can; that says nothing yet of why, or of a model of seven billion parameters.
 # - Few clips give wide intervals; `avnb run --set n=400` narrows them.
-# - Recovery in all layers is a coarse cut. Where in the decoder it happens is the matter of the knockout chapter.
+# - Recovery in all layers is a coarse cut. Where in the decoder it happens is the matter of the knockout chapter. The
+#   published point is another cut: up to layer 30 of 36, in a window that is not published, and read off a plot.
 #
 # ## Try it yourself
 #

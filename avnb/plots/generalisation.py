@@ -68,7 +68,7 @@ def inside(table):
         ax.set_title(titles[i])
     beyond = table[table["quantity"] == numbers.RECOVERY_BEYOND]
     if len(beyond):
-        n_clear = int((beyond["low"] > 0).sum())
+        n_clear = int(beyond["stands"].sum())
         fig.suptitle(
             f"Looking away brings the sound back, beyond the control, in {n_clear} of {len(beyond)} models run here"
         )
@@ -105,7 +105,7 @@ def _grid(table, columns, labels, widths=None):
             for ax in row:
                 ax.set_facecolor("#F3F3F3")
     for ax, column, label in zip(axes[-1], columns, labels, strict=True):
-        ax.set_xlabel(f"{label}\n{_sizes(table[table['quantity'].isin(column)])}")
+        ax.set_xlabel(f"{label}\n{_basis(table[table['quantity'].isin(column)])}", fontsize=9)
     looks = [look for column in columns if len(column) > 1 for look in column.values()]
     handles = [Line2D([], [], color=colour, marker=marker, linestyle="", label=text) for text, colour, marker in looks]
     fig.legend(handles=handles, loc="outside lower center", ncol=2, frameon=False, fontsize=9)
@@ -125,9 +125,12 @@ def _points(ax, table, names, column, filled):
     ax.set_axisbelow(True)
 
 
-def _sizes(table):
-    """How many clips or pairs of clips the numbers measured here rest on."""
+def _basis(table):
+    """What the numbers rest on: here, how many clips or pairs of clips; the published ones, how they are known."""
     n = table["n"].dropna().astype(int)
-    if n.empty:
-        return ""
-    return f"(here: n = {n.min()}" + (")" if n.min() == n.max() else f" to {n.max()})")
+    lines = []
+    if len(n):
+        lines.append(f"here: n = {n.min()}" + ("" if n.min() == n.max() else f" to {n.max()}"))
+    for text in dict.fromkeys(table.loc[table["source"] == numbers.PUBLISHED, "provenance"]):
+        lines.append("published: " + text.replace("; ", ";\n"))
+    return "\n".join(lines)
