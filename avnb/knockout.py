@@ -170,7 +170,7 @@ def scores(model, clips, question=HEAR, spans=None, blocked=("video", "audio"), 
         difference of the two), value (log-probability of the whole caption in nats).
 
     Raises:
-        ClipError: a clip has neither known events nor a caption of what is asked for.
+        ClipError: a clip has neither known events nor a caption of what is asked for; before the first answer.
         PromptError, ValueError: as in `sweep`.
 
     Example:
@@ -179,6 +179,7 @@ def scores(model, clips, question=HEAR, spans=None, blocked=("video", "audio"), 
         >>> table.groupby("caption")["value"].count().to_dict()
         {'distractor': 2, 'margin': 2, 'right': 2}
     """
+    clips = _with_captions(clips, question)
     rules = [(source, group, group) for group in blocked]
 
     def scored(clip):
@@ -195,12 +196,17 @@ def flow(model, clips, question=HEAR, spans=None, edges=EDGES, n_draws=3, seed=0
     message and the last position) and "answer" (the last position and all answer tokens). An edge against the order of
     a prompt carries nothing and is left out, as is one of a node that the prompt lacks.
 
+    Only edges into the answer have a control. The answer sees the whole prompt, so that a draw of as many positions
+    takes as much from it as the cut. A receiver inside the prompt sees only what precedes it: much of a draw would take
+    nothing from it, and what precedes the sound is so full of pictures that a draw as large would be the pictures.
+
     Args:
-        model, clips, question, spans, n_draws, seed: as in `scores`.
+        model, clips, question, spans, seed: as in `scores`.
         edges: pairs of nodes.
+        n_draws: random controls for every edge into the answer.
 
     Returns:
-        DataFrame: clip, kind, question, blocked ("audio > video", "control: audio > video": the receiver loses as many
+        DataFrame: clip, kind, question, blocked ("audio > answer", "control: audio > answer": the answer loses as many
         positions drawn at random), start, stop, draw, caption, value, as in `scores`.
 
     Raises:
@@ -218,12 +224,15 @@ def flow(model, clips, question=HEAR, spans=None, edges=EDGES, n_draws=3, seed=0
     for sender, receiver in edges:
         if not {sender, receiver} <= set(NODES):
             raise ValueError(f"edge {sender!r} > {receiver!r} is unknown; nodes are {', '.join(NODES)}")
+    clips = _with_captions(clips, question)
 
     def scored(clip):
         prompt = model.prompt(clip, question)
         there = [edge for edge in edges if _can_see(prompt, *edge)]
         rules = [(NODES[receiver], NODES[sender], f"{sender} > {receiver}") for sender, receiver in there]
-        return _scored(model, prompt, _cuts(model, spans, rules, clip, n_draws, seed), clip)
+        inner, outer = ([rule for rule in rules if (rule[0] == ANSWER) == wanted] for wanted in (False, True))
+        cuts = _cuts(model, spans, inner, clip, 0, seed) | _cuts(model, spans, outer, clip, n_draws, seed)
+        return _scored(model, prompt, cuts, clip)
 
     return _table(clips, scored, _SCORED)
 
@@ -371,6 +380,14 @@ def _captions(clip, question):
     if not captions:
         raise ClipError(f"{clip.id}: it has no known {modality} events and no {modality} caption; leave it out")
     return {"right": captions[0]}
+
+
+def _with_captions(clips, question):
+    """The clips as a list, once all have a caption to score: the loop over them skips over a `ClipError`."""
+    clips = list(clips)
+    for clip in clips:
+        _captions(clip, question)
+    return clips
 
 
 def _can_see(prompt, sender, receiver):

@@ -46,12 +46,17 @@ n_layers = len(avllm.decoder.layers)
 whole = 0, n_layers
 clips = datasets.load(dataset, n=n, seed=seed)
 conflicting = [c for c in clips if c.kind == "counterfactual"]
+if not conflicting or not any(c.kind == "factual" for c in clips):
+    raise ValueError(
+        f"dataset={dataset!r}, n={n} has {len(clips)} clips, {len(conflicting)} of them counterfactual; this chapter "
+        "compares factual with counterfactual clips and needs both (chapter 1 makes counterfactual ones)"
+    )
 
 # %% [markdown]
 # ## One clip, five answers
 #
 # The sound of this clip is that of another one. It is the first of the set whose answer changes when its rows may not
-# attend to the video, in any layer.
+# attend to the video, in any layer; if no answer changes, it is the first of all.
 
 # %%
 targets = ["video", "audio", "video+audio", avnb.Random("video", among="everywhere")]
@@ -64,11 +69,14 @@ def answers(clip):
     return [found.text for found in runs]
 
 
-said = ((c, answers(c)) for c in conflicting)
-clip, texts = next(
-    (pair for pair in said if pair[1][0] != pair[1][1]),
-    (conflicting[0], answers(conflicting[0])),
-)
+first = None
+for clip in conflicting:
+    texts = answers(clip)
+    first = first or (clip, texts)
+    if texts[0] != texts[1]:
+        break
+else:
+    clip, texts = first
 show.player(
     clip, caption=f"seen: {', '.join(clip.seen)}; heard: {', '.join(clip.heard)}"
 )
@@ -294,10 +302,19 @@ show.figure(
     "Information-flow map: arrows between audio, video, question and answer, and a heat map of edges by layers.",
 )
 
+# %% tags=["hide-input"]
+has_control = carried["blocked"].str.startswith(knockout.CONTROL)
+n_judged = len(carried[has_control].drop_duplicates(["blocked", "start", "stop"]))
+Markdown(
+    f"""Arrows have the width of the change and the colour of their sender. Edges into the answer have a control, in which
+the answer loses as many positions drawn at random; grey ones do not stand out from it. Dashed edges have none: a receiver
+inside the prompt sees only what precedes it, so that a draw of as many positions would take less from it than the cut
+does. Their numbers are described, not judged.
+
+Of {n_judged} cells that are judged, chance alone would mark up to {0.05 * n_judged:.1f} (5 %). A single dot is a hint."""
+)
+
 # %% [markdown]
-# Arrows have the width of the change and the colour of their sender; grey ones do not stand out from their control, in
-# which the receiver loses as many positions drawn at random.
-#
 # ## Answers before and after
 #
 # Counterfactual clips whose answer gains or loses most when the video is blocked in all layers. They are picked by their
@@ -361,7 +378,8 @@ Markdown(
   prompt, its control is nearly a knockout of everything, and the other modality is the better comparison.
 - Many spans are looked at; the sentences above judge one that was fixed beforehand, all layers.
 - A caption that becomes right need not be understood: with less to go by, a model may fall back on a frequent sound.
-- The study's model is **not measured here**; its curves were read off plots, about 0.01 either way.
+- The study's curves were read off plots, about 0.01 either way, and hold for Qwen2.5-Omni-3B on clips of its own; with any
+  other `model`, that one is **not measured here**.
 
 ## Try it yourself
 

@@ -12,7 +12,7 @@ import avnb
 from avnb import knockout, paper
 from avnb.capture import Capture
 from avnb.clips import Clip
-from avnb.knockout import CONTROL, change, cumulative, effect, flow, recovered, scores, sweep, windows
+from avnb.knockout import ANSWER, CONTROL, change, cumulative, effect, flow, recovered, scores, sweep, windows
 from avnb.models.prompt import Prompt, Segments
 from avnb.plots import knockout as plots
 from avnb.rules import Condition, Random, resolve
@@ -239,7 +239,8 @@ def test_shuffled_labels_give_nothing():
 def test_flow_cuts_the_edges_that_it_names(random_organism, conflicting, conditions_run):
     edges = [("video", "audio"), ("audio", "question"), ("question", "answer")]
     table = flow(random_organism, [conflicting], HEAR, [(1, 4)], edges, n_draws=1)
-    assert set(table["blocked"]) == {"nothing", *(p + " > ".join(e) for e in edges for p in ("", CONTROL))}
+    # Only into the answer does a draw take as many (row, key) pairs as the cut.
+    assert set(table["blocked"]) == {"nothing", *map(" > ".join, edges), CONTROL + "question > answer"}
     right = table[table["caption"] == "right"].set_index("blocked")["value"]
     prompt = conditions_run[0][0]
     text = "query+template+boundary"
@@ -251,6 +252,22 @@ def test_flow_cuts_the_edges_that_it_names(random_organism, conflicting, conditi
         expected = reference.score(random_organism, prompt, condition, ids).sum()
         assert right[edge] == pytest.approx(expected, abs=2e-3)
         assert abs(right[edge] - right["nothing"]) > 1e-5
+
+
+def test_controls_of_edges_take_as_much_as_the_edge(random_organism, conflicting, conditions_run):
+    flow(random_organism, [conflicting], HEAR, [(1, 4)], n_draws=2)
+    prompt, conditions, _ = conditions_run[0]
+    later = np.arange(len(prompt))
+    pairs = {True: [], False: []}
+    for condition in (c for _, some, _ in conditions_run for c in some if c.rules and c.rules[0].source == ANSWER):
+        (cut,) = resolve(condition, prompt, N_LAYERS, 4)
+        keys = cut.keys.numpy()
+        seen = [keys[:row].sum() for row in later[cut.rows.numpy()]] + [keys.sum()]  # the last row, and any answer row
+        pairs[isinstance(condition.rules[0].target, Random)].append(sum(seen))
+    assert len(pairs[True]) == 2 * len(pairs[False]) > 0
+    np.testing.assert_allclose(sorted(pairs[True]), sorted(pairs[False] * 2), atol=1)  # a draw may hold the last row
+    controls = [c for _, some, _ in conditions_run for c in some if c.rules and isinstance(c.rules[0].target, Random)]
+    assert {c.rules[0].source for c in controls} == {ANSWER}
 
 
 def test_edges_against_the_order_carry_nothing(random_organism, conflicting):
@@ -282,6 +299,10 @@ def test_clips_that_cannot_be_judged_are_named_before_the_first_answer(random_or
         sweep(random_organism, [toybox_clips[0], unknown], [HEAR])
     with pytest.raises(ValueError, match="asks neither"):
         sweep(random_organism, toybox_clips, ["What is this?"])
+    bare = replace(toybox_clips[1], id="bare", heard=(), audio_captions=())
+    for analysis in (scores, flow):
+        with pytest.raises(avnb.ClipError, match="bare: it has no known audio events and no audio caption"):
+            analysis(random_organism, [toybox_clips[0], bare], HEAR)
     assert not conditions_run
     lost = replace(toybox_clips[0], id="lost", video="lost.mp4")
     table = sweep(random_organism, [lost, toybox_clips[1]], [HEAR], [(0, 8)], max_new_tokens=2)
@@ -356,8 +377,18 @@ def test_figures_of_captions_and_flow():
     edges = table[table["blocked"] != "audio"].replace({"blocked": names})
     half = edges[edges["blocked"] != "nothing"].assign(stop=4)
     fig = plots.flow(change(pd.concat([edges, half])), [(0, 4)], N_LAYERS)
-    assert fig._suptitle.get_text().startswith("Cutting video → answer changes the margin most: +0.4")
+    assert fig._suptitle.get_text() == "Of the edges with a control, video → answer carries most: +0.4 nats"
     heat = fig.axes[1]
     assert [t.get_text() for t in heat.get_xticklabels()] == ["0–3", "all"]
     assert len(heat.collections[1].get_offsets()) == 2  # both stand out
+    # A larger change without a control gets neither a dot nor the title, and its arrow is dashed.
+    inner = edges[edges["blocked"] == "video > answer"].assign(blocked="video > audio", value=9)
+    fig = plots.flow(change(pd.concat([edges, inner])), [], N_LAYERS)
+    assert "video → answer carries most: +0.4" in fig._suptitle.get_text()
+    assert len(fig.axes[1].collections[1].get_offsets()) == 1
+    assert [arrow.get_linestyle() == "-" for arrow in fig.axes[0].patches] == [True, False]
+    # Nor does one that its control shows as well.
+    same = edges.assign(value=edges["value"].where(edges["blocked"] == "nothing", 1.0))
+    fig = plots.flow(change(pd.concat([same, inner])), [], N_LAYERS)
+    assert fig._suptitle.get_text() == "Cut in all layers, no edge stands out from its control"
     plt.close("all")

@@ -143,19 +143,22 @@ def flow(changes, spans, n_layers):
 
     Returns:
         The figure: arrows as wide as the change that cutting them makes, grey where it does not stand out from the
-        control (`stats.verdict`); and a heat map of edges by layers, a dot where it does.
+        control (`stats.verdict`), dashed for edges that have none; and a heat map of edges by layers, a dot where the
+        change stands out. The title names the largest of those that do, in all layers.
     """
     whole = (0, n_layers)
     spans = [*spans, whole]
     edges = [name for name in dict.fromkeys(changes["blocked"]) if not name.startswith(CONTROL)]
-    found = {
-        (edge, span): verdict(effect(changes, edge, span), effect(changes, CONTROL + edge, span))
-        for edge in edges
+    cells = {(edge, span): effect(changes, edge, span) for edge in edges for span in spans}
+    controlled = [edge for edge in edges if (changes["blocked"] == CONTROL + edge).any()]
+    stands = {
+        (edge, span): verdict(cells[edge, span], effect(changes, CONTROL + edge, span)).stands
+        for edge in controlled
         for span in spans
     }
+    means = pd.DataFrame({span: {edge: cells[edge, span].mean() for edge in edges} for span in spans})
     fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), width_ratios=(1.15, 1), layout="constrained")
-    _arrows(left, {edge: found[edge, whole] for edge in edges})
-    means = pd.DataFrame({span: {edge: found[edge, span].effect.mean for edge in edges} for span in spans})
+    _arrows(left, {edge: (means[whole][edge], stands.get((edge, whole))) for edge in edges})
     top = max(means.abs().to_numpy().max(), 1e-6)
     labels = [*(f"{a}–{z - 1}" if z - a > 1 else f"{a}" for a, z in spans[:-1]), "all"]
     sns.heatmap(
@@ -163,35 +166,39 @@ def flow(changes, spans, n_layers):
         linewidths=0.5, xticklabels=labels, yticklabels=[edge.replace(">", "→") for edge in edges],
         cbar_kws={"label": "change of the margin (nats)"},
     )  # fmt: skip
-    at = [(x + 0.5, y + 0.88) for y, e in enumerate(edges) for x, span in enumerate(spans) if found[e, span].stands]
+    at = [(x + 0.5, y + 0.88) for y, e in enumerate(edges) for x, span in enumerate(spans) if stands.get((e, span))]
     right.scatter(*zip(*at, strict=True) if at else ([], []), s=7, color="black")
     right.set(xlabel="layers in which the edge is cut", ylabel="")
     right.tick_params(rotation=0)
-    n = next(iter(found.values())).effect.n
-    strongest = max(edges, key=lambda edge: abs(means[whole][edge]))
-    fig.suptitle(f"Cutting {strongest.replace('>', '→')} changes the margin most: {means[whole][strongest]:+.1f} nats")
+    title = "Cut in all layers, no edge stands out from its control"
+    if standing := [edge for edge in controlled if stands[edge, whole]]:
+        most = max(standing, key=lambda edge: abs(means[whole][edge]))
+        title = f"Of the edges with a control, {most.replace('>', '→')} carries most: {means[whole][most]:+.1f} nats"
+    fig.suptitle(title)
+    n = len(cells[edges[0], whole])
     right.set_title(f"dot: stands out from its control (n = {n})", fontsize=10)
     return fig
 
 
 def _arrows(ax, found):
-    top = max(abs(v.effect.mean) for v in found.values()) or 1
-    for edge, v in found.items():
+    top = max(abs(mean) for mean, _ in found.values()) or 1
+    for edge, (mean, stands) in found.items():
         sender, receiver = edge.split(" > ")
         start, end = _PLACES[sender], _PLACES[receiver]
         bend = _CURVED.get((sender, receiver), 0)
-        colour = PALETTE.get(sender, PALETTE["text"]) if v.stands else PALETTE["control"]
-        size = abs(v.effect.mean) / top
+        colour = PALETTE["control"] if stands is False else PALETTE.get(sender, PALETTE["text"])
+        size = abs(mean) / top
         ax.add_patch(
             FancyArrowPatch(
                 start, end, connectionstyle=f"arc3,rad={bend}", arrowstyle="-|>", mutation_scale=10 + 8 * size,
                 linewidth=0.8 + 7 * size, color=colour, shrinkA=30, shrinkB=30, zorder=1, alpha=0.85,
+                linestyle=(0, (1.2, 0.6)) if stands is None else "-",
             )
         )  # fmt: skip
         (x0, y0), (x1, y1) = start, end
         middle = (x0 + x1) / 2 + bend * (y1 - y0) / 2, (y0 + y1) / 2 - bend * (x1 - x0) / 2
         box = {"boxstyle": "round,pad=0.15", "facecolor": "white", "edgecolor": "none", "alpha": 0.9}
-        ax.text(*middle, f"{v.effect.mean:+.1f}", ha="center", va="center", fontsize=9, bbox=box, zorder=3)
+        ax.text(*middle, f"{mean:+.1f}", ha="center", va="center", fontsize=9, bbox=box, zorder=3)
     for name, place in _PLACES.items():
         colour = PALETTE.get(name, PALETTE["text"])
         box = {"boxstyle": "round,pad=0.45", "facecolor": "white", "edgecolor": colour, "linewidth": 2}
