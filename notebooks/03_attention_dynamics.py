@@ -339,8 +339,9 @@ Markdown(
 # - By the time an answer looks at the question or the template, sound and picture may have been written there: later
 #   positions have seen the media too. Attention to text is not attention to text alone.
 # - Shares of different models cannot be compared as such: a larger picture has more positions, and a higher baseline.
-# - The model here is small and its prompts are short; sinks are known from large models, whose prompts are many times as
-#   long. The study's model is **not measured here**.
+# - Sinks are known from large models and long prompts. A small model or short prompts without any say nothing about those.
+# - The study's curves were read off a plot, and hold for Qwen2.5-Omni-3B on clips of its own; with any other `model`, that
+#   one is **not measured here**.
 #
 # ## Try it yourself
 #
