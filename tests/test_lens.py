@@ -353,6 +353,13 @@ def test_figures_show_what_the_tables_hold(planted):
     expected = table.query("kind == 'factual' and target == 'heard'").groupby("layer")["value"].mean()
     assert heard.get_color() == plots.PALETTE["audio"] and heard.get_ydata().tolist() == expected.tolist()
     assert "n = 3" in fig.axes[0].get_title()
+    # What is seen is drawn of factual clips too, unless its curve is that of what is heard.
+    seen = table.query("kind == 'factual' and target == 'seen'").groupby("layer")["value"].mean()
+    assert fig.axes[0].lines[1].get_ydata().tolist() == seen.tolist() != expected.tolist()
+    heard = table[table["target"] == "heard"]
+    fig = plots.lens.recall_curves(pd.concat([heard, heard.assign(target="seen")]), 1, "title")
+    drawn = [{line.get_color() for line in ax.lines if len(line.get_xdata())} for ax in fig.axes]
+    assert [plots.PALETTE["video"] in colours for colours in drawn] == [False, True]
     fig = plots.lens.rank_curves(latent.log_ranks(ranks), "title")
     low, high = fig.axes[0].get_ylim()
     assert low > high  # rank 1 on top
