@@ -18,6 +18,7 @@ import pandas as pd
 
 MODEL = "Qwen2.5-Omni-3B"  # of the study, to which single numbers belong
 NOT_PUBLISHED = "not published"
+_BETWEEN = "derived from digitised points, straight in between"  # of means over layers, not all of which were read
 
 
 @cache
@@ -52,12 +53,12 @@ def quantities():
         "video fidelity, counterfactual - factual": _difference(video["counterfactual"], video["factual"], "digitised"),
         "latent recall": Published(latent / 100, "stated; its definition is not published"),
         "latent recall - counterfactual audio fidelity": _difference(latent, audio["counterfactual"], "derived"),
-        **{f"attention to {g}, mean of all layers": Published(c.mean(), "digitised") for g, c in attention.items()},
+        **{f"attention to {g}, mean of all layers": Published(c.mean(), _BETWEEN) for g, c in attention.items()},
         "attention to audio, first sixth of the layers - the rest": Published(
-            early_minus_late(attention["audio"], 1 / 6), "digitised", effect=True
+            early_minus_late(attention["audio"], 1 / 6), _BETWEEN, effect=True
         ),
         "attention to video, first half of the layers - second half": Published(
-            early_minus_late(attention["video"], 1 / 2), "digitised", effect=True
+            early_minus_late(attention["video"], 1 / 2), _BETWEEN, effect=True
         ),
         "KL to the base, audio tokens": Published(
             tokens["kl"], "stated, in nats; its direction, and whether for these tokens alone, is not known here"
