@@ -192,7 +192,7 @@ def _arrows(ax, found):
             FancyArrowPatch(
                 start, end, connectionstyle=f"arc3,rad={bend}", arrowstyle="-|>", mutation_scale=10 + 8 * size,
                 linewidth=0.8 + 7 * size, color=colour, shrinkA=30, shrinkB=30, zorder=1, alpha=0.85,
-                linestyle=(0, (1.2, 0.6)) if stands is None else "-",
+                linestyle=(0, (1.2, 0.8)) if stands is None else "-", capstyle="butt",
             )
         )  # fmt: skip
         (x0, y0), (x1, y1) = start, end
