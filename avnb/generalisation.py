@@ -23,6 +23,13 @@ RECALL, RECALL_NULL = "latent recall", "latent recall, events of another clip"
 SHORTCUT = "shortcut index"
 
 _BLOCKED = "video"
+# Parameters in which models that stand side by side may not differ; the others only say which rows there are.
+_ALIKE = {
+    "fidelity": ("max_new_tokens",),
+    "knockout": ("n_draws", "max_new_tokens"),
+    "lens": ("top_k", "depth", "normed", "match", "threshold"),
+    "swap": ("field",),
+}
 _COLUMNS = ["model", "source", "provenance", "quantity", *stats.Interval._fields, "stands"]
 
 
@@ -57,23 +64,32 @@ def measure(names, clips, dataset, seed=0, out=None):
     return {analysis: pd.concat(some, ignore_index=True) for analysis, some in tables.items()}
 
 
-def collect(folder):
-    """The same tables from a folder of runs; analyses that were not run are left out.
+def collect(folder, names=None, dataset=None, seed=None):
+    """The same tables from a folder of runs; analyses that were not run are left out, as are tables of older code.
+
+    Args:
+        folder: that `avnb run` wrote to.
+        names: of the models; None takes all that are there.
+        dataset, seed: with which they were run; None takes any.
 
     Raises:
-        StudyError: the folder does not exist, or holds no table of fidelity for the question about sound.
+        StudyError: the folder does not exist, or holds no such table of fidelity about what is heard in factual and in
+            counterfactual clips.
     """
     holds = {
-        "fidelity": lambda table, about: len(_about_sound(table)) > 0,
+        "fidelity": lambda table, about: {"factual", "counterfactual"} <= set(_about_sound(table)["kind"]),
         "knockout": lambda table, about: about["parameters"]["source"] == knockout.ANSWER and len(_full_cut(table)) > 0,
         "lens": lambda table, about: about["parameters"]["question"] == HEAR,
         "swap": lambda table, about: about["parameters"]["question"] == HEAR,
     }
-    found = {name: study.collect(folder, name, wanted) for name, wanted in holds.items()}
+    same = {"names": names, "dataset": dataset, "seed": seed}
+    found = {name: study.collect(folder, name, **same, alike=_ALIKE[name], holds=holds[name]) for name in holds}
     found = {name: table for name, table in found.items() if len(table)}
     if "fidelity" not in found:
+        asked = ", ".join(f"{key}={value!r}" for key, value in same.items() if value is not None)
         raise study.StudyError(
-            f"{folder} holds no table of fidelity; run the chapters first, `avnb run --out {folder}`"
+            f"{folder} holds no table of fidelity of factual and counterfactual clips, measured by today's code"
+            f"{asked and f', for {asked}'}; run the chapters first, `avnb run --out {folder}`"
         )
     return found
 

@@ -113,6 +113,8 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, **options):
     media = [clips_fingerprint([clip]) for clip in clips]
     fingerprints = {"code": code, "weights": weights, "clips": media}
     if path.exists() and read_about(path).get("fingerprints") == fingerprints:
+        with contextlib.suppress(OSError):  # `collect` takes the table that was last asked for; others may own the file
+            path.touch()
         return read(path)
     arguments = options | others
     if "out" in inspect.signature(function).parameters:
@@ -168,12 +170,18 @@ def read_about(path):
     return json.loads(found)
 
 
-def collect(folder, analysis, holds=lambda table, about: True):
-    """The tables of one analysis below a folder, one for each model: that of the most clips, the newest of equal ones.
+def collect(folder, analysis, *, names=None, dataset=None, seed=None, alike=(), holds=lambda table, about: True):
+    """The tables of one analysis below a folder, one for each model: the one that was last asked for.
+
+    Tables of other code than today's are left out, and tables of other weights than those of the model's newest table
+    (of any analysis), so that what stands side by side was measured alike.
 
     Args:
         folder: e.g. the folder that `avnb run` wrote to.
         analysis: a name of `ANALYSES`.
+        names: of the models to take; None takes all.
+        dataset, seed: what `measure` was given; None takes any.
+        alike: parameters of the analysis that all tables share with the newest; others are left out.
         holds: takes a table and what `read_about` tells of it; False leaves it out, e.g. one of another question.
 
     Returns:
@@ -185,15 +193,22 @@ def collect(folder, analysis, holds=lambda table, about: True):
     check_analysis(analysis)
     if not Path(folder).is_dir():
         raise StudyError(f"{folder} is no folder; give one that `avnb run --out` or `avnb measure --out` wrote to")
-    best = {}
-    for path in sorted(Path(folder).rglob(f"*--{analysis}--*.parquet")):
+    wanted = {key: value for key, value in {"dataset": dataset, "seed": seed}.items() if value is not None}
+    found, weights, shared = {}, {}, None
+    for path in sorted(Path(folder).rglob("*--*.parquet"), key=lambda path: (-path.stat().st_mtime, path)):
         about = read_about(path)
-        rank = len(about["clips"]), path.stat().st_mtime
-        if about["model"] not in best or rank > best[about["model"]][0]:
-            table = read(path)
-            if holds(table, about):
-                best[about["model"]] = rank, table
-    return _joined([table for _, (_, table) in sorted(best.items())])
+        model, prints = about["model"], about["fingerprints"]
+        is_current = weights.setdefault(model, prints["weights"][0]) == prints["weights"][0]
+        is_current &= prints["code"] == code_fingerprint()
+        if not is_current or about["analysis"] != analysis or model in found or (names and model not in names):
+            continue
+        parameters = {name: about["parameters"].get(name) for name in alike}
+        if shared not in (None, parameters) or any(about[key] != value for key, value in wanted.items()):
+            continue
+        table = read(path)
+        if holds(table, about):
+            found[model], shared = table, parameters
+    return _joined([found[model] for model in sorted(found)])
 
 
 def means(analysis, table, seed=0):
@@ -275,17 +290,25 @@ def code_fingerprint(everything=False):
 
 
 def model_fingerprint(model):
-    """A hash of a model: its configuration, and weights spread over all of its tensors."""
+    """A hash of a model: its settings, those of its processor, and weights spread over all of its tensors."""
     total = hashlib.sha256()
     settings = model.hf.config.to_dict()
     ignored = ("_name_or_path", "transformers_version")  # neither changes an answer, both differ between machines
     total.update(_digest({key: value for key, value in settings.items() if key not in ignored}).encode())
+    total.update(_digest([_processor_settings(model), sorted(model.stop_ids)]).encode())
     for name, weight in sorted(model.hf.state_dict().items()):
         total.update(f"{name} {list(weight.shape)} {weight.dtype}".encode())
         if weight.device.type != "meta" and weight.numel():
             some = weight.detach().flatten()[:: max(1, weight.numel() // _N_SAMPLED)]
             total.update(some.contiguous().cpu().view(torch.uint8).numpy().tobytes())
     return total.hexdigest()[:16]
+
+
+def _processor_settings(model):
+    """What a model's processor makes of a clip and a question; empty without one."""
+    to_dict = getattr(model.processor, "to_dict", dict)  # a tokenizer alone has none
+    template = getattr(model.processor, "chat_template", None)
+    return to_dict(), template, model.tokenizer.get_vocab() if hasattr(model.tokenizer, "get_vocab") else {}
 
 
 def clips_fingerprint(clips):

@@ -25,7 +25,7 @@
 
 # %% tags=["parameters"]
 tables = None  # folder with runs, as `avnb run --out` leaves it; None measures small tables here
-models = None  # without `tables`: names of models; None is every organism that hears
+models = None  # names; None is every model in `tables`, or without them every organism that hears
 dataset = "toybox"
 n = 16  # clips, half of them counterfactual
 seed = 0
@@ -49,7 +49,7 @@ names = models or study.organisms()
 if tables is None:
     found = generalisation.measure(names, clips, dataset, seed, out)
 else:
-    found = generalisation.collect(tables)
+    found = generalisation.collect(tables, models, dataset, seed)
 numbers = generalisation.numbers(found, seed)
 here = numbers[numbers["source"] == generalisation.HERE]
 

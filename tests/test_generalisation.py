@@ -1,5 +1,7 @@
 """Numbers of several models: what is measured here and what is published never mix."""
 
+import os
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -128,24 +130,33 @@ def test_answers_about_one_clip(tables):
     assert set(g.answers(tables)["clip"]) == {"counterfactual-4"}
 
 
-def write(folder, analysis, table, **parameters):
-    about = {"model": table["model"].iloc[0], "clips": sorted(set(table["clip"])), "parameters": parameters}
-    study._write(table, folder / f"m--toybox--{analysis}--{len(list(folder.glob('*')))}.parquet", about)
+def write(folder, analysis, table, age=0, **parameters):
+    """Puts a table where a run would, in the order of the calls or by age in seconds."""
+    about = {"analysis": analysis, "model": table["model"].iloc[0], "dataset": "toybox", "seed": 0}
+    about |= {"clips": sorted(set(table["clip"])), "parameters": parameters}
+    about["fingerprints"] = {"code": study.code_fingerprint(), "weights": ["w"], "clips": []}
+    n = len(list(folder.glob("*")))
+    path = folder / f"m--toybox--{analysis}--{n}.parquet"
+    study._write(table, path, about)
+    os.utime(path, (0, 1_000_000 + n - age))
 
 
 def test_tables_of_runs_are_found_by_what_they_hold(tables, tmp_path):
     folder = tmp_path / "runs" / "a"
     folder.mkdir(parents=True)
-    with pytest.raises(study.StudyError, match="no table of fidelity; run the chapters first"):
+    with pytest.raises(study.StudyError, match="no table of fidelity of .*today's code; run the chapters first"):
         g.collect(tmp_path / "runs")
     of_a = tables["fidelity"].query("model == 'a'")
     write(folder, "fidelity", of_a)
     write(folder, "fidelity", of_a.query("question == @SEE"))
+    write(folder, "fidelity", of_a.query("kind == 'counterfactual'").assign(value=0.0))  # a control of chapter 2
     write(folder, "knockout", tables["knockout"], source="last+generated")
     write(folder, "knockout", tables["knockout"].assign(value=0.0), source="generated")
     write(folder, "swap", tables["swap"], question=HEAR)
     write(folder, "swap", tables["swap"].assign(value=1.0), question=SEE)
-    found = g.collect(tmp_path / "runs")
+    with pytest.raises(study.StudyError, match="for dataset='mine', seed=0; run"):
+        g.collect(tmp_path / "runs", dataset="mine", seed=0)
+    found = g.collect(tmp_path / "runs", ["a"], "toybox", 0)
     assert set(found) == {"fidelity", "knockout", "swap"}
     numbers = g.numbers(found).query("source == 'measured here'")
     assert mean(numbers, "a", g.RECOVERY) == pytest.approx(0.5) and mean(numbers, "a", g.SHORTCUT) == pytest.approx(

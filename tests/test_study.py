@@ -1,3 +1,4 @@
+import os
 import shutil
 import sys
 from dataclasses import replace
@@ -208,19 +209,67 @@ def test_files_that_are_no_tables_say_so(tmp_path):
         study.read_about(tmp_path / "b.parquet")
 
 
-def test_collect_takes_the_largest_table_of_each_model(counted, measured, organism_folder, tmp_path, toybox_clips):
-    measured(out=tmp_path / "a")
-    measured(clips=toybox_clips[:2], out=tmp_path / "a")
-    other = avnb.load(str(organism_folder))
-    other.name = "other/one"
-    measured(other, clips=toybox_clips[:2], out=tmp_path / "b")
-    sizes = study.collect(tmp_path, "counted").groupby("model").size()
-    assert sizes.to_dict() == {"other/one": 2, str(organism_folder): 4}
-    of_two = study.collect(tmp_path, "counted", lambda table, about: len(about["clips"]) == 2)
-    assert of_two.groupby("model").size().to_dict() == {"other/one": 2, str(organism_folder): 2}
+def age(folder, seconds):
+    """Makes the tables in a folder older than they are."""
+    for path in folder.glob("*.parquet"):
+        os.utime(path, (path.stat().st_atime, path.stat().st_mtime - seconds))
+
+
+def sizes(folder, **options):
+    found = study.collect(folder, "counted", **options)
+    return found.groupby("model").size().to_dict() if len(found) else {}
+
+
+@pytest.fixture
+def named(random_organism, organism_folder):
+    """Two models of other names."""
+    models = [avnb.load(str(organism_folder)) for _ in "ab"]
+    for model, name in zip(models, ("one", "other/one"), strict=True):
+        model.name = name
+    return models
+
+
+def test_collect_takes_the_table_that_was_last_asked_for(counted, measured, named, tmp_path, toybox_clips):
+    one, other = named
+    measured(one, out=tmp_path / "a")
+    age(tmp_path / "a", 60)
+    measured(one, clips=toybox_clips[:2], out=tmp_path / "a")
+    measured(other, clips=toybox_clips[:3], out=tmp_path / "b")
+    assert sizes(tmp_path) == {"one": 2, "other/one": 3}, "the newest, not the largest"
+    age(tmp_path / "a", 60)
+    measured(one, out=tmp_path / "a")
+    assert sizes(tmp_path) == {"one": 4, "other/one": 3}, "to be read again is to be asked for"
+    assert len(counted.calls) == 9
+    of_two = sizes(tmp_path, holds=lambda table, about: len(about["clips"]) == 2)
+    assert of_two == {"one": 2}
+    assert sizes(tmp_path, names=["one", "three"]) == {"one": 4}
     assert study.collect(tmp_path, "fidelity").empty
     with pytest.raises(study.StudyError, match="no folder"):
         study.collect(tmp_path / "c", "counted")
+
+
+def test_collect_leaves_out_what_was_measured_otherwise(counted, measured, named, tmp_path, toybox_clips, monkeypatch):
+    one, other = named
+    measured(one, out=tmp_path / "a", seed=1)
+    measured(other, out=tmp_path / "b", level=2)
+    age(tmp_path / "b", 60)
+    assert sizes(tmp_path, dataset="toybox", seed=1) == {"one": 4} and sizes(tmp_path, dataset="mine") == {}
+    assert sizes(tmp_path) == {"one": 4, "other/one": 4} and sizes(tmp_path, alike=["level"]) == {"one": 4}
+    with monkeypatch.context() as patch:
+        patch.setattr(study, "code_fingerprint", lambda: "other")
+        assert sizes(tmp_path) == {}
+        measured(one, clips=toybox_clips[:2], out=tmp_path / "c")
+        assert sizes(tmp_path) == {"one": 2}
+
+
+def test_collect_leaves_out_tables_of_older_weights(counted, measured, named, tmp_path, toybox_clips):
+    model, _ = named
+    measured(model, out=tmp_path)
+    age(tmp_path, 60)
+    with torch.no_grad():
+        model.hf.model.language_model.norm.weight.mul_(2)
+    study.measure("fidelity", model, toybox_clips[:1], dataset="toybox", out=tmp_path, questions=[HEAR])
+    assert sizes(tmp_path) == {}, "the newest table of another analysis tells that the model was retrained"
 
 
 def test_means_keep_models_apart(counted):
@@ -237,6 +286,24 @@ def test_fingerprints_tell_weights_apart(organism_folder):
         second.hf.model.audio_tower.layers[0].fc1.weight.add_(1e-3)
     assert study.model_fingerprint(first) != study.model_fingerprint(second)
     assert study.model_fingerprint(first) != study.model_fingerprint(avnb.load(str(organism_folder), torch.bfloat16))
+
+
+def test_fingerprints_tell_processors_apart(organism_folder):
+    def changed(change):
+        model = avnb.load(str(organism_folder))
+        change(model)
+        return study.model_fingerprint(model)
+
+    found = {
+        changed(lambda model: None),
+        changed(lambda model: setattr(model.processor.video_processor, "fps", 0.5)),
+        changed(lambda model: setattr(model.processor.feature_extractor, "hop_length", 200)),
+        changed(lambda model: setattr(model.processor, "chat_template", "{{ messages }}")),
+        changed(lambda model: model.tokenizer.add_tokens("another word")),
+        changed(lambda model: model.stop_ids.add(0)),
+    }
+    assert len(found) == 6
+    assert changed(lambda model: None) in found
 
 
 SMALL = {"fidelity": {"questions": [HEAR]}, "knockout": {"questions": [HEAR], "spans": [[0, 8]], "n_draws": 1}}
