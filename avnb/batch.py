@@ -3,9 +3,12 @@
     batch.execute(batch.plan(["toy-omni"], "all", out="runs", parameters={"n": 24}))
 
 leaves runs/MODEL/NOTEBOOK.ipynb, executed, with the measured tables beside it. A notebook without a parameter `model`
-is about all models: it runs once, last, and finds their tables through its parameter `tables`. An executed notebook
-carries a key of all that it rests on: its source, its parameters, the package, the checkpoint, and for the last ones
-the tables. It runs again only if the key has changed, or if it failed.
+is about all models: it runs once, last, with their names in its parameter `models`, and finds their tables through
+`tables`. An executed notebook carries a key of its source, its parameters, the code of the package, the files of the
+checkpoint, those of a manifest given as `dataset`, and for the last ones the tables. It runs again only if the key has
+changed, or if it failed. The key does not see a checkpoint or data set on the Hub, of which it takes the name alone
+(its revision is not known), nor the media that a manifest names: where these have changed, delete the notebook. Running
+it again is cheap, since `avnb.study` reads the tables that still hold.
 """
 
 import ast
@@ -19,12 +22,12 @@ from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 
-from avnb import models, study
+from avnb import datasets, models, study
 
 _MEASURING = ("02", "07")  # the first and last chapter that take any model: before come the tools, after it training
 _NO_PROGRESS = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}  # a bar would fill the executed notebook
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
-_SET_HERE = ("model", "out", "tables")
+_SET_HERE = ("model", "models", "out", "tables")
 _FILE_KEYS = ("models", "notebooks", "out", "parameters")
 
 
@@ -104,6 +107,7 @@ def plan(model_names, notebooks="all", out="runs", parameters=None):
     jobs = [
         _job(path, name, out, known[path], given) for name in model_names for path in paths if "model" in known[path]
     ]
+    given["models"] = model_names  # the folder may hold tables of others, from an earlier batch
     return jobs + [_job(path, None, out, known[path], given) for path in paths if "model" not in known[path]]
 
 
@@ -257,9 +261,14 @@ def _imported(name):
 
 
 def _key(job):
-    """A hash of all that the executed notebook rests on."""
+    """A hash of what the executed notebook rests on, as far as it is known before it runs; see the module."""
     cells = [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in _read(job.notebook).cells]
-    rests_on = [cells, job.parameters, study.code_fingerprint(everything=True)]
+    rests_on = [
+        cells,
+        job.parameters,
+        study.code_fingerprint(everything=True),
+        _manifest(job.parameters.get("dataset")),
+    ]
     if job.model is not None:
         rests_on.append(_checkpoint(job.model))
     else:
@@ -269,11 +278,18 @@ def _key(job):
 
 
 def _checkpoint(name):
-    """The content of a model's folder; of a Hub id only the name, since the cache of the Hub never changes a file."""
+    """The content of a model's folder; of a Hub id only the name, as its revision is not known."""
     folder = models.CHECKPOINTS / name if name in models.organisms() else Path(name)
     return (
         [(path.name, _hash(path)) for path in sorted(folder.glob("*")) if path.is_file()] if folder.is_dir() else name
     )
+
+
+def _manifest(dataset):
+    """The content of a manifest, given by its path or by its folder; None for any other set."""
+    path = Path(str(dataset))
+    path = path / datasets.MANIFEST if path.is_dir() else path
+    return _hash(path) if path.is_file() else None
 
 
 def _hash(path):

@@ -102,6 +102,7 @@ show.figure(
 
 # %% tags=["hide-input"]
 drop = here[here["quantity"] == generalisation.DROP]
+missing = sorted(set(models or ()) - set(here["model"]))
 published = numbers.query(
     "source == @generalisation.PUBLISHED and quantity == @generalisation.DROP"
 )
@@ -120,6 +121,7 @@ Markdown(
     )
     + f". Published, without intervals: {published['mean'].min():.2f} to {published['mean'].max():.2f} in "
     f"{len(published)} models."
+    + (f" **No table of today's code: {', '.join(missing)}**." if missing else "")
 )
 
 # %% [markdown]

@@ -37,6 +37,8 @@ Path(out, "end.txt").write_text("reached")
 ALL = """\
 # %% tags=["parameters"]
 tables = None
+models = None
+dataset = "toybox"
 seed = 0
 
 # %%
@@ -122,6 +124,19 @@ def test_what_is_about_all_models_depends_on_their_tables(sources, tmp_path):
     assert batch._key(job) != before
 
 
+@pytest.mark.parametrize("by_folder", [False, True])
+def test_the_key_follows_the_content_of_a_manifest(sources, tmp_path, by_folder):
+    manifest = tmp_path / "set" / "manifest.jsonl"
+    manifest.parent.mkdir()
+    given = {"dataset": str(manifest.parent if by_folder else manifest)}
+    (job,) = batch.plan(["toy-omni"], sources[:1], tmp_path / "runs", given)
+    keys = set()
+    for text in ("a", "b", "a"):
+        manifest.write_text(text)
+        keys.add(batch._key(job))
+    assert len(keys) == 2
+
+
 def test_an_interrupted_notebook_runs_again(job):
     assert not batch._has_key(job.target, "key")
     job.target.parent.mkdir(parents=True)
@@ -136,7 +151,8 @@ def test_a_notebook_gets_only_the_parameters_that_it_has(sources, tmp_path):
     folder = tmp_path / "runs" / "toy-omni"
     assert works.parameters == {"model": "toy-omni", "n": 5, "out": str(folder)}
     assert fails.parameters == {"model": "toy-omni", "out": str(folder)}
-    assert everything.parameters == {"tables": str(tmp_path / "runs")} and everything.model is None
+    assert everything.parameters == {"tables": str(tmp_path / "runs"), "models": ["toy-omni"]}
+    assert everything.model is None
 
 
 def test_names_with_a_slash_get_one_folder(sources, tmp_path):
@@ -168,8 +184,9 @@ def test_all_are_the_chapters_that_measure():
         (["toy-omni"], ["02_wrks"], {}, "no notebook '02_wrks' in .*00_quickstart"),
         (["toy-omni"], ["lost.ipynb"], {}, "no notebook lost.ipynb"),
         (["toy-omni"], [], {}, "no notebook was named"),
-        (["toy-omni"], None, {"m": 3}, "no notebook has a parameter 'm'; they have n, seed$"),
+        (["toy-omni"], None, {"m": 3}, "no notebook has a parameter 'm'; they have dataset, n, seed$"),
         (["toy-omni"], None, {"out": "x"}, "'out' is set by the batch itself"),
+        (["toy-omni"], None, {"models": ["a"]}, "'models' is set by the batch itself"),
     ],
 )
 def test_arguments_are_checked_before_anything_runs(sources, tmp_path, models, notebooks, parameters, message):
