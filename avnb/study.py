@@ -7,8 +7,8 @@ True
 
 A table is one Parquet file. Its name follows from the model, the data set, the analysis, the parameters and the clip
 ids; its metadata hold all of these, the versions of the packages, and fingerprints of the code of `avnb`, of the
-model's weights and of the clips' files. A table whose fingerprints are not those of today is measured again, so that a
-retrained model is never answered for by an old one.
+model with its processor, and of the clips' files. A table whose fingerprints are not those of today is measured again,
+so that a retrained model is never answered for by an old one.
 """
 
 import contextlib
@@ -224,8 +224,9 @@ def means(analysis, table, seed=0):
 
     Example:
         >>> clips = avnb.datasets.load("toybox", n=4)
-        >>> means("lens", measure("lens", "toy-omni", clips, dataset="toybox"))["quantity"].tolist()
-        ['value', 'null']
+        >>> found = means("lens", measure("lens", "toy-omni", clips, dataset="toybox"))
+        >>> found.groupby("kind")["quantity"].agg(list).to_dict()
+        {'counterfactual': ['value', 'null'], 'factual': ['value', 'null']}
     """
     known = check_analysis(analysis)
     summary = getattr(import_module(f"avnb.{known.module}"), "summary", None)
@@ -233,7 +234,7 @@ def means(analysis, table, seed=0):
     for model, rows in table.groupby("model", sort=False):
         if summary is None:
             if "quantity" in known.means_by:
-                rows = rows.melt(["model", "clip"], ["value", "null"], "quantity")
+                rows = pd.concat([rows.assign(quantity=name, value=rows[name]) for name in ("value", "null")])
             short = stats.summarise(rows, [name for name in known.means_by if name in rows], seed=seed)
         else:
             short = summary(rows, seed)

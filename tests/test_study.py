@@ -279,6 +279,13 @@ def test_means_keep_models_apart(counted):
     assert found.values.tolist() == [["a", "factual", 0.5, low, high, 2], ["b", "factual", 1.0, 1.0, 1.0, 2]]
 
 
+def test_means_of_the_lens_keep_kinds_and_the_null_apart():
+    table = pd.DataFrame({"model": "a", "clip": range(4), "kind": ["factual", "counterfactual"] * 2, "found": "x"})
+    found = study.means("lens", table.assign(value=[1.0, 0.5, 1.0, 0.5], null=[0.25, 0.0, 0.25, 0.0]))
+    expected = {("factual", "value"): 1, ("factual", "null"): 0.25, ("counterfactual", "value"): 0.5}
+    assert found.set_index(["kind", "quantity"])["mean"].to_dict() == expected | {("counterfactual", "null"): 0}
+
+
 def test_fingerprints_tell_weights_apart(organism_folder):
     first, second = (avnb.load(str(organism_folder)) for _ in range(2))
     assert study.model_fingerprint(first) == study.model_fingerprint(second)
