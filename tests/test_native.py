@@ -5,9 +5,6 @@ import pytest
 import torch
 from transformers import (
     AutoProcessor,
-    Qwen2_5_VLConfig,
-    Qwen2_5_VLForConditionalGeneration,
-    Qwen2_5_VLProcessor,
     Qwen2_5OmniProcessor,
     Qwen2_5OmniThinkerConfig,
     Qwen2_5OmniThinkerForConditionalGeneration,
@@ -138,35 +135,19 @@ def test_caption_is_greedy_generate(random_organism, toybox_clips):
     assert random_organism.caption(clip, SEE, max_new_tokens=5) == expected
 
 
-def test_vision_language_model_without_sound(toybox_clips):
-    processor = organism.build_processor()
-    config = Qwen2_5_VLConfig(
-        text_config={
-            "vocab_size": len(processor.tokenizer),
-            "hidden_size": 64,
-            "intermediate_size": 64,
-            "num_hidden_layers": 2,
-            "num_attention_heads": 2,
-            "num_key_value_heads": 1,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 1e4, "mrope_section": [4, 6, 6]},
-        },
-        vision_config={"depth": 1, "hidden_size": 64, "num_heads": 2, "patch_size": 16, "out_hidden_size": 64},
-        video_token_id=processor.tokenizer.video_token_id,
-        image_token_id=processor.tokenizer.image_token_id,
-        vision_start_token_id=processor.tokenizer.vision_bos_token_id,
-        vision_end_token_id=processor.tokenizer.vision_eos_token_id,
-    )
-    vl_processor = Qwen2_5_VLProcessor(
-        image_processor=processor.image_processor,
-        video_processor=processor.video_processor,
-        tokenizer=processor.tokenizer,
-        chat_template=processor.chat_template,
-    )
-    model = avnb.wrap(Qwen2_5_VLForConditionalGeneration(config), vl_processor)
+def test_vision_language_model_without_sound(random_organism, toybox_clips):
+    model = avnb.wrap(*organism.vision_language(random_organism.hf, random_organism.processor))
     prompt = model.prompt(toybox_clips[0], SEE)
     assert not model.hears
     assert len(prompt.segments.positions("video")) == 50
     assert len(prompt.segments.positions("audio")) == 0
+
+
+@pytest.mark.parametrize("fps", [1.0, 4.0])
+def test_both_architectures_are_told_the_frame_rate(random_organism, media, fps):
+    base = avnb.wrap(*organism.vision_language(random_organism.hf, random_organism.processor))
+    inputs = [model.process(media[0], None, SEE, fps=fps) for model in (random_organism, base)]
+    assert float(inputs[0]["video_second_per_grid"][0]) == float(inputs[1]["second_per_grid_ts"][0]) == 2 / fps
 
 
 def test_bad_prompts_are_refused(random_organism, media):
