@@ -13,7 +13,7 @@ from typer.testing import CliRunner
 import avnb.models
 from avnb import batch, cli, datasets, doctor, editing, study
 from avnb import clips as media
-from avnb.toybox import train, world
+from avnb.toybox import recipes, train, world
 
 
 @pytest.fixture
@@ -140,7 +140,7 @@ def test_train(run, tmp_path, monkeypatch):
     assert json.loads(run(*arguments, "--json").stdout) == {"checkpoint": str(tmp_path / "out")}
     assert run(*arguments, "--steps", 3).exit_code == 0
     (full, out, work), (short, *_) = calls
-    assert (full, out, work) == (train.RECIPES["toy-omni"], tmp_path / "out", tmp_path / "work")
+    assert (full, out, work) == (recipes.RECIPES["toy-omni"], tmp_path / "out", tmp_path / "work")
     assert {stage.steps for stage in short.stages} == {3} and short.n_clips < full.n_clips
     assert_refused(run("train", "toy-x", "--out", "a", "--work", "b"), "'toy-x' has no recipe; use one of toy-", code=2)
 
