@@ -31,5 +31,14 @@ def test_every_shipped_card_is_of_this_recipe(name, table):
     assert f"| {cards.N_CLIPS // 2} |" in written
 
 
+def test_the_tables_stand_side_by_side():
+    found = cards.results().set_index(["question", "clips", "given", "judged"])
+    assert set(RECIPES) == set(found.columns)
+    asked = ("Describe what you hear.", "counterfactual", "both", "audio")
+    assert found.loc[asked, "toy-vl"] == "–"
+    written = (models.CHECKPOINTS / "toy-omni" / "README.md").read_text()
+    assert f"| {' | '.join(asked)} | {found.loc[asked, 'toy-omni']} |" in written
+
+
 def _without_table(text):
     return [line for line in text.splitlines() if not line.startswith("| ")]

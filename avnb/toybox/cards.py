@@ -96,6 +96,29 @@ def card(name, table):
     )
 
 
+def results(names=tuple(RECIPES)):
+    """The measured tables of the shipped cards, side by side.
+
+    Args:
+        names: organisms.
+
+    Returns:
+        DataFrame: question, clips, given (inputs), judged (modality), and for every organism its fidelity with its
+        interval, as text; "–" where it was not asked.
+
+    Example:
+        >>> results(["toy-vl"]).columns.tolist()
+        ['question', 'clips', 'given', 'judged', 'toy-vl']
+    """
+    columns = []
+    for name in names:
+        lines = (models.CHECKPOINTS / name / "README.md").read_text().splitlines()
+        cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+        table = pd.DataFrame(cells[2:], columns=["question", "clips", "given", "judged", name, "n"])
+        columns.append(table.set_index(["question", "clips", "given", "judged"])[name])
+    return pd.concat(columns, axis=1).fillna("–").reset_index()
+
+
 def _stage(number, stage, curve):
     shares = [f"{100 * share:g} % {_KINDS[kind]}" for kind, share in stage.mix.items() if share]
     data = ", ".join(shares) or "what is drawn at each position, what is heard in a clip"
