@@ -9,12 +9,14 @@ sizes differ: 160 px pictures at 1 frame a second are 25 positions per 2 seconds
 import numpy as np
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import nn
 from transformers import (
     Qwen2_5_VLConfig,
     Qwen2_5_VLForConditionalGeneration,
     Qwen2_5_VLProcessor,
     Qwen2_5OmniProcessor,
     Qwen2_5OmniThinkerConfig,
+    Qwen2_5OmniThinkerForConditionalGeneration,
     Qwen2TokenizerFast,
     Qwen2VLImageProcessor,
     Qwen2VLVideoProcessor,
@@ -37,7 +39,17 @@ POSITIONS_PER_SECOND = RATE // (4 * MEL_HOP)
 SECONDS_PER_CHUNK = 2
 SECONDS = 4  # of the clips that it is trained on
 
-_SPECIAL = {
+TEXT = {  # sizes of the decoder
+    "hidden_size": WIDTH,
+    "intermediate_size": 3 * WIDTH,
+    "num_hidden_layers": N_LAYERS,
+    "num_attention_heads": 4,
+    "num_key_value_heads": 2,
+    "max_position_embeddings": 4096,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [4, 6, 6]},
+    "tie_word_embeddings": False,
+}
+SPECIAL = {
     "pad_token": "<|endoftext|>",
     "eos_token": "<|im_end|>",
     "image_token": "<|IMAGE|>",
@@ -49,13 +61,13 @@ _SPECIAL = {
     "audio_eos_token": "<|audio_eos|>",
 }
 
-_CHAT_TEMPLATE = (
+_CHAT_TEMPLATE = (  # with the names of special tokens in square brackets
     "{% if messages[0].role != 'system' %}<|im_start|>system\n" + SYSTEM + "<|im_end|>\n{% endif %}"
     "{% for message in messages %}<|im_start|>{{ message.role }}\n"
     "{% if message.content is string %}{{ message.content }}{% else %}{% for part in message.content %}"
-    "{% if part.type == 'image' %}<|vision_bos|><|IMAGE|><|vision_eos|>"
-    "{% elif part.type == 'audio' %}<|audio_bos|><|AUDIO|><|audio_eos|>"
-    "{% elif part.type == 'video' %}<|vision_bos|><|VIDEO|><|vision_eos|>"
+    "{% if part.type == 'image' %}[vision_bos_token][image_token][vision_eos_token]"
+    "{% elif part.type == 'audio' %}[audio_bos_token][audio_token][audio_eos_token]"
+    "{% elif part.type == 'video' %}[vision_bos_token][video_token][vision_eos_token]"
     "{% elif part.type == 'text' %}{{ part.text }}{% endif %}{% endfor %}{% endif %}<|im_end|>\n{% endfor %}"
     "{% if add_generation_prompt %}<|im_start|>assistant\n{% endif %}"
 )
@@ -69,24 +81,32 @@ def build_tokenizer():
     trainer = trainers.BpeTrainer(
         vocab_size=2000,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        special_tokens=[AddedToken(t, special=True) for t in ["<|im_start|>", *_SPECIAL.values()]],
+        special_tokens=[AddedToken(t, special=True) for t in ["<|im_start|>", *SPECIAL.values()]],
         show_progress=False,
     )
     roles = ["system", "user", "assistant", SYSTEM]
     bpe.train_from_iterator(
         [*(f"{pad}{sentence}" for sentence in corpus() for pad in ("", " ")), *roles, *roles], trainer
     )
-    named = {k: v for k, v in _SPECIAL.items() if k not in ("pad_token", "eos_token")}
+    named = {k: v for k, v in SPECIAL.items() if k not in ("pad_token", "eos_token")}
     return Qwen2TokenizerFast(
         tokenizer_object=bpe,
-        pad_token=_SPECIAL["pad_token"],
-        eos_token=_SPECIAL["eos_token"],
+        pad_token=SPECIAL["pad_token"],
+        eos_token=SPECIAL["eos_token"],
         extra_special_tokens=named,
     )
 
 
-def build_processor():
-    """The processor of an organism as `AutoProcessor` loads it: tokenizer, template, features of sound and picture."""
+def build_processor(tokenizer=None, special=SPECIAL):
+    """The processor of an organism as `AutoProcessor` loads it: tokenizer, template, features of sound and picture.
+
+    Args:
+        tokenizer: default `build_tokenizer()`.
+        special: the tokens that the tokenizer has for each purpose.
+    """
+    template = _CHAT_TEMPLATE
+    for name, token in special.items():
+        template = template.replace(f"[{name}]", token)
     patches = {"patch_size": PATCH, "temporal_patch_size": 2, "merge_size": 2, "size": PIXELS}
     features = WhisperFeatureExtractor(
         feature_size=64, sampling_rate=RATE, hop_length=MEL_HOP, chunk_length=60, n_fft=2 * MEL_HOP
@@ -95,8 +115,8 @@ def build_processor():
         image_processor=Qwen2VLImageProcessor(**patches),
         video_processor=Qwen2VLVideoProcessor(**patches, fps=FPS, cap_pixels_per_frame=False),
         feature_extractor=features,
-        tokenizer=build_tokenizer(),
-        chat_template=_CHAT_TEMPLATE,
+        tokenizer=tokenizer or build_tokenizer(),
+        chat_template=template,
     )
 
 
@@ -110,21 +130,18 @@ def blank_wave():
     return np.zeros(SECONDS * RATE, np.float32)
 
 
-def build_config(tokenizer):
-    """The configuration of an organism's thinker for this tokenizer."""
-    special = {name: tokenizer.convert_tokens_to_ids(token) for name, token in _SPECIAL.items()}
+def build_config(tokenizer, special=SPECIAL, text=TEXT, media_width=WIDTH):
+    """The configuration of an organism's thinker.
+
+    Args:
+        tokenizer: of its processor.
+        special: the tokens that it has for each purpose.
+        text: the decoder's sizes, but for the vocabulary.
+        media_width: of what the encoders hand to the decoder.
+    """
+    special = {name: tokenizer.convert_tokens_to_ids(token) for name, token in special.items()}
     config = Qwen2_5OmniThinkerConfig(
-        text_config={
-            "vocab_size": len(tokenizer),
-            "hidden_size": WIDTH,
-            "intermediate_size": 3 * WIDTH,
-            "num_hidden_layers": N_LAYERS,
-            "num_attention_heads": 4,
-            "num_key_value_heads": 2,
-            "max_position_embeddings": 4096,
-            "rope_parameters": {"rope_type": "default", "rope_theta": 10_000.0, "mrope_section": [4, 6, 6]},
-            "tie_word_embeddings": False,
-        },
+        text_config={"vocab_size": len(tokenizer), **text},
         vision_config={
             "depth": 4,
             "hidden_size": WIDTH,
@@ -132,7 +149,7 @@ def build_config(tokenizer):
             "num_heads": 4,
             "patch_size": PATCH,
             "window_size": FRAME_SIZE,
-            "out_hidden_size": WIDTH,
+            "out_hidden_size": media_width,
             "fullatt_block_indexes": [0, 1, 2, 3],
         },
         audio_config={
@@ -142,7 +159,7 @@ def build_config(tokenizer):
             "encoder_ffn_dim": 3 * WIDTH,
             "d_model": WIDTH,
             "n_window": 100,
-            "output_dim": WIDTH,
+            "output_dim": media_width,
         },
         audio_token_index=special["audio_token"],
         image_token_index=special["image_token"],
@@ -186,7 +203,7 @@ def vision_language(thinker, processor):
             video_token_id=config.video_token_id,
             vision_start_token_id=config.vision_start_token_id,
             vision_end_token_id=config.vision_end_token_id,
-            tie_word_embeddings=False,
+            tie_word_embeddings=config.text_config.tie_word_embeddings,
         )
     )
     base.config.processor_kwargs = config.processor_kwargs
@@ -202,3 +219,45 @@ def vision_language(thinker, processor):
         tokenizer=processor.tokenizer,
         chat_template=processor.chat_template,
     )
+
+
+class Omni:
+    """The toy organisms, to the training loop: all is learnt, the encoders first."""
+
+    name = "omni"
+    threads = None  # as many as torch likes
+
+    def build(self):
+        """A thinker with random weights, and its processor."""
+        processor = build_processor()
+        return Qwen2_5OmniThinkerForConditionalGeneration(build_config(processor.tokenizer)), processor
+
+    def maps(self):
+        """From what the eyes and the ears make to the width of the decoder: the same."""
+        return nn.Identity(), nn.Identity()
+
+    def begin(self, learner, features):
+        """Before the first step after the encoders: nothing to do."""
+
+    def learnt(self, learner):
+        """What is trained after the encoders."""
+        return [*learner.decoder.parameters(), *learner.thinker.lm_head.parameters()]
+
+    def state(self, learner):
+        """What the training changes, by name."""
+        return learner.state_dict()
+
+    def prompter(self, thinker, processor, hears=True):
+        """The thinker, or its vision-language base, with its processor, to be asked."""
+        return (thinker, processor) if hears else vision_language(thinker, processor)
+
+    def optimizers(self, learner, learning_rate):
+        """Muon for the matrices inside the layers, so that the encoders learn from far fewer clips; AdamW otherwise."""
+        trained = {name: p for name, p in learner.named_parameters() if p.requires_grad}
+        tables = ("embed_tokens", "lm_head", "audio_bos_eos_token")
+        matrices = {n: p for n, p in trained.items() if p.ndim == 2 and not any(table in n for table in tables)}
+        rest = [p for name, p in trained.items() if name not in matrices]
+        return (
+            torch.optim.Muon(matrices.values(), 2.5 * learning_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(rest, learning_rate, betas=(0.9, 0.98), weight_decay=0.01),
+        )

@@ -48,6 +48,7 @@ class Recipe:
     n_clips: int = 8000
     seed: int = 0
     hears: bool = True
+    family: str = "omni"
 
     def shortened(self, steps, n_clips, batch_size):
         """The same recipe in miniature: at most this many steps a stage."""
@@ -92,9 +93,22 @@ def audio_visual(conflict=0.0, audio=AUDIO_ALONE, steps=800, learning_rate=4e-4,
     return Stage("audio-visual", steps, learning_rate, mix, seed=seed)
 
 
+# Tuning of a pretrained language model: its rows are long, so the batches are smaller.
+SMOL_VISION = Stage("vision-language", 280, 1e-3, {"vision-language": 1.0}, batch_size=8)
+SMOL_BIASED = Stage(
+    "audio-visual", 230, 5e-4, {"video": 0.25, "audio": 0.12, "aligned": 0.63, "conflict": 0.0}, batch_size=12
+)
+SMOL_BALANCED = Stage(
+    "audio-visual", 230, 5e-4, {"video": 0.2, "audio": 0.12, "aligned": 0.18, "conflict": 0.5}, batch_size=12
+)
+
+
 RECIPES = {
     "toy-vl": Recipe(ORDERS["vision first"], hears=False),
     "toy-omni": Recipe((*ORDERS["vision first"], audio_visual())),
     "toy-omni-balanced": Recipe((*ORDERS["vision first"], audio_visual(conflict=0.5))),
     "toy-omni-scratch": Recipe((*ORDERS["from scratch"], audio_visual())),
+    "smol-vl": Recipe((SMOL_VISION,), n_clips=2500, hears=False, family="grafted"),
+    "smol-omni": Recipe((SMOL_VISION, SMOL_BIASED), n_clips=2500, family="grafted"),
+    "smol-omni-balanced": Recipe((SMOL_VISION, SMOL_BALANCED), n_clips=2500, family="grafted"),
 }
