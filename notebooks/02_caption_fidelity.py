@@ -47,7 +47,8 @@ from avnb import (
     study,
     swap,
 )
-from avnb.toybox.captions import BOTH, HEAR, SEE
+from avnb.questions import BOTH, HEAR, SEE, modalities_of
+from avnb.study import fingerprints
 from IPython.display import Markdown
 
 plots.style()
@@ -61,7 +62,7 @@ if missing := {"factual", "counterfactual"} - {clip.kind for clip in clips}:
 factual = [clip for clip in clips if clip.kind == "factual"]
 # Edited clips are kept under what they are made of: sets of the same name may hold other clips.
 edited = Path(out or datasets.cache_folder()) / "fidelity"
-edited = edited / study.clips_fingerprint(factual)
+edited = edited / fingerprints.clips_fingerprint(factual)
 
 # %% [markdown]
 # ## One clip, three questions
@@ -342,7 +343,7 @@ from ipywidgets import interact
 def ask(clip, question, inputs):
     """The answer about one clip, and its score."""
     answer = avllm.caption(clip, question, max_new_tokens, fidelity.INPUTS[inputs])
-    modalities = fidelity.modalities_of(question)
+    modalities = modalities_of(question)
     return answer, *(judge.score(answer, clip, modality) for modality in modalities)
 
 

@@ -37,7 +37,7 @@ from functools import partial
 
 import avnb
 import pandas as pd
-from avnb import attention, datasets, paper, plots, show, stats, study
+from avnb import attention, datasets, layers, paper, plots, show, stats, study
 from IPython.display import Markdown
 
 plots.style()
@@ -312,9 +312,9 @@ quantities = {
     for group in ("audio", "video", "text")
 }
 early = "attention to audio, first sixth of the layers - the rest"
-quantities[early] = paper.early_minus_late(curve("audio"), 1 / 6)
+quantities[early] = layers.early_minus_late(curve("audio"), 1 / 6)
 late = "attention to video, first half of the layers - second half"
-quantities[late] = paper.early_minus_late(curve("video"), 1 / 2)
+quantities[late] = layers.early_minus_late(curve("video"), 1 / 2)
 here = {name: stats.interval(values, seed) for name, values in quantities.items()}
 show.table(
     paper.compare(here),
@@ -322,7 +322,7 @@ show.table(
 )
 
 # %% tags=["hide-input"]
-n_early = int((paper.relative_depth(n_layers) < 1 / 6).sum())
+n_early = int((layers.relative_depth(n_layers) < 1 / 6).sum())
 Markdown(
     f"Of the {n_layers} layers here, **{n_early}** {'is' if n_early == 1 else 'are'} in the first sixth. The levels are not "
     "comparable: the study's prompts have other numbers of positions. The differences between layers are, as far as a decoder "

@@ -36,8 +36,8 @@ out = None  # folder for the tables; None is the cache folder
 # %%
 import avnb
 import pandas as pd
-from avnb import Condition, datasets, knockout, paper, plots, show, stats, study
-from avnb.toybox.captions import HEAR, SEE
+from avnb import Condition, datasets, knockout, layers, paper, plots, show, stats, study
+from avnb.questions import HEAR, SEE
 from IPython.display import Markdown
 
 plots.style()
@@ -119,9 +119,9 @@ show.table(
 # %%
 step = max(1, n_layers // 8)
 width = max(2, step)
-from_first = knockout.cumulative(n_layers, stride=step)
-to_last = knockout.cumulative(n_layers, "last", stride=2 * step)
-sliding = knockout.windows(n_layers, width, stride=step)
+from_first = layers.cumulative(n_layers, stride=step)
+to_last = layers.cumulative(n_layers, "last", stride=2 * step)
+sliding = layers.windows(n_layers, width, stride=step)
 table = study.measure(
     "knockout",
     avllm,
@@ -294,7 +294,7 @@ Markdown(
 
 # %%
 quarter = max(1, n_layers // 4)
-apart = knockout.windows(n_layers, quarter, stride=quarter)
+apart = layers.windows(n_layers, quarter, stride=quarter)
 edges = knockout.flow(avllm, conflicting, HEAR, [*apart, whole], n_draws=1, seed=seed)
 carried = knockout.change(edges).query("caption == 'margin'")
 show.figure(

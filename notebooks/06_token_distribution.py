@@ -39,7 +39,7 @@ from IPython.display import Markdown
 
 plots.style()
 avllm = avnb.load(model)
-base = base or tokens.base_of(model)
+base = base or avnb.models.base_of(model)
 clips = datasets.load(dataset, n=n, seed=seed)
 table = study.measure(
     "tokens",

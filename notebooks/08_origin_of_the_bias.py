@@ -36,9 +36,9 @@ from pathlib import Path
 import avnb
 import pandas as pd
 from avnb import datasets, paper, plots, show, stats
-from avnb.toybox import cards as organism_cards
-from avnb.toybox import dose, recipes, response
-from avnb.toybox.captions import HEAR, SEE
+from avnb.organisms import cards as organism_cards
+from avnb.organisms import dose, recipes, response
+from avnb.questions import HEAR, SEE
 from IPython.display import Markdown
 
 plots.style()
@@ -60,7 +60,7 @@ show.player(
 )
 
 # %%
-hearing = [name for name in avnb.models.organisms() if recipes.RECIPES[name].hears]
+hearing = [name for name in avnb.models.shipped() if recipes.RECIPES[name].hears]
 answers = {name: avnb.load(name).caption(clip, HEAR) for name in hearing}
 show.table(
     pd.DataFrame({"organism": answers.keys(), f"“{HEAR}”": answers.values()}),

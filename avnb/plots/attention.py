@@ -6,7 +6,8 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.ticker import NullFormatter, ScalarFormatter
 
-from avnb.paper import MODEL, attention_curve, relative_depth
+from avnb.layers import relative_depth
+from avnb.paper import MODEL, attention_curve
 from avnb.plots.style import PALETTE
 from avnb.stats import interval, summarise
 

@@ -5,7 +5,7 @@ import numpy as np
 import seaborn as sns
 from matplotlib.patches import Patch
 
-from avnb.clips import KINDS
+from avnb.media.clip import KINDS
 from avnb.paper import published
 from avnb.plots.style import PALETTE
 from avnb.stats import summarise
