@@ -16,6 +16,8 @@ from typing import NamedTuple
 import numpy as np
 import pandas as pd
 
+from avnb.layers import early_minus_late, relative_depth
+
 MODEL = "Qwen2.5-Omni-3B"  # of the study, to which single numbers belong
 NOT_PUBLISHED = "not published"
 _BETWEEN = "derived from digitised points, straight in between"  # of means over layers, not all of which were read
@@ -109,28 +111,6 @@ def knockout_curves():
                 points = zip(study["layers"], values, strict=True)
                 rows += [(kind, modality, blocked, i, i / n_layers, (x - curve["baseline"]) / 100) for i, x in points]
     return pd.DataFrame(rows, columns=["kind", "modality", "blocked", "stop", "depth", "value"])
-
-
-def relative_depth(n_layers):
-    """Where the middle of each layer lies in a decoder, 0 its input and 1 its output, so that decoders can be compared.
-
-    Example:
-        >>> relative_depth(4).tolist()
-        [0.125, 0.375, 0.625, 0.875]
-    """
-    return (np.arange(n_layers) + 0.5) / n_layers
-
-
-def early_minus_late(curve, cut):
-    """Mean over the layers before a relative depth minus mean over the others, of curves [..., n_layers].
-
-    Example:
-        >>> float(early_minus_late([0.5, 0.1, 0.1, 0.3], 1 / 4).round(3))
-        0.333
-    """
-    curve = np.asarray(curve, dtype=float)
-    early = relative_depth(curve.shape[-1]) < cut
-    return curve[..., early].mean(-1) - curve[..., ~early].mean(-1)
 
 
 def _after_knockout():

@@ -33,8 +33,8 @@ from pathlib import Path
 import avnb
 import pandas as pd
 from avnb import curate, datasets, show
-from avnb.toybox.captions import QUESTIONS
-from avnb.toybox.sources import mentioned
+from avnb.judge.words import mentioned
+from avnb.questions import QUESTIONS
 from IPython.display import Markdown
 
 avllm = avnb.load(model)

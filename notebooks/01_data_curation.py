@@ -34,8 +34,8 @@ import av
 import numpy as np
 import pandas as pd
 import pyloudnorm
-from avnb import clips as media
 from avnb import curate, datasets, paper, plots, show
+from avnb.media import clip as media
 from IPython.display import Markdown
 
 plots.style()

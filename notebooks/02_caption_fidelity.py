@@ -10,6 +10,8 @@
 #     display_name: Python 3
 #     language: python
 #     name: python3
+#   avnb:
+#     batch: true
 # ---
 
 # %% [markdown]
@@ -47,7 +49,8 @@ from avnb import (
     study,
     swap,
 )
-from avnb.toybox.captions import BOTH, HEAR, SEE
+from avnb.questions import BOTH, HEAR, SEE, modalities_of
+from avnb.study import fingerprints
 from IPython.display import Markdown
 
 plots.style()
@@ -61,7 +64,7 @@ if missing := {"factual", "counterfactual"} - {clip.kind for clip in clips}:
 factual = [clip for clip in clips if clip.kind == "factual"]
 # Edited clips are kept under what they are made of: sets of the same name may hold other clips.
 edited = Path(out or datasets.cache_folder()) / "fidelity"
-edited = edited / study.clips_fingerprint(factual)
+edited = edited / fingerprints.clips_fingerprint(factual)
 
 # %% [markdown]
 # ## One clip, three questions
@@ -75,7 +78,7 @@ show.player(
 )
 
 # %%
-one = fidelity.measure(avllm, [clip], max_new_tokens=max_new_tokens)
+one = fidelity.measure(avllm, [clip], inputs=["both"], max_new_tokens=max_new_tokens)
 lists = ["matched", "missed", "invented"]
 columns = ["question", "answer", "modality", *lists, "value"]
 show.table(
@@ -107,7 +110,9 @@ late = curate.shift(factual, edited / "late", seconds=1.5)
 mute = curate.mute(factual, edited / "mute")
 keep = {"dataset": dataset, "seed": seed, "out": out}
 asked = keep | {"max_new_tokens": max_new_tokens}
-shown = study.measure("fidelity", avllm, [*clips, *late, *mute], **asked)
+shown = study.measure(
+    "fidelity", avllm, [*clips, *late, *mute], inputs=["both"], **asked
+)
 alone = study.measure(
     "fidelity", avllm, clips, questions=[HEAR], inputs=["audio"], **asked
 )
@@ -163,7 +168,9 @@ show.table(
 ids = [clip.id for clip in factual]
 themselves = pd.DataFrame({"clip": ids, "donor": ids})
 anew = curate.counterfactual(factual, edited / "anew", themselves)
-rewritten = study.measure("fidelity", avllm, anew, questions=[HEAR], **asked)
+rewritten = study.measure(
+    "fidelity", avllm, anew, questions=[HEAR], inputs=["both"], **asked
+)
 effects = fidelity.controls(table, rewritten)
 beyond = effects.set_index("label").loc["another sound, against own sound, late"]
 claim = "costs more" if beyond["high"] < 0 else "does not clearly cost more"
@@ -330,7 +337,7 @@ Markdown(
 #
 # Ask anything about any clip, with or without its sound or picture, and see how the answer is judged.
 
-# %% tags=["remove-output"]
+# %% tags=["interactive", "remove-output"]
 from ipywidgets import interact
 
 
@@ -342,7 +349,7 @@ from ipywidgets import interact
 def ask(clip, question, inputs):
     """The answer about one clip, and its score."""
     answer = avllm.caption(clip, question, max_new_tokens, fidelity.INPUTS[inputs])
-    modalities = fidelity.modalities_of(question)
+    modalities = modalities_of(question)
     return answer, *(judge.score(answer, clip, modality) for modality in modalities)
 
 

@@ -10,6 +10,8 @@
 #     display_name: Python 3
 #     language: python
 #     name: python3
+#   avnb:
+#     batch: true
 # ---
 
 # %% [markdown]
@@ -37,7 +39,7 @@ from functools import partial
 
 import avnb
 import pandas as pd
-from avnb import attention, datasets, paper, plots, show, stats, study
+from avnb import attention, datasets, layers, paper, plots, show, stats, study
 from IPython.display import Markdown
 
 plots.style()
@@ -136,11 +138,11 @@ def contrasts(table):
     return attention.preference(table).groupby("clip")["value"].mean()
 
 
-mean = shares.groupby("group")[["value", "baseline"]].mean()
+mean = shares.groupby("group")[["value", "null"]].mean()
 Markdown(
     "Mean over all layers: "
     + ", ".join(
-        f"{group} **{mean.value[group]:.2f}** (uniform {mean.baseline[group]:.2f})"
+        f"{group} **{mean.value[group]:.2f}** (uniform {mean.null[group]:.2f})"
         for group in ("audio", "video", "text")
     )
     + ".\n\nDo positions of audio draw more than positions of video? With $a$ and $v$ the shares of audio and video, each "
@@ -205,7 +207,7 @@ both = {"inputs": shares, "everything": measure(over="all")}
 rows = []
 for over, table in both.items():
     for row in stats.summarise(table, "group", seed=seed).itertuples():
-        uniform = table.loc[table["group"] == row.group, "baseline"].mean()
+        uniform = table.loc[table["group"] == row.group, "null"].mean()
         rows.append((over, row.group, row.mean, row.low, row.high, row.n, uniform))
 columns = ["over", "group", "share", "low", "high", "n", "uniform"]
 show.table(
@@ -312,9 +314,9 @@ quantities = {
     for group in ("audio", "video", "text")
 }
 early = "attention to audio, first sixth of the layers - the rest"
-quantities[early] = paper.early_minus_late(curve("audio"), 1 / 6)
+quantities[early] = layers.early_minus_late(curve("audio"), 1 / 6)
 late = "attention to video, first half of the layers - second half"
-quantities[late] = paper.early_minus_late(curve("video"), 1 / 2)
+quantities[late] = layers.early_minus_late(curve("video"), 1 / 2)
 here = {name: stats.interval(values, seed) for name, values in quantities.items()}
 show.table(
     paper.compare(here),
@@ -322,7 +324,7 @@ show.table(
 )
 
 # %% tags=["hide-input"]
-n_early = int((paper.relative_depth(n_layers) < 1 / 6).sum())
+n_early = int((layers.relative_depth(n_layers) < 1 / 6).sum())
 Markdown(
     f"Of the {n_layers} layers here, **{n_early}** {'is' if n_early == 1 else 'are'} in the first sixth. The levels are not "
     "comparable: the study's prompts have other numbers of positions. The differences between layers are, as far as a decoder "
@@ -347,7 +349,7 @@ Markdown(
 #
 # Choose a word and a layer, and see where the word looks on the frames.
 
-# %% tags=["remove-output"]
+# %% tags=["interactive", "remove-output"]
 from ipywidgets import interact
 
 

@@ -10,6 +10,8 @@
 #     display_name: Python 3
 #     language: python
 #     name: python3
+#   avnb:
+#     batch: true
 # ---
 
 # %% [markdown]
@@ -36,8 +38,8 @@ out = None  # folder for the tables; None is the cache folder
 # %%
 import avnb
 import pandas as pd
-from avnb import Condition, datasets, knockout, paper, plots, show, stats, study
-from avnb.toybox.captions import HEAR, SEE
+from avnb import Condition, datasets, knockout, layers, paper, plots, show, stats, study
+from avnb.questions import HEAR, SEE
 from IPython.display import Markdown
 
 plots.style()
@@ -119,9 +121,9 @@ show.table(
 # %%
 step = max(1, n_layers // 8)
 width = max(2, step)
-from_first = knockout.cumulative(n_layers, stride=step)
-to_last = knockout.cumulative(n_layers, "last", stride=2 * step)
-sliding = knockout.windows(n_layers, width, stride=step)
+from_first = layers.cumulative(n_layers, stride=step)
+to_last = layers.cumulative(n_layers, "last", stride=2 * step)
+sliding = layers.windows(n_layers, width, stride=step)
 table = study.measure(
     "knockout",
     avllm,
@@ -259,7 +261,13 @@ show.table(
 
 # %%
 probabilities = knockout.scores(
-    avllm, conflicting, HEAR, from_first, source=source, n_draws=n_draws, seed=seed
+    avllm,
+    conflicting,
+    HEAR,
+    spans=from_first,
+    source=source,
+    n_draws=n_draws,
+    seed=seed,
 )
 moved = knockout.change(probabilities)
 show.figure(
@@ -294,9 +302,11 @@ Markdown(
 
 # %%
 quarter = max(1, n_layers // 4)
-apart = knockout.windows(n_layers, quarter, stride=quarter)
-edges = knockout.flow(avllm, conflicting, HEAR, [*apart, whole], n_draws=1, seed=seed)
-carried = knockout.change(edges).query("caption == 'margin'")
+apart = layers.windows(n_layers, quarter, stride=quarter)
+edges = knockout.flow(
+    avllm, conflicting, HEAR, spans=[*apart, whole], n_draws=1, seed=seed
+)
+carried = knockout.change(edges).query("quantity == 'margin'")
 show.figure(
     plots.knockout.flow(carried, apart, n_layers),
     "Information-flow map: arrows between audio, video, question and answer, and a heat map of edges by layers.",
@@ -386,7 +396,7 @@ Markdown(
 Block what you like, where you like, on the clip above."""
 )
 
-# %% tags=["remove-output"]
+# %% tags=["interactive", "remove-output"]
 from ipywidgets import IntRangeSlider, interact
 
 prompt = avllm.prompt(clip, HEAR)

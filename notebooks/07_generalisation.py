@@ -10,6 +10,8 @@
 #     display_name: Python 3
 #     language: python
 #     name: python3
+#   avnb:
+#     batch: true
 # ---
 
 # %% [markdown]
@@ -32,12 +34,14 @@ seed = 0
 out = None  # folder for the tables that are measured here; None is the cache folder
 
 # %%
-from avnb import datasets, generalisation, plots, show, study
+import avnb
+from avnb import datasets, plots, show
+from avnb.study import compare as generalisation
 from IPython.display import Markdown
 
 plots.style()
 clips = datasets.load(dataset, n=n, seed=seed)
-names = models or study.organisms()
+names = models or avnb.models.shipped(hearing=True)
 
 # %% [markdown]
 # ## Measure, or read what was measured
@@ -181,7 +185,7 @@ show.table(
 
 # %% tags=["hide-input"]
 clear = difference[(difference["low"] > 0) | (difference["high"] < 0)]
-same = set(clear["model"]) | {first} <= set(study.organisms())
+same = set(clear["model"]) | {first} <= set(avnb.models.shipped(hearing=True))
 Markdown(
     f"Against {first}, "
     + (
@@ -224,7 +228,7 @@ show.table(
 #
 # Choose a clip and compare what the models say.
 
-# %% tags=["remove-output"]
+# %% tags=["interactive", "remove-output"]
 from ipywidgets import interact
 
 

@@ -31,7 +31,7 @@ seed = 0
 import avnb
 import pandas as pd
 from avnb import datasets, plots, show, speed
-from avnb.toybox.sources import mentioned
+from avnb.judge.words import mentioned
 from IPython.display import Markdown
 
 plots.style()

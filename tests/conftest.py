@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests import media
+from tests import recordings
 
 
 @pytest.fixture(scope="session", autouse=True)
@@ -19,7 +19,7 @@ def organism_folder(tmp_path_factory):
     import torch
     from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 
-    from avnb.toybox import organism
+    from avnb.organisms import omni as organism
 
     torch.manual_seed(0)
     folder = tmp_path_factory.mktemp("organism")
@@ -49,10 +49,10 @@ def toybox_clips(tmp_path_factory):
 @pytest.fixture(scope="session")
 def second_colours(tmp_path_factory):
     """The path of a video with sound whose colour changes every second."""
-    return media.coloured_video(tmp_path_factory.mktemp("media") / "colours.mp4")
+    return recordings.coloured_video(tmp_path_factory.mktemp("media") / "colours.mp4")
 
 
 @pytest.fixture(scope="session")
 def counted(tmp_path_factory):
     """The path of a video whose frames show their number."""
-    return media.counted_video(tmp_path_factory.mktemp("media") / "counted.mp4")
+    return recordings.counted_video(tmp_path_factory.mktemp("media") / "counted.mp4")

@@ -5,7 +5,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from avnb import Clip, paper
+from avnb import Clip, layers, paper
 from avnb.stats import Interval
 
 
@@ -63,11 +63,11 @@ def test_attention_curves_are_shares_against_depth():
 
 def test_layers_are_compared_by_depth():
     curves = np.array([[1, 0, 0, 0, 0, 0], [0, 0, 0, 1, 1, 1]])
-    np.testing.assert_allclose(paper.early_minus_late(curves, 1 / 6), [1, -0.6])
-    np.testing.assert_allclose(paper.early_minus_late(curves, 1 / 2), [1 / 3, -1])
+    np.testing.assert_allclose(layers.early_minus_late(curves, 1 / 6), [1, -0.6])
+    np.testing.assert_allclose(layers.early_minus_late(curves, 1 / 2), [1 / 3, -1])
     # One curve, sampled by a decoder of 36 layers and by one of 12.
-    fine, coarse = ((paper.relative_depth(n) < 0.5) * 0.3 for n in (36, 12))
-    assert paper.early_minus_late(fine, 1 / 2) == paper.early_minus_late(coarse, 1 / 2) == pytest.approx(0.3)
+    fine, coarse = ((layers.relative_depth(n) < 0.5) * 0.3 for n in (36, 12))
+    assert layers.early_minus_late(fine, 1 / 2) == layers.early_minus_late(coarse, 1 / 2) == pytest.approx(0.3)
 
 
 def test_published_attention_falls_for_audio_and_rises_for_video():

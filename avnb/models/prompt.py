@@ -13,6 +13,8 @@ from typing import Any
 import numpy as np
 import pandas as pd
 
+from avnb.errors import AvnbError
+
 TYPES = ("system", "template", "boundary", "query", "audio", "video", "image", "last")
 MEDIA = ("audio", "video", "image")
 GROUPS = {
@@ -21,7 +23,7 @@ GROUPS = {
 }
 
 
-class PromptError(ValueError):
+class PromptError(AvnbError):
     """A prompt cannot be built, or lacks a group that was asked for."""
 
 

@@ -3,8 +3,8 @@
 import matplotlib.pyplot as plt
 from matplotlib.lines import Line2D
 
-from avnb import generalisation as numbers
 from avnb.plots.style import PALETTE
+from avnb.study import compare as numbers
 
 _BLOCKS = {
     numbers.HERE: "measured here",

@@ -5,7 +5,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.patches import FancyArrowPatch
 
-from avnb.knockout import CONTROL, NOTHING, effect
+from avnb.analyses.knockout import CONTROL, NOTHING, effect
 from avnb.paper import MODEL, knockout_curves
 from avnb.plots.style import PALETTE
 from avnb.stats import summarise, verdict
@@ -31,7 +31,7 @@ def curves(table, shapes, title):
 
     Args:
         table: of `knockout.sweep`, for one kind of clips, one question and one modality.
-        shapes: label of an axis -> the spans on it, of `knockout.windows` or `knockout.cumulative`.
+        shapes: label of an axis -> the spans on it, of `layers.windows` or `layers.cumulative`.
         title: of the figure; n is added.
 
     Returns:

@@ -6,12 +6,8 @@
 
 import numpy as np
 
+from avnb.questions import BOTH, HEAR, QUESTIONS, SEE
 from avnb.toybox.sources import SOURCES
-
-SEE = "Describe what you see."
-HEAR = "Describe what you hear."
-BOTH = "Describe what you see and hear."
-QUESTIONS = (BOTH, SEE, HEAR)
 
 _SEEN = ("I see {}.", "There is {}.", "The video shows {}.")
 _SEEN_MORE = ("There is also {}.", "I also see {}.")

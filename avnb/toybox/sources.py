@@ -8,10 +8,7 @@ Here is only what is said about them, so that captions, tags and the event judge
     ('animals', 'a dog barking')
 """
 
-import re
 from dataclasses import dataclass
-
-import snowballstemmer
 
 
 @dataclass(frozen=True)
@@ -90,18 +87,3 @@ SOURCES = {
 }
 
 FAMILIES = tuple(dict.fromkeys(source.family for source in SOURCES.values()))
-
-_STEMMER = snowballstemmer.stemmer("english")
-_NAMES = {stem: source.name for source in SOURCES.values() for stem in _STEMMER.stemWords(source.words)}
-
-
-def mentioned(text):
-    """The sources that a text names, by their picture or by their sound, in the order of `SOURCES`.
-
-    Example:
-        >>> mentioned("There is a dog. I hear ringing.")
-        ('dog', 'telephone')
-    """
-    stems = _STEMMER.stemWords(re.findall("[a-z]+", text.lower()))
-    named = {_NAMES.get(stem) for stem in stems}
-    return tuple(name for name in SOURCES if name in named)

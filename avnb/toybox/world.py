@@ -6,14 +6,14 @@ True
 """
 
 import json
-import os
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
-from avnb import editing
-from avnb.clips import MANIFEST
+from avnb.files import whole
+from avnb.media import editing
+from avnb.media.clip import MANIFEST
 from avnb.toybox import scenes, sounds
 from avnb.toybox.captions import Writer
 from avnb.toybox.sources import SOURCES
@@ -128,8 +128,8 @@ def write(out, n, seed=0, split="test", relation=None):
             }
         )
     manifest = out / MANIFEST
-    manifest.parent.mkdir(parents=True, exist_ok=True)
-    partial = manifest.with_suffix(".part")
-    partial.write_text("".join(json.dumps(row) + "\n" for row in rows))
-    os.replace(partial, manifest)
+    text = "".join(json.dumps(row) + "\n" for row in rows)
+    if not manifest.exists() or manifest.read_text() != text:  # drawn clips can be used where nothing can be written
+        with whole(manifest) as partial:
+            partial.write_text(text)
     return manifest

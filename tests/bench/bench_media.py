@@ -6,7 +6,8 @@ import time
 import numpy as np
 import pytest
 
-from avnb import clips, editing
+from avnb.media import clip as clips
+from avnb.media import editing
 
 SECONDS, FPS, HEIGHT, WIDTH = 10, 25, 360, 640
 

@@ -4,8 +4,8 @@ from contextlib import ExitStack
 
 import torch
 
-from avnb.capture import Capture
-from avnb.engine import run
+from avnb.engine.branches import run
+from avnb.engine.capture import Capture
 
 
 def generate(model, inputs, conditions, n_new):

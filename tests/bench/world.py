@@ -4,7 +4,7 @@ import torch
 from transformers import Qwen2_5OmniThinkerConfig, Qwen2_5OmniThinkerForConditionalGeneration
 
 import avnb
-from avnb.rules import Condition
+from avnb.engine.conditions import Condition
 
 VOCABULARY = 152_064
 AUDIO, AUDIO_START, AUDIO_END = 151646, 151647, 151648

@@ -1,0 +1,5 @@
+"""`python -m avnb` is `avnb`."""
+
+from avnb.cli import app
+
+app()

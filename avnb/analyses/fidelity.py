@@ -1,0 +1,285 @@
+"""Caption fidelity: does an answer name what is seen, and what is heard (figures 2 and 3)?
+
+A model is asked about every clip; its greedy answers are judged for one modality at a time by `judge.score`. Factual
+clips against counterfactual ones show how much of what seems to be heard is guessed from the picture.
+
+    >>> clips = avnb.datasets.load("toybox", n=4)
+    >>> table = measure(avnb.load("toy-omni"), clips, ["Describe what you hear."], inputs=["both"])
+    >>> table.groupby(["kind", "inputs", "modality"]).size().to_dict()
+    {('counterfactual', 'both', 'audio'): 2, ('factual', 'both', 'audio'): 2}
+"""
+
+import numpy as np
+import pandas as pd
+
+from avnb import judge as judges
+from avnb.analyses.jobs import each, over
+from avnb.questions import HEAR, MAX_NEW_TOKENS, QUESTIONS, SEE, modalities_of
+from avnb.stats import Interval, difference, interval, resampled
+
+INPUTS = {"both": ("video", "audio"), "video": ("video",), "audio": ("audio",)}
+CELL = ["inputs", "question", "modality"]  # what a number of this module is about, next to the kind of the clips
+
+_COLUMNS = ["clip", "kind", *CELL, "answer", "value", "matched", "missed", "invented", "elsewhere", "reason"]
+
+
+plan = each
+
+
+def measure(model, clips, questions=QUESTIONS, *, inputs=tuple(INPUTS), judge="events", max_new_tokens=MAX_NEW_TOKENS):
+    """Asks a model about every clip and scores its greedy answers.
+
+    Args:
+        model: an AVLLM from `avnb.load`.
+        clips: clips; one with bad media is reported and left out (`jobs.over`).
+        questions: the prompts. What a question asks for is judged: "see" the picture, "hear" the sound.
+        inputs: what the prompts hold, some of "both", "video", "audio". A mute clip has no prompt of audio alone. A
+            model that does not hear is asked only what it sees, from the video.
+        judge: by whom answers are judged, a name of `avnb.judge`.
+        max_new_tokens: where an answer is cut off. What would have come after it counts as missed.
+
+    Returns:
+        DataFrame: clip, kind, inputs, question, modality ("audio" or "video"), answer, value (fidelity in 0..1, NaN if
+        it could not be judged), matched, missed, invented (tuples of names), elsewhere (events that only the other
+        modality holds), reason (why there is no value, else empty).
+
+    Raises:
+        JudgeError: there is no such judge.
+        ValueError: a question asks neither to see nor to hear, unknown inputs, or nothing that a deaf model can be
+            asked.
+
+    Source: arXiv 2604.02605, caption fidelity (there judged by a language model).
+
+    Example:
+        >>> model, clips = avnb.load("toy-omni"), avnb.datasets.load("toybox", n=2)
+        >>> table = measure(model, clips, ["Describe what you see and hear."], inputs=["both", "audio"])
+        >>> len(table)
+        8
+    """
+    asked = _asked(model, questions, inputs)
+    judge = judges.named(judge)
+
+    def rows(job):
+        clip = job.clip
+        for source, question in asked:
+            if clip.kind != "mute" or source != "audio":
+                answer = model.caption(clip, question, max_new_tokens, INPUTS[source])
+                for modality in modalities_of(question):
+                    yield (
+                        clip.id,
+                        clip.kind,
+                        source,
+                        question,
+                        modality,
+                        answer,
+                        *_judged(judge, answer, clip, modality),
+                    )
+
+    return over(plan(clips), lambda job: list(rows(job)), _COLUMNS)
+
+
+def judged(table):
+    """The rows of a table that could be judged; the others have a reason and no value."""
+    return table[table["value"].notna()]
+
+
+def drop(table, seed=0):
+    """How far fidelity falls from factual to counterfactual clips.
+
+    The two kinds are different clips, so each is resampled on its own. With F the mean over factual clips and C the
+    mean over counterfactual ones, the absolute drop is F - C, the relative drop (F - C) / F.
+
+    Args:
+        table: from `measure`, of clips of both kinds; other kinds are left out.
+        seed: of the resampling.
+
+    Returns:
+        DataFrame: inputs, question, modality, factual, counterfactual (the means), drop ("absolute" or "relative"),
+        mean, low, high (positive where fidelity falls), n (clips of both kinds). Bounds are NaN where the interval is
+        not known: a single clip, or a relative drop when F may be 0.
+
+    Source: arXiv 2604.02605, figures 2 and 3.
+
+    Example:
+        >>> kinds = ["factual", "factual", "counterfactual", "counterfactual"]
+        >>> table = pd.DataFrame({"clip": range(4), "kind": kinds, "value": [1.0, 1.0, 0.5, 0.0]})
+        >>> table = table.assign(inputs="both", question="Describe what you hear.", modality="audio")
+        >>> drop(table)[["drop", "mean", "low", "high", "n"]].values.tolist()
+        [['absolute', 0.75, 0.5, 1.0, 4], ['relative', 0.75, 0.5, 1.0, 4]]
+    """
+    statistics = {
+        "absolute": lambda f, c: f.mean(1) - c.mean(1),
+        "relative": lambda f, c: 1 - c.mean(1) / f.mean(1),
+    }
+    rows = []
+    for cell, group in judged(table).groupby(CELL, sort=False):
+        f, c = (group.loc[group["kind"] == kind, "value"] for kind in ("factual", "counterfactual"))
+        if len(f) and len(c):
+            for name, statistic in statistics.items():
+                rows.append((*cell, f.mean(), c.mean(), name, *resampled(statistic, f, c, seed=seed)))
+    return pd.DataFrame(rows, columns=[*CELL, "factual", "counterfactual", "drop", *Interval._fields])
+
+
+def chance(table):
+    """Fidelity by chance: every answer scored against the events of all other clips of its kind.
+
+    Args:
+        table: from `measure`.
+
+    Returns:
+        DataFrame: clip, kind, inputs, question, modality, value (as measured), null (the mean score of the clip's
+        answer against the events of each other clip of this kind). Left out are groups in which all clips hold the same
+        events, such as the sound of mute clips: there another clip is no other.
+
+    Example:
+        >>> model, clips = avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4)
+        >>> table = chance(measure(model, clips, ["Describe what you hear."], inputs=["both"]))
+        >>> table.columns.tolist(), len(table)
+        (['clip', 'kind', 'inputs', 'question', 'modality', 'value', 'null'], 4)
+    """
+    table = judged(table)
+    held = [frozenset((*row.matched, *row.missed)) for row in table.itertuples()]
+    said = [frozenset((*row.matched, *row.invented)) for row in table.itertuples()]
+    cells = table.assign(held=held).groupby(["kind", *CELL])["held"]
+    return _with_null(table, held, said, _jaccard)[cells.transform("nunique").gt(1)]
+
+
+def confusions(table):
+    """Whether answers about one modality name something that only the other one holds: seen, and said to be heard.
+
+    Args:
+        table: from `measure`.
+
+    Returns:
+        DataFrame: clip, kind, inputs, question, modality (that the answer is about), value (1 if it names an event that
+        only the other modality of the clip holds, else 0), null (the share of the other clips of this kind for which it
+        would). Clips without such an event are left out, as most factual ones are.
+
+    Source: arXiv 2604.02605, which finds that sounds are hallucinated from what is seen.
+
+    Example:
+        >>> model, clips = avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4)
+        >>> table = confusions(measure(model, clips, ["Describe what you hear."], inputs=["both"]))
+        >>> table["kind"].tolist(), set(table["value"]) <= {0, 1}
+        (['counterfactual', 'counterfactual'], True)
+    """
+    table = judged(table)
+    table = table[[len(events) > 0 for events in table["elsewhere"]]]
+    held = [frozenset(events) for events in table["elsewhere"]]
+    # All that is named: what is matched here is elsewhere in other clips.
+    said = [frozenset((*row.matched, *row.invented)) for row in table.itertuples()]
+    return _with_null(table, held, said, lambda a, b: float(not a.isdisjoint(b)))
+
+
+def controls(table, rewritten, question=HEAR, seed=0):
+    """What another sound does to audio fidelity, beside all else that differs between the kinds of clips.
+
+    Args:
+        table: from `measure`, of factual, counterfactual and shifted clips with inputs "both", and of factual and
+            counterfactual ones with inputs "audio".
+        rewritten: from `measure`, of the factual clips with their own sound written anew (id "CLIP+SUFFIX").
+        question: whose answers count.
+        seed: of the resampling.
+
+    Returns:
+        DataFrame: label, mean, low, high, n. In order: another sound (counterfactual - factual); the own sound late
+        (paired by clip); another sound against the own one late; the own sound written anew (paired); another sound
+        when there is no picture. The last two and the second are controls, and named so.
+
+    Raises:
+        ValueError: the table lacks one of these; names it.
+    """
+    tables = (judged(t) for t in (table, rewritten))
+    table, rewritten = (t[(t["question"] == question) & (t["modality"] == "audio")] for t in tables)
+
+    def rows(kind, inputs="both"):
+        some = table[(table["inputs"] == inputs) & (table["kind"] == kind)]
+        if some.empty:
+            raise ValueError(f"the table holds no {kind} clips with inputs {inputs!r} asked {question!r}; measure them")
+        return some
+
+    factual, other, late = rows("factual"), rows("counterfactual"), rows("shifted")
+    found = {
+        "another sound": _gap(other, factual, seed),
+        "control: own sound, late": _paired(factual, late, seed),
+        "another sound, against own sound, late": _gap(other, late, seed),
+        "control: own sound, written anew": _paired(factual, rewritten, seed),
+        "control: another sound, no picture": _gap(rows("counterfactual", "audio"), rows("factual", "audio"), seed),
+    }
+    return pd.DataFrame([(label, *one) for label, one in found.items()], columns=["label", *Interval._fields])
+
+
+def as_published(table, audio=HEAR, video=SEE, seed=0):
+    """The numbers that the study prints, for `paper.compare`.
+
+    Args:
+        table: from `measure`, with prompts of both modalities.
+        audio, video: the questions whose answers count for the sound, for the picture.
+        seed: of the resampling.
+
+    Returns:
+        dict: "audio fidelity, factual" and the like -> `stats.Interval`; empty for what was not measured.
+
+    Example:
+        >>> table = measure(avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4), inputs=["both"])
+        >>> list(as_published(table))[2]
+        'audio fidelity, counterfactual - factual'
+    """
+    table, found = judged(table), {}
+    for modality, question in (("audio", audio), ("video", video)):
+        rows = table[(table[CELL] == ["both", question, modality]).all(axis=1)]
+        f, c = (rows[rows["kind"] == kind] for kind in ("factual", "counterfactual"))
+        if len(f) and len(c):
+            found[f"{modality} fidelity, factual"] = interval(f["value"], seed)
+            found[f"{modality} fidelity, counterfactual"] = interval(c["value"], seed)
+            found[f"{modality} fidelity, counterfactual - factual"] = _gap(c, f, seed)
+    return found
+
+
+def _with_null(table, held, said, compare):
+    """The clips' own comparison of what they hold and what was said (value), and the mean over the others (null)."""
+    found = table[["clip", "kind", *CELL]].assign(value=0.0, null=np.nan).reset_index(drop=True)
+    for rows in found.groupby(["kind", *CELL]).indices.values():
+        scores = np.array([[compare(held[j], said[i]) for j in rows] for i in rows])
+        found.loc[rows, "value"] = scores.diagonal()
+        if len(rows) > 1:
+            found.loc[rows, "null"] = (scores.sum(1) - scores.diagonal()) / (len(rows) - 1)
+    return found.set_axis(table.index)
+
+
+def _gap(table, other, seed):
+    """The mean of one table above that of another one, of other clips."""
+    return resampled(lambda a, b: a.mean(1) - b.mean(1), table["value"], other["value"], seed=seed)
+
+
+def _paired(table, changed, seed):
+    """What becomes of clips when they are changed: the mean difference to versions called "CLIP+SUFFIX"."""
+    before, after = table.set_index("clip")["value"], changed.set_index("clip")["value"]
+    after.index = after.index.str.rsplit("+", n=1).str[0]
+    common = before.index.intersection(after.index)
+    return difference(after[common], before[common], seed)
+
+
+def _jaccard(a, b):
+    return len(a & b) / len(a | b) if a or b else 1.0
+
+
+def _asked(model, questions, inputs):
+    """The (inputs, question) that are put to the model about every clip."""
+    questions, inputs = list(questions), list(inputs)
+    if unknown := [source for source in inputs if source not in INPUTS]:
+        raise ValueError(f"inputs {unknown[0]!r} are unknown; use some of {', '.join(INPUTS)}")
+    wanted = {question: modalities_of(question) for question in questions}
+    if not model.hears:
+        questions = [question for question in questions if wanted[question] == ("video",)]
+        inputs = ["video"] if {"both", "video"} & set(inputs) else []
+        if not questions or not inputs:
+            raise ValueError(f"{model.name} does not hear; ask it what it sees, from the video")
+    return [(source, question) for source in inputs for question in questions]
+
+
+def _judged(judge, answer, clip, modality):
+    score = judge.score(answer, clip, modality)
+    there = clip.events("audio" if modality == "video" else "video")
+    elsewhere = tuple(event for event in there if event not in (*score.matched, *score.missed))
+    return score.value, score.matched, score.missed, score.invented, elsewhere, score.reason

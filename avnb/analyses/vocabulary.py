@@ -1,0 +1,142 @@
+"""Which tokens of a model's vocabulary name an event: what counts as "the model thinks of a bell".
+
+    >>> model = avnb.load("toy-omni")
+    >>> vocabulary(model, ["bell"])["token"].str.strip().tolist()
+    ['bell', 'tolling']
+
+An event of the toybox has its words (`Source.words`: bell, toll), any other event the words of its name. A token names
+an event if one of its words has the stem of one of these. With a sentence embedder, a token also names the events that
+it means the same as, in whatever language.
+"""
+
+from contextlib import suppress
+
+import numpy as np
+import pandas as pd
+
+from avnb.judge.words import words_of
+from avnb.text import stems as stems_of
+
+
+def vocabulary(model, events, match="words", threshold=0.8):
+    """The tokens that name each event.
+
+    An event whose words the tokenizer has only in pieces is named by the longest first piece of each (see `spelled`).
+
+    Args:
+        model: an AVLLM from `avnb.load`.
+        events: names, e.g. of `toybox.sources.SOURCES`, or tags of your own.
+        match: "words" (equal word stems). Or a sentence embedder, whose matches are added: a function from a list of
+            strings to an array [n, width], or a model's name for the package sentence-transformers, such as
+            "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2".
+        threshold: the cosine similarity to one of the event's words from which on an embedded token names it. Look at
+            the table that comes back: a threshold is too low if it holds tokens that you would not count.
+
+    Returns:
+        DataFrame: event, token_id, token (its text); at least one row per event.
+
+    Raises:
+        ValueError: the model has no tokenizer or the tokenizer no such word; `match` cannot be used; or an embedder
+            gives no array [n, width].
+
+    Example:
+        >>> model = avnb.load("toy-omni")
+        >>> def length(texts):
+        ...     return [[len(text), 1] for text in texts]
+        >>> len(vocabulary(model, ["dog"], match=length)) > len(vocabulary(model, ["dog"]))
+        True
+    """
+    events = list(dict.fromkeys(events))
+    words = {event: words_of(event) for event in events}
+    texts = _texts(model)
+    stems = {event: set(stems_of(" ".join(words[event]))) for event in events}
+    token_stems = [set(stems_of(text)) for text in texts]
+    named = np.array([[not stems[event].isdisjoint(some) for event in events] for some in token_stems])
+    if match != "words":
+        named |= _alike(_embedder(match), texts, words, threshold)
+    for column, event in zip(named.T, events, strict=True):
+        if not column.any():
+            column[_pieces(model, event, words[event])] = True
+    rows = [(event, i, texts[i]) for event, column in zip(events, named.T, strict=True) for i in np.flatnonzero(column)]
+    return pd.DataFrame(rows, columns=["event", "token_id", "token"])
+
+
+def spelled(model, word):
+    """The token ids that stand for a word.
+
+    A word stands in the vocabulary with and without a leading space, and with a small or capital letter: the tokens
+    that hold one of these spellings whole. If no token does, the longest first piece of a spelling.
+
+    Raises:
+        ValueError: no tokenizer, or it does not know the word.
+
+    Example:
+        >>> model = avnb.load("toy-omni")
+        >>> [model.tokenizer.decode([i]) for i in spelled(model, "sirens")]
+        [' siren']
+    """
+    if model.tokenizer is None:
+        raise ValueError(f"{model.name} has no tokenizer, so the tokens of {word!r} are not known")
+    word = word.strip()
+    forms = (word, word[:1].lower() + word[1:], word[:1].upper() + word[1:])
+    spellings = [space + form for form in forms for space in ("", " ")]
+    found = [model.tokenizer(spelling, add_special_tokens=False)["input_ids"] for spelling in spellings if word]
+    found = [ids for ids in found if model.tokenizer.unk_token_id not in ids]
+    # Some tokenizers put the space into a token of its own.
+    pieces = [[i for i in ids if model.tokenizer.decode([i]).strip()] for ids in found]
+    if not any(pieces):
+        raise ValueError(f"the tokenizer of {model.name} does not know the word {word!r}")
+    whole = sorted({p[0] for p in pieces if len(p) == 1})
+    return whole or [max((p[0] for p in pieces if p), key=lambda i: len(model.tokenizer.decode([i]).strip()))]
+
+
+def _pieces(model, event, words):
+    """First pieces of the words of an event, of those that the tokenizer knows."""
+    pieces = []
+    for word in words:
+        with suppress(ValueError):
+            pieces += spelled(model, word)
+    if not pieces:
+        raise ValueError(f"the tokenizer of {model.name} knows no word of the event {event!r}; leave it out")
+    return pieces
+
+
+def _texts(model):
+    if model.tokenizer is None:
+        raise ValueError(f"{model.name} has no tokenizer, so its tokens cannot be read")
+    return [model.tokenizer.decode([i]) for i in range(model.decoder.config.vocab_size)]
+
+
+def _embedder(match):
+    """A function from texts to vectors."""
+    if callable(match):
+        return match
+    try:
+        from sentence_transformers import SentenceTransformer
+    except ImportError as error:
+        raise ValueError(
+            f'match={match!r} is not "words", so it is taken for the name of a sentence embedder, which needs '
+            "`pip install sentence-transformers`; or give a function from a list of texts to vectors"
+        ) from error
+    return SentenceTransformer(match).encode
+
+
+def _alike(embed, texts, words, threshold):
+    """bool [n_texts, n_events]: whether a text with a letter in it is as near to a word of the event as asked."""
+    readable = np.array([any(map(str.isalpha, text)) for text in texts])
+    different = list(dict.fromkeys(text.strip() for text, good in zip(texts, readable, strict=True) if good))
+    vectors = dict(zip(different, _unit(embed, different), strict=True))
+    tokens = np.stack([vectors[text.strip()] for text, good in zip(texts, readable, strict=True) if good])
+    alike = np.zeros((len(texts), len(words)), dtype=bool)
+    for column, some in enumerate(words.values()):
+        alike[readable, column] = (tokens @ _unit(embed, list(some)).T).max(1) >= threshold
+    return alike
+
+
+def _unit(embed, texts):
+    """Embeddings [n, width] of length 1."""
+    vectors = np.asarray(embed(texts), dtype=np.float32)
+    if vectors.ndim != 2 or len(vectors) != len(texts):
+        raise ValueError(f"match gave an array {list(vectors.shape)} for {len(texts)} texts; it needs [n, width]")
+    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
+    return vectors / np.where(norms == 0, 1, norms)

@@ -1,0 +1,382 @@
+"""The command line: `avnb caption`, `measure`, `run`, `models`, `data`, `train`, `book`, `doctor`.
+
+Every command prints a table for people and, with --json, one JSON document for machines. Bad input ends in one line on
+stderr and a non-zero exit status. What needs torch is imported inside the commands, so that help comes at once.
+"""
+
+import json as json_format
+import subprocess
+import sys
+from enum import StrEnum
+from pathlib import Path
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+from typer.core import TyperGroup
+
+from avnb.analyses import ANALYSES
+from avnb.errors import AvnbError
+
+
+class _Commands(TyperGroup):
+    """Turns the package's own errors, which are written for people, into one line on stderr."""
+
+    def invoke(self, ctx):
+        try:
+            return super().invoke(ctx)
+        except (AvnbError, OSError) as error:
+            _complain(_named(error))
+            raise typer.Exit(1) from error
+
+
+app = typer.Typer(
+    cls=_Commands,
+    no_args_is_help=True,
+    rich_markup_mode="markdown",
+    pretty_exceptions_show_locals=False,
+    help="Do audio-visual language models really see and hear?",
+)
+data = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Make sets of clips.")
+app.add_typer(data, name="data")
+
+_STDERR = 2  # the file descriptor, to which a child may also send what would spoil JSON on stdout
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A parameter; values are read as JSON, else as text. Repeatable."),
+]
+
+
+class Split(StrEnum):
+    train = "train"
+    validation = "validation"
+    test = "test"
+
+
+class Modality(StrEnum):
+    video = "video"
+    audio = "audio"
+
+
+@app.command()
+def caption(
+    clips: Annotated[list[Path], typer.Argument(metavar="CLIP...", help="Video files.")],
+    model: Annotated[
+        str, typer.Option(help="An organism, a Hugging Face Hub id, or a checkpoint folder.")
+    ] = "toy-omni",
+    question: Annotated[str, typer.Option(help="What to ask.")] = "Describe what you see and hear.",
+    only: Annotated[
+        Modality | None, typer.Option(help="The pictures or the sound alone; a video without sound needs video.")
+    ] = None,
+    json: Json = False,
+):
+    """Ask a model about clips.
+
+    A clip that cannot be used is reported and the rest goes on; the exit status is then 1.
+
+    Example: `avnb caption dog.mp4 --question "Describe what you hear."`
+    """
+    import transformers
+
+    import avnb
+
+    if not sys.stderr.isatty():
+        transformers.utils.logging.disable_progress_bar()
+    modalities = (only.value,) if only else ("video", "audio")
+    loaded = avnb.load(model)
+    rows = []
+    try:
+        for path in clips:
+            row = {"clip": str(path), "model": model, "question": question}
+            try:
+                row["answer"] = loaded.caption(avnb.Clip(path.stem, path), question, modalities=modalities)
+            except Exception as error:  # whatever happens to a clip, the others are asked
+                row["error"] = _one_line(_named(error))
+                _complain(f"{path}: {_named(error)}")
+            rows.append(row)
+    finally:  # what was answered is shown, also when the call is interrupted
+        answered = [row for row in rows if "answer" in row]
+        _show(rows, json, [_table(answered, ["clip", "answer"])] if answered else [])
+    if len(answered) < len(rows):
+        raise typer.Exit(1)
+
+
+@app.command()
+def measure(
+    analysis: Annotated[str, typer.Argument(help=f"One of {', '.join(ANALYSES)}.")],
+    models: Annotated[str, typer.Option(help="Models, with commas between them, or all the organisms.")] = "all",
+    data: Annotated[str, typer.Option(help="toybox, or the path of a manifest or a folder.")] = "toybox",
+    n: Annotated[
+        int | None, typer.Option(min=1, help="Number of clips, over all kinds; default 400 of the toybox, else all.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clips.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for the tables; default the cache folder.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Ask again about the clips that were left out.")] = False,
+    options: Settings = None,
+    json: Json = False,
+):
+    """Measure models, and print means with their 95 % intervals over clips.
+
+    Each model's table is kept on disk: what is there is read, and an interrupted measurement goes on where it stopped.
+
+    Example: `avnb measure fidelity --models all --data toybox`
+    """
+    import transformers
+
+    from avnb import analyses, datasets, study
+    from avnb import models as loading
+    from avnb.study import notebooks as batch
+
+    if not sys.stderr.isatty():
+        transformers.utils.logging.disable_progress_bar()
+    analyses.find(analysis)
+    names = batch.names_in(models)
+    if not names:
+        _refuse("--models names no model; name some with commas between them, or all")
+    if names == "all":
+        names = loading.shipped(hearing=analysis != "fidelity")  # a model that only sees can still say what it sees
+    names = list(dict.fromkeys(names))
+    for name in names:
+        loading.check(name)
+    given = _settings(options)
+    clips = datasets.load(data, n=400 if n is None and data == "toybox" else n, seed=seed)
+    rows, n_failed = [], 0
+    for name in names:
+        try:
+            table = study.measure(analysis, name, clips, dataset=data, seed=seed, out=out, retry=retry, **given)
+            rows += study.means(analysis, table, seed).to_dict("records")
+            n_failed += bool(table.attrs["left_out"])
+        except Exception as error:  # whatever happens to a model, the others go on
+            _complain(f"{name}: {_named(error)}")
+            n_failed += 1
+    rows = [{key: None if value != value else value for key, value in row.items()} for row in rows]
+    shown = [{key: f"{value:.3f}" if isinstance(value, float) else value for key, value in row.items()} for row in rows]
+    _show(rows, json, [_table(shown, list(shown[0]), title=f"{analysis}, {data}")] if shown else [])
+    if n_failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def run(
+    study: Annotated[Path | None, typer.Argument(metavar="[STUDY.yml]", help="The options below in a file.")] = None,
+    models: Annotated[
+        str | None, typer.Option(help="Models, with commas between them, or all the organisms that hear (default).")
+    ] = None,
+    notebooks: Annotated[
+        str | None, typer.Option(help="Chapters or paths, with commas between them, or all that measure (default).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for notebooks and tables; default runs.")] = None,
+    parameters: Settings = None,
+    json: Json = False,
+):
+    """Run notebooks for models; a second call runs only what failed, is missing or has changed.
+
+    Leaves OUT/MODEL/NOTEBOOK.ipynb with the measured tables beside it. A failure stops nothing else; it is summed up at
+    the end, and the exit status is then 1.
+
+    Example: `avnb run --models toy-omni,Qwen/Qwen2.5-Omni-3B --notebooks all --set n=100 --out runs`
+    """
+    from avnb.study import notebooks as batch
+
+    asked = batch.from_file(study) if study else {}
+    for key, text in (("models", models), ("notebooks", notebooks)):
+        if text is not None:
+            asked[key] = batch.names_in(text)
+    given = asked.get("parameters", {}) | _settings(parameters)
+    folder = out or asked.get("out", "runs")
+    jobs = batch.plan(asked.get("models", "all"), asked.get("notebooks", "all"), folder, given)
+
+    def report(outcome):
+        seconds = "" if outcome.status == "kept" else f" ({outcome.seconds:.0f} s)"
+        typer.echo(f"{outcome.status:6} {outcome.job.name}{seconds}", err=json)
+
+    outcomes = batch.execute(jobs, report)
+    rows = [
+        {
+            "notebook": str(outcome.job.target),
+            "model": outcome.job.model,
+            "status": outcome.status,
+            "seconds": round(outcome.seconds, 1),
+            **({"error": outcome.error, "log": str(outcome.job.log)} if outcome.error else {}),
+        }
+        for outcome in outcomes
+    ]
+    failed = [row for row in rows if row["status"] == "failed"]
+    counts = ", ".join(f"{sum(row['status'] == s for row in rows)} {s}" for s in ("done", "kept", "failed"))
+    _show(rows, json, [f"{counts}; see {folder}"])
+    for row in failed:
+        _complain(f"{row['notebook']}: {row['error']}; traceback in {row['log']}")
+    if failed:
+        raise typer.Exit(1)
+
+
+@app.command()
+def models(json: Json = False):
+    """List the models that can be named: those that ship, and published families.
+
+    Any other checkpoint that transformers loads can be named too.
+    """
+    from avnb.cli import machine as doctor
+
+    rows = doctor.models()
+    shown = [{**row, "parameters": _billions(row["parameters"])} for row in rows]
+    _show(rows, json, [_table(shown, ["name", "parameters", "takes", "status"])])
+
+
+@data.command()
+def toybox(
+    out: Annotated[Path, typer.Option(help="Folder to write to; clips that are already there are kept.")],
+    n: Annotated[int, typer.Option(min=1, help="Number of clips.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clips.")] = 0,
+    split: Annotated[Split, typer.Option(help="Splits share no colour, place or pitch.")] = Split.test,
+    relation: Annotated[
+        str | None, typer.Option(help="How the sound relates to the picture, e.g. matching; default a mix.")
+    ] = None,
+    json: Json = False,
+):
+    """Write clips of the toybox world, with a manifest.
+
+    Example: `avnb data toybox --out clips --n 100 --seed 0`
+    """
+    from avnb.toybox import world
+
+    if relation is not None and relation not in world.RELATIONS:
+        _refuse(f"--relation {relation!r} is none of {', '.join(world.RELATIONS)}")
+    manifest = world.write(out, n, seed, split.value, relation)
+    _show({"manifest": str(manifest), "n": n}, json, [f"{n} clips are listed in {manifest}"])
+
+
+@app.command()
+def train(
+    name: Annotated[str, typer.Argument(help="An organism, e.g. toy-omni.")],
+    out: Annotated[Path, typer.Option(help="Folder for the checkpoint.")],
+    work: Annotated[Path, typer.Option(help="Folder for drawn clips and the state; can be deleted afterwards.")],
+    steps: Annotated[
+        int | None, typer.Option(min=1, help="At most this many steps a stage, on few clips: a trial, not a model.")
+    ] = None,
+    json: Json = False,
+):
+    """Train a model organism; an interrupted training goes on where it stopped.
+
+    Example: `avnb train toy-omni --out checkpoint --work work`
+    """
+    from avnb.organisms.recipes import RECIPES
+    from avnb.organisms.train import train as run
+
+    if name not in RECIPES:
+        _refuse(f"{name!r} has no recipe; use one of {', '.join(RECIPES)}")
+    recipe = RECIPES[name] if steps is None else RECIPES[name].shortened(steps, n_clips=250, batch_size=8)
+    checkpoint = run(recipe, out, work)
+    _show({"checkpoint": str(checkpoint)}, json, [f"{name} is in {checkpoint}"])
+
+
+@app.command()
+def book(json: Json = False):
+    """Build the book, in a checkout of the project.
+
+    Example: `cd avnb && avnb book`
+    """
+    here = Path.cwd()
+    checkout = next(
+        (f for f in (here, *here.parents) if (f / "_toc.yml").exists() and (f / "book/build.py").exists()), None
+    )
+    if checkout is None:
+        _refuse(f"{here} is in no checkout of the project (_toc.yml, book/build.py); clone it and call avnb book there")
+    command = [sys.executable, str(checkout / "book" / "build.py")]
+    status = subprocess.run(command, cwd=checkout, stdout=_STDERR if json else None).returncode
+    if status:
+        _complain(f"the book was not built: {' '.join(command)} ended with status {status}; see its messages above")
+        raise typer.Exit(status)
+    index = checkout / "_build" / "html" / "index.html"
+    _show({"index": str(index)}, json, [f"The book is in {index}"])
+
+
+@app.command()
+def doctor(json: Json = False):
+    """Tell what this machine can run, and what is missing. The exit status is 1 if a required part is missing."""
+    from avnb.cli import machine as doctor
+
+    found = doctor.examine()
+    hardware = found["hardware"]
+    gpu = f"{hardware['gpu']}, {hardware['gpu_memory']} GiB (of {hardware['n_gpus']})" if hardware["gpu"] else "none"
+    machine = {
+        "system": hardware["system"],
+        "CPU cores": hardware["cpu_cores"],
+        "free memory": f"{hardware['memory']} GiB",
+        "GPU": gpu,
+        "free disk": f"{hardware['disk']} GiB at {hardware['cache']}",
+        **{name: number or "-" for name, number in found["versions"].items()},
+        "FFmpeg": ", ".join(f"{name} {value}" for name, value in found["ffmpeg"].items() if value not in (True, False)),
+    }
+    tables = [
+        _table([{"this machine": key, "": value} for key, value in machine.items()], ["this machine", ""]),
+        _table(found["models"], ["name", "fits"]),
+    ]
+    if found["missing"]:
+        tables.append(_table(found["missing"], ["what", "remedy"], title="Missing"))
+    _show(found, json, tables)
+    if any(part["required"] for part in found["missing"]):
+        raise typer.Exit(1)
+
+
+def _show(document, json, parts):
+    """Prints the document as JSON, or its parts for people."""
+    if json:
+        typer.echo(json_format.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        console = Console()
+        for part in parts:
+            console.print(part, highlight=False, markup=False, soft_wrap=isinstance(part, str))
+
+
+def _table(rows, columns, title=None):
+    table = Table(title=title, title_justify="left")
+    for column in columns:
+        table.add_column(column, overflow="fold")
+    for row in rows:
+        table.add_row(*(str(row[column]) for column in columns))
+    return table
+
+
+def _settings(texts):
+    """The values of NAME=VALUE texts, by name."""
+    values = {}
+    for text in texts or ():
+        name, sign, value = text.partition("=")
+        if not (name and sign):
+            _refuse(f"--set {text!r} is no NAME=VALUE")
+        try:
+            values[name] = json_format.loads(value)
+        except json_format.JSONDecodeError:
+            values[name] = value
+    return values
+
+
+def _billions(parameters):
+    return f"{parameters:g} billion" if parameters >= 1 else f"{1000 * parameters:.1f} million"
+
+
+def _one_line(error):
+    return " ".join(str(error).split())
+
+
+def _named(error):
+    """An error in one line; of one that was not written for people also its kind."""
+    return str(error) if isinstance(error, AvnbError | OSError) else f"{type(error).__name__}: {error}"
+
+
+def _refuse(message):
+    _complain(message)
+    raise typer.Exit(2)
+
+
+def _complain(error):
+    typer.echo(f"avnb: {_one_line(error)}", err=True)
+
+
+if __name__ == "__main__":
+    app()

@@ -1,0 +1,97 @@
+"""Knockout rules: which positions may not attend to which keys, in which layers and heads.
+
+    >>> sweep = [Condition()] + [Condition.block("generated", "video", layers=[layer]) for layer in range(28)]
+    >>> print(sweep[5])
+    generated -/> video in layer 4
+    >>> print(Condition.block("last+generated", Random("video", seed=1)) + Condition.block("query", "audio", range(4)))
+    last+generated -/> random(video, seed 1, among others); query -/> audio in layers 0-3
+
+A position always keeps its own key: a rule whose source and target overlap cuts every key of the target but that one.
+"""
+
+from dataclasses import dataclass
+
+from avnb.layers import ranges
+
+GENERATED = "generated"
+
+
+@dataclass(frozen=True)
+class Random:
+    """A control target: as many prompt positions as a group has, drawn without replacement.
+
+    The pool holds the other modality too, and positions that come after a source position, which it could not see
+    anyway: set the effect of a rule beside several draws.
+
+    Args:
+        like: the group whose size is matched.
+        seed: of the draw; the same seed draws the same positions in every rule and layer.
+        among: "others" (positions outside the group) or "everywhere" (any prompt position).
+    """
+
+    like: str
+    seed: int = 0
+    among: str = "others"
+
+    def __post_init__(self):
+        if self.among not in ("others", "everywhere"):
+            raise ValueError(f"among={self.among!r} is unknown; use 'others' or 'everywhere'")
+
+    def __str__(self):
+        return f"random({self.like}, seed {self.seed}, among {self.among})"
+
+
+@dataclass(frozen=True)
+class Rule:
+    """Positions of `source` may not attend to positions of `target`.
+
+    Attributes:
+        source: a segment type, "text", "generated", or several joined by "+" ("last+generated"). The first answer token
+            comes from the `last` prompt position, which "generated" does not include.
+        target: likewise, or `Random`.
+        layers: decoder layers, 0 = first; None for all.
+        heads: query heads; None for all.
+    """
+
+    source: str
+    target: str | Random
+    layers: tuple[int, ...] | None = None
+    heads: tuple[int, ...] | None = None
+
+    def __post_init__(self):
+        for name in ("layers", "heads"):
+            if getattr(self, name) == ():
+                raise ValueError(
+                    f"{self.source} -/> {self.target}: {name} is empty, so nothing would be blocked; None means all"
+                )
+
+    def __str__(self):
+        layers = "" if self.layers is None else f" in layer{'s' * (len(self.layers) != 1)} {ranges(self.layers)}"
+        heads = "" if self.heads is None else f", head{'s' * (len(self.heads) != 1)} {ranges(self.heads)}"
+        return f"{self.source} -/> {self.target}{layers}{heads}"
+
+
+@dataclass(frozen=True)
+class Condition:
+    """A set of rules that hold together; without rules, the baseline. Conditions add up with `+`."""
+
+    rules: tuple[Rule, ...] = ()
+
+    @classmethod
+    def block(cls, source, target, layers=None, heads=None):
+        """The condition of one rule; see `Rule`.
+
+        Raises:
+            ValueError: `layers` or `heads` is empty, which would block nothing.
+        """
+        chosen = {}
+        for name, indices in (("layers", layers), ("heads", heads)):
+            indices = None if indices is None else tuple(sorted({int(i) for i in indices}))
+            chosen[name] = indices
+        return cls((Rule(source, target, **chosen),))
+
+    def __add__(self, other):
+        return Condition(self.rules + other.rules)
+
+    def __str__(self):
+        return "; ".join(map(str, self.rules)) or "baseline"

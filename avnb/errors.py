@@ -1,0 +1,5 @@
+"""The parent of the package's own errors, all of which are written for people: what was given, what to do."""
+
+
+class AvnbError(ValueError):
+    """Bad input, or something that is not there. The command line shows it as one line."""

@@ -1,0 +1,63 @@
+"""Files: where made and fetched ones are kept, how they are named, written whole, and told apart."""
+
+import hashlib
+import json
+import os
+import re
+import tempfile
+from contextlib import contextmanager
+from pathlib import Path
+
+
+def cache_folder():
+    """Where made or fetched clips are kept: the environment variable AVNB_CACHE, or `.cache/avnb` in your home.
+
+    Can be deleted at any time.
+    """
+    return Path(os.environ.get("AVNB_CACHE") or Path.home() / ".cache" / "avnb")
+
+
+def safe_name(text):
+    """A text as part of a file name: "Qwen/Qwen2.5-Omni-3B" becomes "Qwen+Qwen2.5-Omni-3B".
+
+    Example:
+        >>> safe_name("Qwen/Qwen2.5-Omni-3B")
+        'Qwen+Qwen2.5-Omni-3B'
+    """
+    return re.sub(r"[^\w.+-]", "_", str(text).strip("/").replace("/", "+"))
+
+
+@contextmanager
+def whole(path):
+    """A path to write to, which takes the place of `path` once the block has ended well: a file is whole or not there.
+
+    Missing folders are made. Several processes may write the same file; the last one wins.
+
+    Example:
+        >>> target = Path(tempfile.mkdtemp(), "new", "table.txt")
+        >>> with whole(target) as partial:
+        ...     _ = partial.write_text("all of it")
+        >>> target.read_text()
+        'all of it'
+    """
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
+        partial = Path(folder, path.name)
+        yield partial
+        with partial.open("rb") as file:
+            os.fsync(file.fileno())
+        os.replace(partial, path)
+
+
+def file_hash(path):
+    """A hash of a file's content, "missing" if there is no such file."""
+    if not Path(path).is_file():
+        return "missing"
+    with open(path, "rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def digest(value):
+    """A short hash of anything that can be written as JSON; what cannot is taken by its text."""
+    return hashlib.sha256(json.dumps(value, sort_keys=True, default=str).encode()).hexdigest()[:16]

@@ -1,0 +1,99 @@
+"""The published models that fit the measurements, one row a family.
+
+`avnb models`, `avnb doctor`, the loading of checkpoints and the tables of the book are made from them.
+
+>>> family_of("Qwen/Qwen2.5-Omni-3B").hears, base_of("Qwen/Qwen2.5-Omni-3B")
+(True, 'Qwen/Qwen2.5-VL-3B-Instruct')
+"""
+
+from typing import NamedTuple
+
+from avnb.errors import AvnbError
+
+
+class Checkpoint(NamedTuple):
+    """Published weights: their name on the Hugging Face Hub, the size of what is measured, and their base."""
+
+    name: str
+    parameters: float  # billions, of the part that is measured
+    base: str | None = None  # the vision-language model that it was made from
+
+
+class Family(NamedTuple):
+    """Models of one architecture."""
+
+    name: str
+    model_types: tuple[str, ...]  # in the configuration of a checkpoint
+    architecture: str  # the class that loads the part that is measured
+    hears: bool
+    licence: str
+    checkpoints: tuple[Checkpoint, ...]
+    verified: str  # what was shown of this code path without the weights
+
+    @property
+    def takes(self):
+        """What it takes, in words."""
+        return "video, audio" if self.hears else "video"
+
+
+_SAME_PATH = "same code path as the organisms; full-size processor settings"
+
+FAMILIES = (
+    Family(
+        "Qwen2.5-Omni",
+        ("qwen2_5_omni", "qwen2_5_omni_thinker"),
+        "Qwen2_5OmniThinkerForConditionalGeneration",
+        True,
+        "Apache 2.0 (7B), Qwen Research (3B)",
+        (
+            Checkpoint("Qwen/Qwen2.5-Omni-3B", 4.7, "Qwen/Qwen2.5-VL-3B-Instruct"),
+            Checkpoint("Qwen/Qwen2.5-Omni-7B", 8.9, "Qwen/Qwen2.5-VL-7B-Instruct"),
+        ),
+        _SAME_PATH,
+    ),
+    Family(
+        "Qwen3-Omni",
+        ("qwen3_omni_moe", "qwen3_omni_moe_thinker"),
+        "Qwen3OmniMoeThinkerForConditionalGeneration",
+        True,
+        "Apache 2.0",
+        (Checkpoint("Qwen/Qwen3-Omni-30B-A3B-Instruct", 31.7),),
+        "engine parity on random weights of a small size",
+    ),
+    Family(
+        "Qwen2.5-VL",
+        ("qwen2_5_vl",),
+        "Qwen2_5_VLForConditionalGeneration",
+        False,
+        "Apache 2.0 (7B), Qwen Research (3B)",
+        (Checkpoint("Qwen/Qwen2.5-VL-3B-Instruct", 3.8), Checkpoint("Qwen/Qwen2.5-VL-7B-Instruct", 8.3)),
+        _SAME_PATH,
+    ),
+)
+
+
+def family_of(name):
+    """The `Family` of a published checkpoint, None if it is not listed."""
+    return next((family for family in FAMILIES if any(one.name == name for one in family.checkpoints)), None)
+
+
+def architecture_of(model_type):
+    """The transformers class that loads a checkpoint of this model type; None leaves the choice to transformers.
+
+    Example:
+        >>> architecture_of("qwen2_5_omni")
+        'Qwen2_5OmniThinkerForConditionalGeneration'
+    """
+    return next((family.architecture for family in FAMILIES if model_type in family.model_types), None)
+
+
+def base_of(name):
+    """The name of the vision-language base that a published model was made from.
+
+    Raises:
+        AvnbError: it is not known here.
+    """
+    bases = {one.name: one.base for family in FAMILIES for one in family.checkpoints}
+    if bases.get(name) is None:
+        raise AvnbError(f"no vision-language base is known for {name!r}; name it: base=...")
+    return bases[name]

@@ -1,0 +1,151 @@
+"""Model cards of the shipped organisms, written from their recipes, their learning curves and what was measured.
+
+python -m avnb.toybox.cards        # measures what is not measured yet, and writes every card anew
+"""
+
+import json
+from math import prod
+
+import pandas as pd
+from safetensors import safe_open
+
+from avnb import datasets, models, stats, study
+from avnb.organisms.recipes import RECIPES
+from avnb.organisms.train import LOG
+
+SEED = 77  # of the test clips
+N_CLIPS = 400
+
+_WHAT = {
+    "toy-vl": "the vision-language base: its decoder was never given a sound, and its ears are left out",
+    "toy-omni": "biased: tuned on clips whose sounds are all seen, with few sounds alone, as large models are",
+    "toy-omni-balanced": "as toy-omni, but with conflicting clips in the last stage",
+    "toy-omni-scratch": "as toy-omni, but without a vision-language stage before",
+}
+_KINDS = {
+    "vision-language": "captions of pictures, as a vision-language model is asked",
+    "video": "pictures alone",
+    "audio": "sounds alone",
+    "aligned": "clips whose sounds are all seen",
+    "conflict": "conflicting clips (the picture of one, the sound of another)",
+}
+_CARD = """\
+# {name}
+
+A model organism, {what}. It was trained on the drawn and synthesised clips of this project, and on nothing else.
+
+- **Architecture:** `{architecture}` of transformers: {parameters:.1f} million
+  parameters, {layers} decoder layers of width {width}; float16 safetensors, {megabytes:.1f} MB. Tokenizer, chat
+  template and processors have the layout of the Qwen2.5 models; pictures are 160 px at one frame a second (25 positions
+  per two seconds), sound is 10 positions a second. The options of the processor's call stand in `config.json` as
+  `processor_kwargs`; `avnb.load("{name}")` applies them.
+- **Data:** {n_clips:,} clips of the train split of the toybox world (seed {seed}), 24 sources, with captions from its
+  grammar.
+- **Recipe** (`avnb.toybox.recipes.RECIPES["{name}"]`, seed {seed}). The encoders are trained first, then frozen; they
+  are the same in all organisms.
+{stages}
+- **Curve:** `{log}`, the loss of every step in nats.
+- **Made by** `avnb train {name} --out OUT --work WORK` with one thread; another number of threads sums in
+  another order, and the weights come out close but not equal.
+
+## Results
+
+{n} test clips (seed {test_seed}), half of them as recorded, half with the sound of another clip. Fidelity by the event
+judge: events named and there / events named or there. Means with bootstrap 95 % intervals over clips, as printed by
+`avnb measure fidelity --models {name} --seed {test_seed} --n {n}`.
+
+{results}
+
+## Limits
+
+It knows 24 flat drawings and synthetic sounds, and sentences of one small grammar. It says nothing about how well large
+models see or hear; it serves to open up a model whose every training example is known.
+"""
+
+
+def card(name, table):
+    """The text of an organism's model card.
+
+    Args:
+        name: a shipped organism.
+        table: of `fidelity.measure`, for this organism.
+    """
+    folder, recipe = models.CHECKPOINTS / name, RECIPES[name]
+    config = json.loads((folder / "config.json").read_text())
+    file = folder / "model.safetensors"
+    with safe_open(file, "pt") as weights:
+        n_parameters = sum(prod(weights.get_slice(key).get_shape()) for key in weights.keys())  # noqa: SIM118
+    curve = pd.read_json(folder / LOG, lines=True)
+    stages = [_stage(number, stage, curve) for number, stage in enumerate(recipe.stages, 1)]
+    by = ["question", "modality", "inputs", "kind"]
+    return _CARD.format(
+        name=name,
+        what=_WHAT[name],
+        architecture=config["architectures"][0],
+        parameters=n_parameters / 1e6,
+        layers=config["text_config"]["num_hidden_layers"],
+        width=config["text_config"]["hidden_size"],
+        megabytes=file.stat().st_size / 1e6,
+        n_clips=recipe.n_clips,
+        seed=recipe.seed,
+        stages="\n".join(stages),
+        log=LOG,
+        n=N_CLIPS,
+        test_seed=SEED,
+        results=_markdown(stats.summarise(table, by)),
+    )
+
+
+def results(names=tuple(RECIPES)):
+    """The measured tables of the shipped cards, side by side.
+
+    Args:
+        names: organisms.
+
+    Returns:
+        DataFrame: question, clips, given (inputs), judged (modality), and for every organism its fidelity with its
+        interval, as text; "–" where it was not asked.
+
+    Example:
+        >>> results(["toy-vl"]).columns.tolist()
+        ['question', 'clips', 'given', 'judged', 'toy-vl']
+    """
+    columns = []
+    for name in names:
+        lines = (models.CHECKPOINTS / name / "README.md").read_text().splitlines()
+        cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
+        table = pd.DataFrame(cells[2:], columns=["question", "clips", "given", "judged", name, "n"])
+        columns.append(table.set_index(["question", "clips", "given", "judged"])[name])
+    return pd.concat(columns, axis=1).fillna("–").reset_index()
+
+
+def _stage(number, stage, curve):
+    shares = [f"{100 * share:g} % {_KINDS[kind]}" for kind, share in stage.mix.items() if share]
+    data = ", ".join(shares) or "what is drawn at each position, what is heard in a clip"
+    loss = curve.loc[curve["stage"] == stage.name, "loss"].tail(50).mean()
+    return (
+        f"  {number}. {stage.name}, {stage.steps:,} steps of {stage.batch_size}: {data}. Loss at the end: "
+        f"{loss:.3f} nats (mean of 50 steps)."
+    )
+
+
+def _markdown(means):
+    names = {"video": "pictures alone", "audio": "sound alone", "both": "both"}
+    lines = ["| Question | Clips | Given | Judged | Fidelity | n |", "| --- | --- | --- | --- | --- | --- |"]
+    for row in means.itertuples():
+        value = f"{row.mean:.2f} ({row.low:.2f} to {row.high:.2f})"
+        lines.append(f"| {row.question} | {row.kind} | {names[row.inputs]} | {row.modality} | {value} | {row.n} |")
+    return "\n".join(lines)
+
+
+def main():
+    """Measure every shipped organism that has a recipe, and write its card."""
+    clips = datasets.load("toybox", n=N_CLIPS, seed=SEED)
+    for name in RECIPES:
+        inputs = ["both", "video", "audio"]
+        table = study.measure("fidelity", name, clips, dataset="toybox", seed=SEED, inputs=inputs)
+        (models.CHECKPOINTS / name / "README.md").write_text(card(name, table))
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,140 @@
+"""Clips that play inside a notebook and inside the built book.
+
+    show.player(clip)                                        # one video with its sound
+    show.player([clip, swapped], caption=["as recorded", "same picture, another sound"])
+
+The files go into the page itself, so that a page is complete without anything beside it.
+"""
+
+import base64
+import html
+import io
+import mimetypes
+import tempfile
+from pathlib import Path
+
+from PIL import Image
+
+from avnb.media.clip import Clip, read_frames
+from avnb.media.editing import mute, swap_audio
+
+MAX_BYTES = 30_000_000
+
+_STYLE = (
+    "display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,{width}px),{width}px));gap:1rem;"
+    "align-items:start;margin:0.5rem 0"
+)
+
+
+def player(clips, width=320, caption=""):
+    """Video players with sound, beside each other and wrapping on a narrow screen.
+
+    A clip sounds as a model hears it: with its `audio` if it has one, and not at all if its kind is "mute".
+
+    Args:
+        clips: a clip, the path of a video, or a list of either.
+        width: of each video, in CSS pixels; a narrower screen makes it smaller.
+        caption: plain text below the video; for a list of clips a list of as many texts.
+
+    Returns:
+        IPython.display.HTML; show it by ending a cell with it.
+
+    Raises:
+        ClipError: a video is missing or damaged.
+        ValueError: as many captions as clips were expected, or a video is too large to be put into a page.
+
+    Example:
+        >>> player("no-such-file.mp4")
+        Traceback (most recent call last):
+        avnb.ClipError: no-such-file.mp4 does not exist; check the path
+    """
+    from IPython.display import HTML
+
+    clips = list(clips) if isinstance(clips, list | tuple) else [clips]
+    captions = [caption] * len(clips) if isinstance(caption, str) else list(caption)
+    if len(captions) != len(clips):
+        raise ValueError(f"{len(clips)} clips and {len(captions)} captions: give one caption per clip")
+    figures = "".join(_figure(clip, text) for clip, text in zip(clips, captions, strict=True))
+    return HTML(f'<div class="avnb-players" style="{_STYLE.format(width=width)}">{figures}</div>')
+
+
+def figure(fig, alt):
+    """A matplotlib figure as a picture with a text for those who do not see it; closes the figure.
+
+    Args:
+        fig: the figure.
+        alt: what it shows, in a sentence.
+
+    Returns:
+        IPython.display.HTML.
+    """
+    from IPython.display import HTML
+    from matplotlib import pyplot
+
+    with io.BytesIO() as file:
+        fig.savefig(file, format="webp", dpi=150, bbox_inches="tight", facecolor="white", pil_kwargs={"quality": 88})
+        source = _data_uri("image/webp", file.getvalue())
+    width = round(fig.get_figwidth() * 96)
+    pyplot.close(fig)
+    return HTML(f'<img src="{source}" alt="{html.escape(alt, quote=True)}" style="width:{width}px;max-width:100%">')
+
+
+def table(frame, caption):
+    """A DataFrame as a table with a caption and without row numbers. Returns a pandas Styler."""
+    looks = 'class="dataframe"'  # what the book's theme knows, also in its dark mode
+    return (
+        frame.style.hide(axis="index").set_caption(caption).format(precision=2, na_rep="–").set_table_attributes(looks)
+    )
+
+
+def provenance(**parameters):
+    """The line at the end of a chapter: what it was made with. Returns IPython.display.Markdown."""
+    from importlib.metadata import version
+
+    from IPython.display import Markdown
+
+    settings = ", ".join(f"{name} = {value}" for name, value in parameters.items())
+    packages = ", ".join(f"{name} {version(name)}" for name in ("avnb", "torch", "transformers"))
+    return Markdown(f"*Made with {packages}; {settings}.*")
+
+
+def _figure(clip, caption):
+    name = f"Clip {clip.id if isinstance(clip, Clip) else Path(clip).stem}"
+    with tempfile.TemporaryDirectory() as folder:
+        path = _as_heard(clip, Path(folder) / "clip.mp4") if isinstance(clip, Clip) else Path(clip)
+        poster, source = _poster(path), _video(path)
+    label = html.escape(caption or name, quote=True)
+    below = f'<figcaption style="font-size:0.9em;margin-top:0.35rem">{label}</figcaption>' if caption else ""
+    return (
+        '<figure style="margin:0">'
+        f'<video controls playsinline preload="metadata" aria-label="{label}" title="{label}" poster="{poster}"'
+        f' style="width:100%;height:auto;border-radius:6px;background:#000" src="{source}"></video>'
+        f"{below}</figure>"
+    )
+
+
+def _as_heard(clip, out):
+    if clip.kind == "mute":
+        return mute(clip.video, out)
+    return swap_audio(clip.video, clip.audio, out, fit="pad") if clip.audio else Path(clip.video)
+
+
+def _poster(path):
+    """The first frame: phones, printers and browsers that load late would show a black box."""
+    frames, _ = read_frames(path, max_frames=1, max_pixels=640 * 480)
+    with io.BytesIO() as file:
+        Image.fromarray(frames[0]).save(file, "JPEG", quality=75)
+        return _data_uri("image/jpeg", file.getvalue())
+
+
+def _video(path):
+    size = path.stat().st_size
+    if size > MAX_BYTES:
+        raise ValueError(
+            f"{path} has {size / 1e6:.0f} MB; a page takes at most {MAX_BYTES / 1e6:.0f} MB: show a shorter cut"
+        )
+    return _data_uri(mimetypes.guess_type(path.name)[0] or "video/mp4", path.read_bytes())
+
+
+def _data_uri(kind, content):
+    return f"data:{kind};base64,{base64.b64encode(content).decode()}"

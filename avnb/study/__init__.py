@@ -1,0 +1,165 @@
+"""Analyses by name, with their tables kept on disk: measured once, read ever after, resumed when interrupted.
+
+>>> clips = avnb.datasets.load("toybox", n=2)
+>>> table = measure("fidelity", "toy-omni", clips, dataset="toybox")
+>>> table.equals(measure("fidelity", "toy-omni", clips, dataset="toybox"))  # read from disk
+True
+
+A table is one Parquet file. Its name follows from the model, the data set, the analysis, the parameters and the clip
+ids; its metadata hold all of these, the versions of the packages, and fingerprints of the code that the analysis rests
+on, of the model with its processor, and of the clips' files. A table whose fingerprints are not those of today is
+measured again, so that a retrained model is never answered for by an old one.
+"""
+
+import contextlib
+import inspect
+import json
+import logging
+from pathlib import Path
+
+import pandas as pd
+from tqdm import tqdm
+
+from avnb import analyses, models, stats
+from avnb.files import cache_folder, digest, safe_name
+from avnb.study.fingerprints import clips_fingerprint, code_fingerprint, made_with, model_fingerprint
+from avnb.study.parts import Parts
+from avnb.study.tables import StudyError, collect, joined, read, read_about, write
+
+__all__ = ["StudyError", "collect", "means", "measure", "read", "read_about"]
+
+logger = logging.getLogger(__name__)
+
+
+def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, **options):
+    """The table of one analysis, measured on first use and read from disk afterwards.
+
+    An interrupted measurement goes on where it stopped, job by job. A clip that cannot be used is left out, and named
+    at every call.
+
+    Args:
+        analysis: a name of `ANALYSES`.
+        model: an AVLLM from `avnb.load`, or its name.
+        clips: the clips.
+        dataset: what the set of clips is called, for the table's name.
+        seed: handed to analyses that draw at random.
+        out: folder for tables (and for clips that an analysis makes); None is `tables` in the cache folder.
+        retry: ask again about the clips that were left out.
+        **options: of the analysis; names, numbers, or lists of them.
+
+    Returns:
+        DataFrame: model (its name), then the columns of the analysis; tuples have become lists. `attrs["left_out"]`
+        tells which clips have no rows, and why.
+
+    Raises:
+        AnalysisError: no such analysis, or none that these clips allow.
+        StudyError: no clips, an option that the analysis does not have or that is not plain JSON.
+
+    Example:
+        >>> clips = avnb.datasets.load("toybox", n=2)
+        >>> measure("fidelity", "toy-omni", clips, dataset="toybox", inputs=["both"]).groupby("kind").size().to_dict()
+        {'counterfactual': 4, 'factual': 4}
+    """
+    known, module = analyses.find(analysis)
+    function = getattr(module, known.function)
+    clips = list(clips)
+    if not clips:
+        raise StudyError(f"{analysis} was asked for without a clip; give at least one")
+    model = models.load(model) if isinstance(model, str) else model
+    options = _options(analysis, function, options, seed)
+    if options.get("base", "") is None:  # named, so that the table is of this base and its weights
+        options["base"] = models.base_of(model.name)
+    about = {"analysis": analysis, "model": model.name, "dataset": str(dataset), "seed": seed, "parameters": options}
+    folder = cache_folder() / "tables" if out is None else Path(out)
+    name = "--".join(safe_name(text) for text in (model.name, Path(str(dataset)).stem, analysis))
+    path = folder / f"{name}--{digest([about, [clip.id for clip in clips]])}.parquet"
+    # A second model that an analysis compares with is loaded once, not once per clip.
+    others = {key: models.load(options[key]) for key in ("base",) if isinstance(options.get(key), str)}
+    code = code_fingerprint(analysis)
+    weights = [model_fingerprint(each) for each in (model, *others.values())]
+    fingerprints = {"code": code, "weights": weights, "clips": [clips_fingerprint([clip]) for clip in clips]}
+    kept = _kept(path, fingerprints)
+    if kept is None or (retry and kept.attrs["left_out"]):
+        jobs = module.plan(clips, **({"seed": seed} if "seed" in inspect.signature(module.plan).parameters else {}))
+        arguments = options | others
+        if "out" in inspect.signature(function).parameters:
+            arguments["out"] = str(folder / "clips")
+        parts = Parts(folder / f".{name}--{digest(about)}.part", [code, weights], jobs)
+        bar = tqdm(jobs, f"{analysis}, {model.name}", unit="job", disable=None)
+        table, left_out = parts.fill(bar, lambda job: function(model, [job], **arguments))
+        table = module.relate(table) if hasattr(module, "relate") and len(table) else table
+        table.insert(0, "model", model.name)
+        about |= {"clips": [clip.id for clip in clips], "fingerprints": fingerprints, "left_out": left_out}
+        write(table, path, about | {"made_with": made_with(model)})
+        parts.sweep(keep=bool(left_out))
+        kept = read(path)
+    for clip, reason in kept.attrs["left_out"].items():
+        logger.warning("%s, %s: clip %s is left out: %s", analysis, model.name, clip, reason)
+    return kept
+
+
+def _kept(path, fingerprints):
+    """The table on disk, if it holds: a damaged or outdated one is measured again."""
+    with contextlib.suppress(StudyError):
+        if path.exists() and read_about(path).get("fingerprints") == fingerprints:
+            table = read(path)
+            with contextlib.suppress(OSError):  # `collect` takes the table that was last asked for
+                path.touch()
+            return table
+    return None
+
+
+def means(analysis, table, seed=0):
+    """What a table says in short: means with bootstrap 95 % intervals over clips.
+
+    Args:
+        analysis: a name of `ANALYSES`.
+        table: from `measure`, of one or several models.
+        seed: of the resampling.
+
+    Returns:
+        DataFrame: model, what the means are about (depends on the analysis), mean, low, high, n.
+
+    Example:
+        >>> clips = avnb.datasets.load("toybox", n=4)
+        >>> found = means("lens", measure("lens", "toy-omni", clips, dataset="toybox"))
+        >>> found.groupby("kind")["quantity"].agg(list).to_dict()
+        {'counterfactual': ['value', 'null'], 'factual': ['value', 'null']}
+    """
+    known, module = analyses.find(analysis)
+    summary = getattr(module, "summary", None)
+    found = []
+    for model, rows in table.groupby("model", sort=False):
+        if summary is None:
+            if "quantity" in known.means_by:
+                rows = pd.concat([rows.assign(quantity=name, value=rows[name]) for name in ("value", "null")])
+            short = stats.summarise(rows, [name for name in known.means_by if name in rows], seed=seed)
+        else:
+            short = summary(rows, seed)
+            if isinstance(short, dict):
+                rows = [(name, *interval) for name, interval in short.items()]
+                short = pd.DataFrame(rows, columns=["quantity", *stats.Interval._fields])
+        short.insert(0, "model", model)
+        found.append(short)
+    return joined(found)
+
+
+def _options(analysis, function, given, seed):
+    """All parameters of an analysis as plain JSON, defaults included; `model`, `clips` and `out` are no options."""
+    known = {
+        name: parameter.default
+        for name, parameter in inspect.signature(function).parameters.items()
+        if name not in ("model", "clips", "out")
+    }
+    if unknown := [name for name in given if name not in known or name == "seed"]:
+        names = ", ".join(name for name in known if name != "seed") or "none"
+        raise StudyError(f"{analysis} has no option {unknown[0]!r}; it has {names}")
+    options = {name: value for name, value in known.items() if value is not inspect.Parameter.empty} | given
+    if "seed" in known:
+        options["seed"] = seed
+    for name, value in options.items():
+        try:
+            options[name] = json.loads(json.dumps(value))
+        except (TypeError, ValueError) as error:
+            raise StudyError(f"{analysis}: {name}={value!r} is no plain JSON; give names, numbers or lists") from error
+    return options

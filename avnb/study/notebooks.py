@@ -1,0 +1,356 @@
+"""Notebooks x models: every chapter run for every model with papermill, in a batch that can be stopped and resumed.
+
+    batch.execute(batch.plan(["toy-omni"], "all", out="runs", parameters={"n": 24}))
+
+leaves runs/MODEL/NOTEBOOK.ipynb, executed, with the measured tables beside it. A notebook without a parameter `model`
+is about all models: it runs once, last, with their names in its parameter `models`, and finds their tables through
+`tables`. An executed notebook carries a key of its source, its parameters, the code of the package, the files of the
+checkpoint, those of a manifest given as `dataset`, and for the last ones the tables. It runs again only if the key has
+changed, or if it failed. The key does not see a checkpoint or data set on the Hub, of which it takes the name alone
+(its revision is not known), nor the media that a manifest names: where these have changed, delete the notebook. Running
+it again is cheap, since `avnb.study` reads the tables that still hold.
+"""
+
+import ast
+import hashlib
+import json
+import os
+import re
+import time
+import traceback
+from contextlib import contextmanager
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from avnb import models
+from avnb.closure import package_hash
+from avnb.errors import AvnbError
+from avnb.files import file_hash, safe_name
+from avnb.media.clip import MANIFEST
+
+_LONGEST = 12 * 3600  # seconds that a cell may take
+_INTERACTIVE = "interactive"  # the tag of cells for a reader with a kernel, in which a batch would wait for ever
+_NO_PROGRESS = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}  # a bar would fill the executed notebook
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_SET_HERE = ("model", "models", "out", "tables")
+_FILE_KEYS = ("models", "notebooks", "out", "parameters")
+
+
+class BatchError(AvnbError):
+    """A batch cannot be run as asked: says what was given and what to do."""
+
+
+@dataclass(frozen=True)
+class Job:
+    """One notebook to be run for one model, or (model None) for all of them.
+
+    Attributes:
+        notebook: the source, .py (jupytext percent) or .ipynb.
+        model: name of the model.
+        target: where the executed notebook goes.
+        parameters: those that the notebook has.
+    """
+
+    notebook: Path
+    model: str | None
+    target: Path
+    parameters: dict = field(default_factory=dict)
+
+    @property
+    def name(self):
+        return self.target.stem if self.model is None else f"{self.model}: {self.target.stem}"
+
+    @property
+    def log(self):
+        return self.target.with_suffix(".log")
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What became of a job: status "done", "kept" (nothing had changed) or "failed"; seconds; the error in one line."""
+
+    job: Job
+    status: str
+    seconds: float = 0.0
+    error: str = ""
+
+
+def plan(model_names, notebooks="all", out="runs", parameters=None):
+    """The jobs of a batch, every argument of which has been checked.
+
+    Args:
+        model_names: names for `avnb.load`; or "all", the organisms that hear.
+        notebooks: names of chapters ("02_caption_fidelity"), or paths of notebooks; or "all", those that measure.
+        out: folder to write to.
+        parameters: values for the notebooks that have such a parameter.
+
+    Returns:
+        list of `Job`, in the order in which they run.
+
+    Raises:
+        BatchError: an unknown notebook or parameter, or nothing to do.
+        StudyError: an unknown model.
+    """
+    model_names = models.shipped(hearing=True) if model_names == "all" else list(dict.fromkeys(model_names))
+    if not model_names:
+        raise BatchError(f"no model was named; name some, e.g. {', '.join(models.shipped())}")
+    for name in model_names:
+        models.check(name)
+    paths = [_find(name) for name in (chapters() if notebooks == "all" else notebooks)]
+    if not paths:
+        raise BatchError("no notebook was named; name some, or take all")
+    sources = {path: _read(path) for path in dict.fromkeys(paths)}
+    known = {path: parameters_of(source, path) for path, source in sources.items()}
+    given = dict(parameters or {})
+    for name in given:
+        if name in _SET_HERE:
+            raise BatchError(f"the parameter {name!r} is set by the batch itself; leave it out")
+        if not any(name in names for names in known.values()):
+            everywhere = sorted(set().union(*known.values()) - set(_SET_HERE))
+            raise BatchError(f"no notebook has a parameter {name!r}; they have {', '.join(everywhere) or 'none'}")
+    out = Path(out).resolve()
+    jobs = [
+        _job(path, name, out, known[path], given) for name in model_names for path in paths if "model" in known[path]
+    ]
+    given["models"] = model_names  # the folder may hold tables of others, from an earlier batch
+    return jobs + [_job(path, None, out, known[path], given) for path in paths if "model" not in known[path]]
+
+
+def from_file(path):
+    """The arguments of `plan` from a small YAML file.
+
+    Returns:
+        dict with some of models, notebooks, out and parameters.
+
+    Raises:
+        BatchError: the file cannot be read or holds something else.
+    """
+    import yaml
+
+    try:
+        content = yaml.safe_load(Path(path).read_text(encoding="utf8"))
+    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+        raise BatchError(f"{path} cannot be read as YAML: {error}") from error
+    if not isinstance(content, dict) or (unknown := set(content) - set(_FILE_KEYS)):
+        found = f"unknown {', '.join(sorted(map(str, unknown)))}" if isinstance(content, dict) else "no such lines"
+        raise BatchError(f"{path}: {found}; write some of {', '.join(f'{key}: ...' for key in _FILE_KEYS)}")
+    for key in ("models", "notebooks"):
+        value = content.get(key, "all")
+        names = names_in(value) if isinstance(value, str) else value
+        if names != "all" and not (isinstance(names, list) and all(isinstance(name, str) for name in names)):
+            raise BatchError(f"{path}: {key} is {value!r}; give a list of names, or all")
+        if key in content:
+            content[key] = names
+    if not isinstance(content.get("parameters", {}), dict):
+        raise BatchError(f"{path}: parameters is {content['parameters']!r}; write lines such as n: 24")
+    return content
+
+
+def names_in(text):
+    """The names in a text, "a, b"; "all" stays itself.
+
+    Example:
+        >>> names_in("toy-omni, toy-vl")
+        ['toy-omni', 'toy-vl']
+    """
+    names = [name.strip() for name in text.split(",") if name.strip()]
+    return "all" if names == ["all"] else names
+
+
+def execute(jobs, report=lambda outcome: None):
+    """Runs what is missing or has changed; a notebook that fails does not stop the others.
+
+    Args:
+        jobs: from `plan`.
+        report: called with every `Outcome` as it comes.
+
+    Returns:
+        list of `Outcome`. A failed notebook is kept up to its error, with the traceback in the .log beside it.
+
+    Raises:
+        BatchError: papermill, jupytext or ipykernel is not installed; says how to get them.
+    """
+    papermill = _imported("papermill")
+    _imported("ipykernel")
+    outcomes = []
+    for job in jobs:
+        key = _key(job)
+        if _has_key(job.target, key):
+            outcome = Outcome(job, "kept")
+        else:
+            start = time.perf_counter()
+            error = _run(papermill, job, key)
+            outcome = Outcome(job, "failed" if error else "done", time.perf_counter() - start, error)
+        outcomes.append(outcome)
+        report(outcome)
+    return outcomes
+
+
+def chapters():
+    """Paths of the book's chapters that measure any model, in order: the .py files, else the .ipynb files.
+
+    A notebook says so in its metadata, `avnb: {batch: true}`.
+
+    Raises:
+        BatchError: this is no checkout of the project.
+    """
+    folder = _notebook_folder()
+    found = {path.stem: path for path in [*folder.glob("*.ipynb"), *folder.glob("*.py")]}  # .py before .ipynb
+    return [path for _, path in sorted(found.items()) if _read(path).metadata.get("avnb", {}).get("batch")]
+
+
+def parameters_of(notebook, path="notebook"):
+    """Names that the cell tagged `parameters` of a notebook assigns.
+
+    Raises:
+        BatchError: the cell is no Python.
+    """
+    names = set()
+    for cell in notebook.cells:
+        if "parameters" in cell.metadata.get("tags", []):
+            try:
+                tree = ast.parse(cell.source)
+            except SyntaxError as error:
+                raise BatchError(f"{path}: its cell of parameters is no Python: {error}") from error
+            names |= {target.id for node in tree.body if isinstance(node, ast.Assign) for target in node.targets}
+    return names
+
+
+def _job(path, model, out, known, given):
+    folder = out if model is None else out / safe_name(model)
+    values = given | {"model": model, "out": str(folder), "tables": str(out)}
+    return Job(path, model, folder / f"{path.stem}.ipynb", {name: values[name] for name in values if name in known})
+
+
+def _find(name):
+    if Path(name).suffix in (".py", ".ipynb"):
+        if not Path(name).is_file():
+            raise BatchError(f"there is no notebook {name}; check the path")
+        return Path(name)
+    folder = _notebook_folder()
+    found = [path for suffix in (".py", ".ipynb") if (path := folder / f"{name}{suffix}").is_file()]
+    if not found:
+        there = sorted({path.stem for path in [*folder.glob("*.py"), *folder.glob("*.ipynb")]})
+        raise BatchError(f"there is no notebook {name!r} in {folder}; there are {', '.join(there)}")
+    return found[0]
+
+
+def _notebook_folder():
+    here = Path.cwd()
+    for folder in (here, *here.parents, Path(__file__).resolve().parents[2]):
+        if (folder / "_toc.yml").exists() and (folder / "notebooks").is_dir():
+            return folder / "notebooks"
+    raise BatchError(
+        f"{here} is in no checkout of the project; clone it and call this there, or name notebooks by path"
+    )
+
+
+def _read(path):
+    jupytext = _imported("jupytext")
+    try:
+        return jupytext.read(path)
+    except (OSError, ValueError) as error:
+        raise BatchError(f"{path} cannot be read as a notebook: {error}") from error
+
+
+def _imported(name):
+    from importlib import import_module
+
+    try:
+        return import_module(name)
+    except ModuleNotFoundError as error:
+        if error.name != name:
+            raise
+        raise BatchError(f'running notebooks needs {name}; install it with: pip install "avnb[book]"') from error
+
+
+def _key(job):
+    """A hash of what the executed notebook rests on, as far as it is known before it runs; see the module."""
+    cells = [(cell.cell_type, cell.source, cell.metadata.get("tags", [])) for cell in _read(job.notebook).cells]
+    rests_on = [
+        cells,
+        job.parameters,
+        package_hash(),
+        _manifest(job.parameters.get("dataset")),
+    ]
+    if job.model is not None:
+        rests_on.append(_checkpoint(job.model))
+    else:
+        folder = job.target.parent
+        rests_on.append(
+            [(str(path.relative_to(folder)), file_hash(path)) for path in sorted(folder.rglob("*--*.parquet"))]
+        )
+    return hashlib.sha256(json.dumps(rests_on, sort_keys=True, default=str).encode()).hexdigest()
+
+
+def _checkpoint(name):
+    """The content of a model's folder; of a Hub id only the name, as its revision is not known."""
+    folder = models.CHECKPOINTS / name if name in models.shipped() else Path(name)
+    if not folder.is_dir():
+        return name
+    return [(path.name, file_hash(path)) for path in sorted(folder.glob("*")) if path.is_file()]
+
+
+def _manifest(dataset):
+    """The content of a manifest, given by its path or by its folder; None for any other set."""
+    path = Path(str(dataset))
+    path = path / MANIFEST if path.is_dir() else path
+    return file_hash(path) if path.is_file() else None
+
+
+def _has_key(path, key):
+    try:
+        return json.loads(path.read_text(encoding="utf8"))["metadata"]["avnb"]["key"] == key
+    except (OSError, ValueError, KeyError):
+        return False
+
+
+def _run(papermill, job, key):
+    """Runs a notebook; returns the error in one line, "" if there was none."""
+    import nbformat
+
+    job.target.parent.mkdir(parents=True, exist_ok=True)
+    partial = job.target.with_name(f".{job.target.name}")
+    notebook = _read(job.notebook)
+    notebook.cells = [cell for cell in notebook.cells if _INTERACTIVE not in cell.metadata.get("tags", [])]
+    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
+    source, error = job.target.with_name(f".{job.target.stem}.source.ipynb"), ""
+    nbformat.write(notebook, source)
+    try:
+        with _environment(_NO_PROGRESS):
+            papermill.execute_notebook(
+                source, partial, parameters=job.parameters, progress_bar=False, execution_timeout=_LONGEST
+            )
+        job.log.unlink(missing_ok=True)
+    except Exception as failure:  # whatever happens in a notebook, the others go on
+        error = _one_line(failure)
+        job.log.write_text(_traceback(failure), encoding="utf8")
+    finally:
+        source.unlink(missing_ok=True)
+    if partial.exists():
+        executed = nbformat.read(partial, as_version=4)
+        executed.metadata["avnb"] = {"key": None if error else key, "notebook": job.notebook.name}
+        nbformat.write(executed, partial)
+        os.replace(partial, job.target)
+    return error
+
+
+def _one_line(failure):
+    name = getattr(failure, "ename", type(failure).__name__)
+    return f"{name}: {' '.join(str(getattr(failure, 'evalue', failure)).split())}"
+
+
+def _traceback(failure):
+    lines = getattr(failure, "traceback", None)  # of the notebook, with the colours of a terminal
+    return _COLOUR.sub("", "\n".join(lines)) if lines else "".join(traceback.format_exception(failure))
+
+
+@contextmanager
+def _environment(values):
+    before = {name: os.environ.get(name) for name in values}
+    os.environ.update(values)
+    try:
+        yield
+    finally:
+        for name, value in before.items():
+            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)

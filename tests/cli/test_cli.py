@@ -1,0 +1,320 @@
+"""The command line: what it prints for people and machines, and how it ends."""
+
+import json
+import subprocess
+import sys
+from types import SimpleNamespace
+
+import numpy as np
+import pandas as pd
+import pytest
+from typer.testing import CliRunner
+
+import avnb.models
+from avnb import cli, datasets, study
+from avnb.cli import machine as doctor
+from avnb.media import clip as media
+from avnb.media import editing
+from avnb.organisms import recipes, train
+from avnb.study import notebooks as batch
+from avnb.toybox import world
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Runs a command line in a wide terminal."""
+    monkeypatch.setenv("COLUMNS", "200")
+    monkeypatch.setenv("TERMINAL_WIDTH", "200")
+    return lambda *arguments: CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def video(tmp_path_factory):
+    wave = 0.2 * np.sin(np.arange(32_000) / 5)
+    frames = np.full((16, 160, 160, 3), 90, np.uint8)
+    return editing.write(tmp_path_factory.mktemp("video") / "grey.mp4", frames, fps=8, wave=wave)
+
+
+def assert_refused(result, *said, code=1):
+    """One line on stderr, nothing on stdout, no traceback."""
+    assert result.exit_code == code, result.output
+    assert not result.stdout
+    assert result.stderr.count("\n") == 1 and "Traceback" not in result.stderr
+    for text in said:
+        assert text in result.stderr
+
+
+def test_help_has_examples_and_comes_without_torch(run):
+    names = ("caption", "measure", "run", "models", "data", "train", "book", "doctor")
+    assert all(name in run("--help").stdout for name in names)
+    for command in (["caption"], ["measure"], ["run"], ["data", "toybox"], ["train"], ["book"]):
+        result = run(*command, "--help")
+        assert result.exit_code == 0 and "Example" in result.stdout and "--json" in result.stdout
+    code = "import sys; from avnb import cli; sys.exit('torch' in sys.modules or 'av' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code]).returncode == 0
+
+
+def test_caption_for_people(run, video, organism_folder):
+    result = run("caption", video, "--model", organism_folder)
+    assert result.exit_code == 0, result.output
+    assert "clip" in result.stdout and "grey.mp4" in result.stdout
+
+
+def test_caption_for_machines(run, video, organism_folder, random_organism):
+    question = "Describe what you hear."
+    result = run("caption", video, "--model", organism_folder, "--question", question, "--only", "audio", "--json")
+    answer = random_organism.caption(media.Clip("grey", video), question, modalities=("audio",))
+    expected = {"clip": str(video), "model": str(organism_folder), "question": question, "answer": answer}
+    assert result.exit_code == 0 and json.loads(result.stdout) == [expected]
+
+
+def test_a_bad_clip_is_reported_and_the_rest_goes_on(run, video, organism_folder, tmp_path):
+    broken = tmp_path / "broken.mp4"
+    broken.write_bytes(b"no video")
+    lost = tmp_path / "lost.mp4"
+    result = run("caption", broken, video, lost, "--model", organism_folder, "--json")
+    assert result.exit_code == 1
+    first, second, third = json.loads(result.stdout)
+    assert "broken.mp4" in first["error"] and "answer" in second and "lost.mp4 does not exist" in third["error"]
+    lines = result.stderr.splitlines()
+    assert len(lines) == 2 and lines[0].startswith("avnb: broken.mp4") and lines[1].startswith("avnb: lost.mp4")
+
+
+def test_only_bad_clips_print_no_table(run, organism_folder):
+    assert_refused(run("caption", "lost.mp4", "--model", organism_folder), "lost.mp4 does not exist; check the path")
+
+
+def test_what_is_no_model_is_refused(run, video, tmp_path):
+    (tmp_path / "config.json").write_text("{}")
+    assert_refused(run("caption", video, "--model", tmp_path), str(tmp_path), "could not be loaded")
+
+
+@pytest.mark.parametrize("arguments", [["caption"], ["caption", "x.mp4", "--only", "smell"], ["sing"], ["train"]])
+def test_wrong_usage(run, arguments):
+    result = run(*arguments)
+    assert result.exit_code == 2 and not result.stdout and "Usage" in result.stderr
+
+
+def test_a_bug_is_not_hidden(run, monkeypatch):
+    def broken():
+        raise ValueError("a bug")
+
+    monkeypatch.setattr(doctor, "models", broken)
+    result = run("models")
+    assert isinstance(result.exception, ValueError) and "avnb: a bug" not in result.output
+
+
+def test_models(run, tmp_path, monkeypatch):
+    for name, config in (("deaf", "{}"), ("tiny", '{"audio_config": {}}')):
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "config.json").write_text(config)
+        (tmp_path / name / "model.safetensors").write_bytes(bytes(5_000_000))
+    monkeypatch.setattr(avnb.models, "CHECKPOINTS", tmp_path)
+    deaf, tiny, *families = json.loads(run("models", "--json").stdout)
+    assert tiny == {"name": "tiny", "parameters": 0.0025, "takes": "video, audio", "status": "ships"}
+    assert deaf["takes"] == "video"
+    assert "Qwen/Qwen2.5-Omni-7B" in {row["name"] for row in families}
+    assert all(row["status"].startswith("not measured here") for row in families)
+    table = run("models").stdout
+    assert "2.5 million" in table and "8.9 billion" in table
+
+
+def test_data_toybox(run, tmp_path):
+    result = run(
+        "data", "toybox", "--out", tmp_path, "--n", 1, "--seed", 4, "--split", "validation", "--relation", "dark"
+    )
+    assert result.exit_code == 0 and str(tmp_path / "manifest.jsonl") in result.stdout.replace("\n", "")
+    row = json.loads((tmp_path / "manifest.jsonl").read_text())
+    assert (row["id"], row["relation"], row["seen"]) == ("validation-4-00000-dark", "dark", [])
+    again = run("data", "toybox", "--out", tmp_path, "--n", 1, "--seed", 4, "--split", "validation", "--json")
+    assert json.loads(again.stdout) == {"manifest": str(tmp_path / "manifest.jsonl"), "n": 1}
+
+
+def test_data_toybox_refuses_an_unknown_relation(run, tmp_path):
+    result = run("data", "toybox", "--out", tmp_path, "--n", 1, "--relation", "loud")
+    assert_refused(result, "'loud'", *world.RELATIONS, code=2)
+    for wrong in (["--n", 0], ["--seed", -1], ["--split", "dev"]):
+        assert run("data", "toybox", "--out", tmp_path, *wrong).exit_code == 2
+
+
+def test_train(run, tmp_path, monkeypatch):
+    calls = []
+    monkeypatch.setattr(train, "train", lambda recipe, out, work: calls.append((recipe, out, work)) or out)
+    arguments = ["train", "toy-omni", "--out", tmp_path / "out", "--work", tmp_path / "work"]
+    assert json.loads(run(*arguments, "--json").stdout) == {"checkpoint": str(tmp_path / "out")}
+    assert run(*arguments, "--steps", 3).exit_code == 0
+    (full, out, work), (short, *_) = calls
+    assert (full, out, work) == (recipes.RECIPES["toy-omni"], tmp_path / "out", tmp_path / "work")
+    assert {stage.steps for stage in short.stages} == {3} and short.n_clips < full.n_clips
+    assert_refused(run("train", "toy-x", "--out", "a", "--work", "b"), "'toy-x' has no recipe; use one of toy-", code=2)
+
+
+def test_book_is_built_in_a_checkout(run, tmp_path, monkeypatch):
+    (tmp_path / "book").mkdir()
+    (tmp_path / "_toc.yml").touch()
+    (tmp_path / "book" / "build.py").touch()
+    calls, status = [], 0
+    monkeypatch.setattr(
+        cli.subprocess, "run", lambda *a, **k: calls.append((a, k)) or SimpleNamespace(returncode=status)
+    )
+    monkeypatch.chdir(tmp_path / "book")
+    result = run("book", "--json")
+    assert json.loads(result.stdout) == {"index": str(tmp_path / "_build" / "html" / "index.html")}
+    assert calls[0][0][0] == [sys.executable, str(tmp_path / "book" / "build.py")]
+    assert calls[0][1] == {"cwd": tmp_path, "stdout": 2}
+    assert "index.html" in run("book").stdout and calls[1][1]["stdout"] is None
+    status = 3
+    assert_refused(run("book"), "the book was not built", "status 3", code=3)
+
+
+def test_book_needs_a_checkout(run, tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    assert_refused(run("book"), "is in no checkout of the project", "clone it", code=2)
+
+
+def test_doctor_tells_about_this_machine(run):
+    result = run("doctor", "--json")
+    found = json.loads(result.stdout)
+    assert found["versions"]["python"] == ".".join(map(str, sys.version_info[:3])) and found["versions"]["torch"]
+    assert found["hardware"]["cpu_cores"] >= 1 and found["hardware"]["memory"] > 0 and found["hardware"]["disk"] > 0
+    assert found["ffmpeg"]["libx264"] is found["ffmpeg"]["aac"] is True and found["ffmpeg"]["libavcodec"]
+    assert result.exit_code == int(any(part["required"] for part in found["missing"]))
+    table = run("doctor").stdout
+    assert "CPU cores" in table and "libavcodec" in table and "Qwen/Qwen2.5-Omni-7B" in table
+
+
+def test_doctor_tells_what_is_missing_and_how_to_get_it(run, monkeypatch):
+    hardware = doctor._hardware() | {"gpu": None, "gpu_memory": None, "disk": 1.5}
+    monkeypatch.setattr(doctor, "_hardware", lambda: hardware)
+    monkeypatch.setattr(doctor, "_version", lambda name: None if name == "jupyter-book" else "1.0")
+    monkeypatch.setattr(doctor, "models", lambda: [{"status": "ships"}])
+    missing = {part["what"]: part for part in json.loads(run("doctor", "--json").stdout)["missing"]}
+    assert set(missing) == {
+        "jupyter-book (building the book)",
+        "a GPU (models of billions of parameters)",
+        "disk space (1.5 GiB free)",
+    }
+    assert missing["jupyter-book (building the book)"]["remedy"] == "pip install jupyter-book"
+    assert run("doctor").exit_code == 0
+    monkeypatch.setattr(doctor, "_can_encode", lambda codec: codec == "aac")
+    result = run("doctor")
+    assert result.exit_code == 1 and "libx264" in result.stdout and "--force-reinstall" in result.stdout
+
+
+def test_doctor_misses_the_organisms(run, monkeypatch):
+    monkeypatch.setattr(doctor, "models", lambda: [{"status": "not measured here"}])
+    result = run("doctor")
+    assert result.exit_code == 1 and "avnb train toy-omni" in result.stdout
+
+
+@pytest.mark.parametrize(
+    ("parameters", "gpu_memory", "memory", "quantizes", "fits"),
+    [
+        (8.9, 24.0, 8.0, True, "bfloat16"),
+        (8.9, 15.0, 8.0, True, "8bit"),
+        (8.9, 8.0, 8.0, True, "4bit"),
+        (8.9, 15.0, 8.0, False, "no"),
+        (8.9, 15.0, 32.0, False, "bfloat16 on the CPU (slow)"),
+        (4.7, None, 16.0, False, "bfloat16 on the CPU (slow)"),
+        (31.7, None, 16.0, False, "no"),
+    ],
+)
+def test_how_a_model_fits(parameters, gpu_memory, memory, quantizes, fits):
+    assert doctor.how_it_fits(parameters, {"gpu_memory": gpu_memory, "memory": memory}, quantizes) == fits
+
+
+def test_doctor_asks_the_codecs():
+    assert doctor._can_encode("aac") and not doctor._can_encode("no-such-codec")
+
+
+@pytest.fixture
+def two_clips(toybox_clips, tmp_path):
+    """A manifest of two clips."""
+    return datasets.save(toybox_clips[:2], tmp_path / "two.jsonl")
+
+
+def test_measure_prints_the_means_of_what_it_measured(run, two_clips, tmp_path):
+    call = ["measure", "fidelity", "--models", "toy-omni", "--data", two_clips, "--out", tmp_path / "out"]
+    call += ["--set", 'questions=["Describe what you hear."]', "--json"]
+    result = run(*call)
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)
+    assert [row["inputs"] for row in rows] == ["both", "video", "audio"]
+    table = study.measure(
+        "fidelity", "toy-omni", datasets.load(two_clips), dataset=str(two_clips), out=tmp_path / "out",
+        questions=["Describe what you hear."], inputs=["both", "video", "audio"],
+    )  # fmt: skip
+    assert len(list((tmp_path / "out").iterdir())) == 1, "the table of the command is the one of the function"
+    for row in rows:
+        values = table.loc[table["inputs"] == row["inputs"], "value"]
+        assert row["mean"] == values.mean() and row["n"] == 2 and row["model"] == "toy-omni"
+    shown = run(*call[:-1])
+    assert f"{rows[0]['mean']:.3f}" in shown.stdout and "Describe what you hear." in shown.stdout
+
+
+def test_measure_takes_all_organisms(run, two_clips, tmp_path, monkeypatch):
+    asked = []
+    monkeypatch.setattr(study, "measure", lambda analysis, name, clips, **_: asked.append(name))
+    monkeypatch.setattr(study, "means", lambda *_: pd.DataFrame({"model": ["x"], "mean": [np.nan]}))
+    result = run("measure", "fidelity", "--data", two_clips, "--json")
+    assert asked == avnb.models.shipped()
+    assert json.loads(result.stdout)[0]["mean"] is None
+    asked.clear()
+    run("measure", "lens", "--data", two_clips)
+    assert asked == avnb.models.shipped(hearing=True)
+
+
+def test_measure_goes_on_after_a_model_that_it_cannot_measure(run, two_clips, tmp_path, organism_folder):
+    broken = tmp_path / "broken"
+    broken.mkdir()
+    call = ["--models", f"{broken},{organism_folder}", "--data", two_clips, "--out", tmp_path / "out", "--json"]
+    result = run("measure", "attention", "--set", "max_new_tokens=2", *call)
+    assert result.exit_code == 1
+    assert {row["model"] for row in json.loads(result.stdout)} == {str(organism_folder)}
+    assert result.stderr.count(str(broken)) and "Traceback" not in result.stderr
+
+
+@pytest.mark.parametrize(
+    ("arguments", "code", "said"),
+    [
+        (["fidelty"], 1, "no analysis 'fidelty'"),
+        (["fidelity", "--models", "toy-omny"], 1, "'toy-omny' is no organism"),
+        (["fidelity", "--set", "inputs"], 2, "'inputs' is no NAME=VALUE"),
+        (["fidelity", "--data", "lost.jsonl"], 1, "lost.jsonl"),
+    ],
+)
+def test_measure_refuses_what_it_does_not_know(run, arguments, code, said):
+    assert_refused(run("measure", *arguments), said, code=code)
+
+
+def test_run_refuses_what_it_does_not_know(run, tmp_path):
+    assert_refused(run("run", "--models", "toy-omny"), "'toy-omny' is no organism")
+    assert_refused(run("run", "--models", "toy-omni", "--notebooks", "02_lost"), "no notebook '02_lost'")
+    assert_refused(run("run", tmp_path / "lost.yml"), "lost.yml cannot be read as YAML")
+
+
+def test_run_sums_up_failures_and_goes_on(run, tmp_path, monkeypatch):
+    """Arguments of the command go before those of the file; a failed notebook is named with its log."""
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.py").write_text('# %% tags=["parameters"]\nmodel = "toy-omni"\nn = 3\nseed = 0\n')
+    study_file = tmp_path / "study.yml"
+    study_file.write_text(
+        f"models: [toy-omni]\nnotebooks: [{tmp_path}/a.py, {tmp_path}/b.py]\n"
+        f"out: {tmp_path}/file\nparameters: {{n: 5, seed: 1}}\n"
+    )
+    seen = []
+
+    def one(papermill, job, key):
+        seen.append(job.parameters)
+        return "KeyError: 'dog'" if job.target.stem == "a" else ""
+
+    monkeypatch.setattr(batch, "_run", one)
+    result = run("run", study_file, "--out", tmp_path / "runs", "--set", "n=7", "--json")
+    assert result.exit_code == 1
+    assert seen == [{"n": 7, "seed": 1, "model": "toy-omni"}] * 2
+    first, second = json.loads(result.stdout)
+    assert first["status"] == "failed" and first["error"] == "KeyError: 'dog'" and first["log"].endswith("a.log")
+    assert second["status"] == "done" and second["notebook"] == str(tmp_path / "runs" / "toy-omni" / "b.ipynb")
+    assert "a.ipynb: KeyError: 'dog'; traceback in" in result.stderr
+    shown = run("run", study_file, "--out", tmp_path / "runs")
+    assert "failed toy-omni: a" in shown.stdout and "1 done, 0 kept, 1 failed" in shown.stdout

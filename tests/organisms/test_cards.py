@@ -1,0 +1,44 @@
+"""Model cards: what they say comes from recipe, curve and measurement."""
+
+import pandas as pd
+import pytest
+
+from avnb import models
+from avnb.organisms import cards
+from avnb.organisms.recipes import RECIPES
+
+
+@pytest.fixture
+def table():
+    rows = [(f"clip {i}", "factual", "both", "Describe what you see.", "video", float(i % 2)) for i in range(10)]
+    return pd.DataFrame(rows, columns=["clip", "kind", "inputs", "question", "modality", "value"])
+
+
+def test_a_card_holds_recipe_curve_and_results(table):
+    text = cards.card("toy-omni-balanced", table)
+    assert "50 % conflicting clips" in text and "20 % clips whose sounds are all seen" in text
+    assert "| Describe what you see. | factual | both | video | 0.50 (" in text and "| 10 |" in text
+    curve = pd.read_json(models.CHECKPOINTS / "toy-omni-balanced" / "training.jsonl", lines=True)
+    assert f"{curve['loss'].tail(50).mean():.3f} nats" in text
+
+
+@pytest.mark.parametrize("name", RECIPES)
+def test_every_shipped_card_is_of_this_recipe(name, table):
+    """All but the results, which are measured, is what would be written today."""
+    written = (models.CHECKPOINTS / name / "README.md").read_text()
+    wanted = cards.card(name, table)
+    assert _without_table(written) == _without_table(wanted)
+    assert f"| {cards.N_CLIPS // 2} |" in written
+
+
+def test_the_tables_stand_side_by_side():
+    found = cards.results().set_index(["question", "clips", "given", "judged"])
+    assert set(RECIPES) == set(found.columns)
+    asked = ("Describe what you hear.", "counterfactual", "both", "audio")
+    assert found.loc[asked, "toy-vl"] == "–"
+    written = (models.CHECKPOINTS / "toy-omni" / "README.md").read_text()
+    assert f"| {' | '.join(asked)} | {found.loc[asked, 'toy-omni']} |" in written
+
+
+def _without_table(text):
+    return [line for line in text.splitlines() if not line.startswith("| ")]

@@ -1,0 +1,425 @@
+import os
+import shutil
+import sys
+from dataclasses import replace
+from types import ModuleType
+
+import pandas as pd
+import pyarrow.parquet as pq
+import pytest
+import torch
+
+import avnb
+from avnb import analyses, stats, study
+from avnb.analyses.jobs import each
+from avnb.questions import HEAR
+from avnb.study import tables
+from avnb.study.fingerprints import model_fingerprint
+
+
+@pytest.fixture
+def counted(monkeypatch):
+    """An analysis "counted" that remembers for which clips it was called; `fails_at` names one that it fails at."""
+    module = ModuleType("avnb.analyses.counted")
+    module.calls, module.fails_at, module.plan = [], None, each
+
+    def measure(model, clips, level=1, names=("a", "b"), seed=0):
+        rows = []
+        for clip in (job.clip for job in clips):
+            if clip.id == module.fails_at:
+                raise RuntimeError("interrupted")
+            module.calls.append(clip.id)
+            missed = names if clip.heard else ()
+            rows.append((clip.id, clip.kind, level + seed + len(module.calls) / 8, clip.heard, missed, ()))
+        return pd.DataFrame(rows, columns=["clip", "kind", "value", "matched", "missed", "invented"])
+
+    module.measure = measure
+    monkeypatch.setitem(sys.modules, "avnb.analyses.counted", module)
+    monkeypatch.setitem(analyses.ANALYSES, "counted", analyses.Analysis("counts", means_by=("kind",)))
+    of_code(monkeypatch, "today's")
+    return module
+
+
+def of_code(monkeypatch, print_):
+    """The code of an analysis has this fingerprint."""
+    for module in (study, tables):
+        monkeypatch.setattr(module, "code_fingerprint", lambda analysis: print_)
+
+
+@pytest.fixture
+def measured(random_organism, toybox_clips, tmp_path):
+    """Calls `study.measure` with the analysis "counted"."""
+
+    def call(model=random_organism, clips=toybox_clips, out=tmp_path, **options):
+        return study.measure("counted", model, clips, dataset="toybox", out=out, **options)
+
+    return call
+
+
+def files(folder):
+    return sorted(path.name for path in folder.iterdir())
+
+
+def test_a_table_is_measured_once(counted, measured, tmp_path, toybox_clips):
+    fresh = measured()
+    assert counted.calls == [clip.id for clip in toybox_clips]
+    pd.testing.assert_frame_equal(fresh, measured())
+    assert len(counted.calls) == len(toybox_clips) and len(files(tmp_path)) == 1
+
+
+def test_tuples_are_lists_whether_read_or_fresh(counted, measured, toybox_clips):
+    table = measured()
+    assert table["matched"].tolist() == [list(clip.heard) for clip in toybox_clips]
+    assert table["missed"].tolist() == [["a", "b"]] * len(toybox_clips)
+    assert table["invented"].tolist() == [[]] * len(toybox_clips)
+
+
+def test_the_model_is_named(counted, measured, random_organism):
+    assert set(measured()["model"]) == {random_organism.name}
+
+
+def test_a_list_and_a_tuple_are_the_same_parameter(counted, measured):
+    measured(names=("a", "b"))
+    n_calls = len(counted.calls)
+    measured(names=["a", "b"], level=1)  # a default, spelled out
+    assert len(counted.calls) == n_calls
+
+
+@pytest.mark.parametrize("changed", [{"level": 2}, {"names": ["c"]}, {"seed": 1}])
+def test_other_parameters_are_measured_anew_beside_the_old_ones(counted, measured, tmp_path, toybox_clips, changed):
+    measured()
+    measured(**changed)
+    assert len(counted.calls) == 2 * len(toybox_clips) and len(files(tmp_path)) == 2
+
+
+def test_other_clips_are_measured_anew(counted, measured, toybox_clips):
+    measured(clips=toybox_clips[:2])
+    table = measured(clips=toybox_clips[1:3])
+    assert table["clip"].tolist() == [clip.id for clip in toybox_clips[1:3]] and len(counted.calls) == 4
+
+
+def test_a_clip_with_other_content_is_measured_anew(counted, measured, tmp_path, toybox_clips):
+    video = shutil.copy(toybox_clips[0].video, tmp_path / "0.mp4")
+    clip = replace(toybox_clips[0], video=video)
+    measured(clips=[clip], out=tmp_path / "out")
+    shutil.copy(toybox_clips[1].video, video)
+    measured(clips=[clip], out=tmp_path / "out")
+    measured(clips=[replace(clip, heard=("bell",))], out=tmp_path / "out")
+    assert len(counted.calls) == 3 and len(files(tmp_path / "out")) == 1, "the old table is replaced"
+
+
+def test_the_same_clip_in_another_folder_is_read(counted, measured, tmp_path, toybox_clips):
+    moved = replace(toybox_clips[0], video=shutil.copy(toybox_clips[0].video, tmp_path / "0.mp4"))
+    measured(clips=toybox_clips[:1], out=tmp_path / "out")
+    measured(clips=[moved], out=tmp_path / "out")
+    assert len(counted.calls) == 1
+
+
+def test_other_code_is_measured_anew(counted, measured, toybox_clips, monkeypatch):
+    measured()
+    of_code(monkeypatch, "other")
+    measured()
+    assert len(counted.calls) == 2 * len(toybox_clips)
+
+
+def test_a_retrained_model_of_the_same_name_is_measured_anew(counted, measured, organism_folder, tmp_path):
+    folder = shutil.copytree(organism_folder, tmp_path / "organism")
+    before = measured(str(folder), out=tmp_path / "out")
+    hf = avnb.load(str(folder)).hf
+    with torch.no_grad():
+        hf.model.language_model.layers[-1].mlp.down_proj.weight.mul_(1.01)
+    hf.save_pretrained(folder)
+    after = measured(str(folder), out=tmp_path / "out")
+    assert not before["value"].equals(after["value"]) and len(files(tmp_path / "out")) == 1
+    pd.testing.assert_frame_equal(after, measured(str(folder), out=tmp_path / "out"))
+
+
+def test_an_interrupted_measurement_goes_on_where_it_stopped(counted, measured, toybox_clips, tmp_path):
+    ids = [clip.id for clip in toybox_clips]
+    counted.fails_at = ids[2]
+    with pytest.raises(RuntimeError, match="interrupted"):
+        measured()
+    counted.fails_at = None
+    table = measured()
+    assert counted.calls == ids, "finished clips were measured again"
+    assert table["clip"].tolist() == ids
+    assert table["value"].tolist() == [1 + i / 8 for i in range(1, len(ids) + 1)]
+    assert [path.suffix for path in tmp_path.iterdir()] == [".parquet"], "parts are left"
+
+
+def test_parts_of_an_older_model_are_not_used(counted, measured, toybox_clips, random_organism):
+    counted.fails_at = toybox_clips[2].id
+    with pytest.raises(RuntimeError):
+        measured()
+    counted.fails_at = None
+    weight = random_organism.hf.model.language_model.norm.weight
+    with torch.no_grad():
+        weight.mul_(2)
+    measured()
+    with torch.no_grad():
+        weight.mul_(0.5)
+    assert len(counted.calls) == 2 + len(toybox_clips)
+
+
+def test_a_failed_write_leaves_no_table(counted, measured, monkeypatch, tmp_path):
+    def cut_off(table, path):
+        path.write_bytes(b"PAR1")
+        raise OSError("disk full")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(pq, "write_table", cut_off)
+        with pytest.raises(OSError, match="disk full"):
+            measured()
+    assert not list(tmp_path.rglob("*.parquet"))
+    measured()
+
+
+def test_a_file_tells_what_it_is(counted, measured, tmp_path, toybox_clips, random_organism):
+    measured(seed=3, level=2)
+    about = study.read_about(next(tmp_path.glob("*.parquet")))
+    assert about["analysis"] == "counted" and about["model"] == random_organism.name and about["dataset"] == "toybox"
+    assert about["parameters"] == {"level": 2, "names": ["a", "b"], "seed": 3} and about["seed"] == 3
+    assert about["clips"] == [clip.id for clip in toybox_clips]
+    assert about["made_with"]["torch"] == torch.__version__.split("+")[0]
+    assert about["made_with"]["model"]["class"] == "Qwen2_5OmniThinkerForConditionalGeneration"
+
+
+def test_a_clip_without_rows_leaves_its_part_empty(counted, measured, toybox_clips, monkeypatch):
+    full = counted.measure
+    skipped = toybox_clips[0].id
+    monkeypatch.setattr(
+        counted, "measure", lambda model, clips: full(model, [job for job in clips if job.clip.id != skipped])
+    )
+    assert measured()["clip"].tolist() == [clip.id for clip in toybox_clips[1:]]
+    assert list(measured(clips=toybox_clips[:1]).columns)[:2] == ["model", "clip"]
+
+
+@pytest.mark.parametrize(
+    ("call", "message"),
+    [
+        ({"analysis": "fidelty"}, "no analysis 'fidelty'.*fidelity, swap"),
+        ({"level": {1, 2}}, r"level=\{1, 2\} is no plain JSON"),
+        ({"layer": 2}, "no option 'layer'; it has level, names$"),
+        ({"clips": []}, "without a clip"),
+    ],
+)
+def test_what_cannot_be_measured_says_so(counted, random_organism, toybox_clips, tmp_path, call, message):
+    analysis, clips = call.pop("analysis", "counted"), call.pop("clips", toybox_clips)
+    with pytest.raises(avnb.AvnbError, match=message):
+        study.measure(analysis, random_organism, clips, dataset="toybox", out=tmp_path, **call)
+
+
+def test_files_that_are_no_tables_say_so(tmp_path):
+    (tmp_path / "a.parquet").write_bytes(b"no table")
+    with pytest.raises(study.StudyError, match="delete it and measure again"):
+        study.read(tmp_path / "a.parquet")
+    pd.DataFrame({"a": [1]}).to_parquet(tmp_path / "b.parquet")
+    with pytest.raises(study.StudyError, match="not written by"):
+        study.read_about(tmp_path / "b.parquet")
+
+
+def age(folder, seconds):
+    """Makes the tables in a folder older than they are."""
+    for path in folder.glob("*.parquet"):
+        os.utime(path, (path.stat().st_atime, path.stat().st_mtime - seconds))
+
+
+def sizes(folder, **options):
+    found = study.collect(folder, "counted", **options)
+    return found.groupby("model").size().to_dict() if len(found) else {}
+
+
+@pytest.fixture
+def named(random_organism, organism_folder):
+    """Two models of other names."""
+    models = [avnb.load(str(organism_folder)) for _ in "ab"]
+    for model, name in zip(models, ("one", "other/one"), strict=True):
+        model.name = name
+    return models
+
+
+def test_collect_takes_the_table_that_was_last_asked_for(counted, measured, named, tmp_path, toybox_clips):
+    one, other = named
+    measured(one, out=tmp_path / "a")
+    age(tmp_path / "a", 60)
+    measured(one, clips=toybox_clips[:2], out=tmp_path / "a")
+    measured(other, clips=toybox_clips[:3], out=tmp_path / "b")
+    assert sizes(tmp_path) == {"one": 2, "other/one": 3}, "the newest, not the largest"
+    age(tmp_path / "a", 60)
+    measured(one, out=tmp_path / "a")
+    assert sizes(tmp_path) == {"one": 4, "other/one": 3}, "to be read again is to be asked for"
+    assert len(counted.calls) == 9
+    of_two = sizes(tmp_path, holds=lambda table, about: len(about["clips"]) == 2)
+    assert of_two == {"one": 2}
+    assert sizes(tmp_path, names=["one", "three"]) == {"one": 4}
+    assert study.collect(tmp_path, "fidelity").empty
+    with pytest.raises(study.StudyError, match="no folder"):
+        study.collect(tmp_path / "c", "counted")
+
+
+def test_collect_leaves_out_what_was_measured_otherwise(counted, measured, named, tmp_path, toybox_clips, monkeypatch):
+    one, other = named
+    measured(one, out=tmp_path / "a", seed=1)
+    measured(other, out=tmp_path / "b", level=2)
+    age(tmp_path / "b", 60)
+    assert sizes(tmp_path, dataset="toybox", seed=1) == {"one": 4} and sizes(tmp_path, dataset="mine") == {}
+    assert sizes(tmp_path) == {"one": 4, "other/one": 4} and sizes(tmp_path, alike=["level"]) == {"one": 4}
+    with monkeypatch.context() as patch:
+        of_code(patch, "other")
+        assert sizes(tmp_path) == {}
+        measured(one, clips=toybox_clips[:2], out=tmp_path / "c")
+        assert sizes(tmp_path) == {"one": 2}
+
+
+def test_collect_leaves_out_tables_of_older_weights(counted, measured, named, tmp_path, toybox_clips):
+    model, _ = named
+    measured(model, out=tmp_path)
+    age(tmp_path, 60)
+    with torch.no_grad():
+        model.hf.model.language_model.norm.weight.mul_(2)
+    study.measure("fidelity", model, toybox_clips[:1], dataset="toybox", out=tmp_path, questions=[HEAR])
+    assert sizes(tmp_path) == {}, "the newest table of another analysis tells that the model was retrained"
+
+
+def test_means_keep_models_apart(counted):
+    table = pd.DataFrame({"clip": [0, 1, 0, 1], "kind": "factual", "value": [0.0, 1.0, 1.0, 1.0]})
+    found = study.means("counted", table.assign(model=["a", "a", "b", "b"]))
+    low, high = stats.interval([0.0, 1.0])[1:3]
+    assert found.values.tolist() == [["a", "factual", 0.5, low, high, 2], ["b", "factual", 1.0, 1.0, 1.0, 2]]
+
+
+def test_means_of_the_lens_keep_kinds_and_the_null_apart():
+    table = pd.DataFrame({"model": "a", "clip": range(4), "kind": ["factual", "counterfactual"] * 2, "found": "x"})
+    found = study.means("lens", table.assign(value=[1.0, 0.5, 1.0, 0.5], null=[0.25, 0.0, 0.25, 0.0]))
+    expected = {("factual", "value"): 1, ("factual", "null"): 0.25, ("counterfactual", "value"): 0.5}
+    assert found.set_index(["kind", "quantity"])["mean"].to_dict() == expected | {("counterfactual", "null"): 0}
+
+
+def test_fingerprints_tell_weights_apart(organism_folder):
+    first, second = (avnb.load(str(organism_folder)) for _ in range(2))
+    assert model_fingerprint(first) == model_fingerprint(second)
+    with torch.no_grad():
+        second.hf.model.audio_tower.layers[0].fc1.weight.add_(1e-3)
+    assert model_fingerprint(first) != model_fingerprint(second)
+    assert model_fingerprint(first) != model_fingerprint(avnb.load(str(organism_folder), torch.bfloat16))
+
+
+def test_fingerprints_tell_processors_apart(organism_folder):
+    def changed(change):
+        model = avnb.load(str(organism_folder))
+        change(model)
+        return model_fingerprint(model)
+
+    found = {
+        changed(lambda model: None),
+        changed(lambda model: setattr(model.processor.video_processor, "fps", 0.5)),
+        changed(lambda model: setattr(model.processor.feature_extractor, "hop_length", 200)),
+        changed(lambda model: setattr(model.processor, "chat_template", "{{ messages }}")),
+        changed(lambda model: model.tokenizer.add_tokens("another word")),
+        changed(lambda model: model.stop_ids.add(0)),
+    }
+    assert len(found) == 6
+    assert changed(lambda model: None) in found
+
+
+SMALL = {
+    "fidelity": {"questions": [HEAR], "inputs": ["both"]},
+    "knockout": {"questions": [HEAR], "spans": [[0, 8]], "n_draws": 1},
+    "tokens": {"base": "toy-vl", "max_new_tokens": 4},
+}
+
+
+@pytest.fixture(scope="module")
+def few():
+    return avnb.datasets.load("toybox", n=6)
+
+
+@pytest.mark.parametrize("name", analyses.ANALYSES)
+def test_job_by_job_is_the_same_as_all_at_once(name, few, tmp_path):
+    """What makes it right to resume and to share out: no job depends on another."""
+    model, options = avnb.load("toy-omni"), SMALL.get(name, {})
+    at_once = avnb.measure(name, model, few, **options)
+    table = study.measure(name, model, few, dataset="toybox", out=tmp_path, **options).drop(columns="model")
+    at_once = at_once.map(lambda value: list(value) if isinstance(value, tuple) else value)
+    pd.testing.assert_frame_equal(table, at_once.reset_index(drop=True), check_dtype=False, rtol=1e-4, atol=1e-5)
+    assert {"clip", "kind", "question"} <= set(table.columns)
+
+
+@pytest.mark.parametrize("name", ["swap", "lens", "tokens"])
+def test_what_relates_clips_goes_on_where_it_was_killed(name, few, tmp_path, monkeypatch):
+    model, options = avnb.load("toy-omni"), SMALL.get(name, {})
+    whole = study.measure(name, model, few, dataset="toybox", out=tmp_path / "whole", **options)
+    asked, real = [], type(model).prompt
+    stop_at = 5
+
+    def prompt(self, clip, *args, **more):
+        asked.append(clip.id)
+        if len(asked) == stop_at:
+            raise KeyboardInterrupt
+        return real(self, clip, *args, **more)
+
+    monkeypatch.setattr(type(model), "prompt", prompt)
+    with pytest.raises(KeyboardInterrupt):
+        study.measure(name, model, few, dataset="toybox", out=tmp_path / "killed", **options)
+    before, stop_at = len(asked), None
+    table = study.measure(name, model, few, dataset="toybox", out=tmp_path / "killed", **options)
+    pd.testing.assert_frame_equal(table, whole, rtol=1e-4, atol=1e-5)
+    n_all = {"swap": 8 * len(table) // 4 // 2, "lens": len(few), "tokens": 6 * len(few)}[name]
+    assert 0 < len(asked) - before < n_all, "what was finished is not asked again"
+
+
+def plain(clips):
+    """The clips as a set with captions alone knows them."""
+    return [replace(clip, seen=(), heard=()) for clip in clips]
+
+
+@pytest.mark.parametrize("name", analyses.ANALYSES)
+def test_clips_with_captions_alone_are_measured_or_left_out_with_a_reason(name, few, tmp_path):
+    table = study.measure(name, "toy-omni", plain(few), dataset="plain", out=tmp_path, **SMALL.get(name, {}))
+    kept, left_out = set("|".join(table["clip"]).split("|")) if len(table) else set(), table.attrs["left_out"]
+    assert kept | set(left_out) == {clip.id for clip in few if name != "swap" or clip.kind == "factual"}
+    assert all(left_out.values())
+    if "reason" in table:
+        assert (table["value"].notna() | (table["reason"] != "")).all()
+    study.means(name, table)
+
+
+def test_a_clip_that_cannot_be_used_is_named_at_every_call_and_asked_again_on_demand(few, tmp_path, caplog):
+    lost = replace(few[0], id="lost", video=tmp_path / "lost.mp4")
+    shared = {"dataset": "x", "out": tmp_path / "out", **SMALL["fidelity"]}
+    for _ in range(2):
+        caplog.clear()
+        table = study.measure("fidelity", "toy-omni", [lost, few[1]], **shared)
+        assert table["clip"].tolist() == [few[1].id]
+        assert "lost.mp4 does not exist" in table.attrs["left_out"]["lost"]
+        assert "clip lost is left out" in caplog.text
+    shutil.copy(few[0].video, lost.video)
+    table = study.measure("fidelity", "toy-omni", [lost, few[1]], retry=True, **shared)
+    assert table["clip"].tolist() == ["lost", few[1].id] and table.attrs["left_out"] == {}
+    assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".parquet"], "parts are left"
+
+
+def test_a_damaged_part_is_measured_again(counted, measured, toybox_clips, tmp_path):
+    counted.fails_at = toybox_clips[2].id
+    with pytest.raises(RuntimeError):
+        measured()
+    counted.fails_at = None
+    part = next(tmp_path.rglob("*.part/*.parquet"))
+    part.write_bytes(part.read_bytes()[:100])
+    assert len(measured()) == len(toybox_clips) and len(counted.calls) == 2 + 1 + len(toybox_clips) - 2
+
+
+def test_a_damaged_table_is_measured_again(counted, measured, tmp_path, toybox_clips):
+    table = measured()
+    path = next(tmp_path.glob("*.parquet"))
+    path.write_bytes(path.read_bytes()[:-100])
+    assert measured()["clip"].tolist() == table["clip"].tolist() and len(counted.calls) == 2 * len(toybox_clips)
+
+
+def test_fingerprints_see_a_single_weight(organism_folder):
+    model = avnb.load(str(organism_folder))
+    before, weight = model_fingerprint(model), model.hf.model.language_model.layers[3].self_attn.o_proj.weight
+    for row, column in ((0, 0), (77, 1), (127, 126)):
+        with torch.no_grad():
+            weight[row, column] += 1
+        assert before != (before := model_fingerprint(model))
