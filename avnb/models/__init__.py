@@ -39,10 +39,9 @@ def talking():
 
 def check(name):
     """A ModelError if no model can have this name; nothing is loaded."""
-    if str(name) not in [*shipped(), *talking()] and "/" not in str(name) and not Path(name).is_dir():
-        raise ModelError(
-            f"{str(name)!r} is no organism ({', '.join([*shipped(), *talking()])}), no folder and no Hub id (OWNER/NAME)"
-        )
+    organisms = [*shipped(), *talking()]
+    if str(name) not in organisms and "/" not in str(name) and not Path(name).is_dir():
+        raise ModelError(f"{str(name)!r} is no organism ({', '.join(organisms)}), no folder and no Hub id (OWNER/NAME)")
 
 
 def base_of(name):

