@@ -23,6 +23,17 @@ from avnb.models.smollm import GGUF, there
 
 ADAPTERS, MAPS = "adapter_model.safetensors", "maps.safetensors"
 
+TEXT = {  # the decoder: sizes of SmolLM2-135M
+    "hidden_size": 576,
+    "intermediate_size": 1536,
+    "num_hidden_layers": 30,
+    "num_attention_heads": 9,
+    "num_key_value_heads": 3,
+    "max_position_embeddings": 8192,
+    "rms_norm_eps": 1e-5,
+    "rope_parameters": {"rope_type": "default", "rope_theta": 100_000.0, "mrope_section": [8, 12, 12]},
+    "tie_word_embeddings": True,
+}
 SPECIAL = {  # reserved tokens of the language model stand for the media
     "pad_token": "<|endoftext|>",
     "eos_token": "<|im_end|>",
@@ -72,7 +83,7 @@ def processor():
     )
 
 
-def build_config(tokenizer, media_width=576):
+def build_config(tokenizer, media_width=TEXT["hidden_size"]):
     """The configuration of a thinker with this decoder and the encoders of toy-omni.
 
     Args:
@@ -81,19 +92,7 @@ def build_config(tokenizer, media_width=576):
     """
     ids = {name: tokenizer.convert_tokens_to_ids(token) for name, token in SPECIAL.items()}
     config = AutoConfig.from_pretrained(_donor())
-    text = {
-        "vocab_size": len(tokenizer),
-        "hidden_size": 576,
-        "intermediate_size": 1536,
-        "num_hidden_layers": 30,
-        "num_attention_heads": 9,
-        "num_key_value_heads": 3,
-        "max_position_embeddings": 8192,
-        "rms_norm_eps": 1e-5,
-        "rope_parameters": {"rope_type": "default", "rope_theta": 100_000.0, "mrope_section": [8, 12, 12]},
-        "tie_word_embeddings": True,
-    }
-    config.text_config = type(config.text_config)(**text)
+    config.text_config = type(config.text_config)(**TEXT, vocab_size=len(tokenizer))
     config.tie_word_embeddings = True
     config.vision_config.out_hidden_size = config.audio_config.output_dim = media_width
     config.audio_token_id, config.image_token_id = ids["audio_token"], ids["image_token"]

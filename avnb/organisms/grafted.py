@@ -101,7 +101,7 @@ class _Map(nn.Sequential):
     """A whitening that is not trained, and a linear map to the decoder's width that is."""
 
     def __init__(self):
-        learnt = nn.Linear(omni.WIDTH, 576)
+        learnt = nn.Linear(omni.WIDTH, grafted.TEXT["hidden_size"])
         nn.init.normal_(learnt.weight, std=SPREAD / omni.WIDTH**0.5)
         nn.init.zeros_(learnt.bias)
         super().__init__(nn.Linear(omni.WIDTH, omni.WIDTH), learnt)
