@@ -17,7 +17,7 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 
-from avnb.analyses.jobs import each
+from avnb.analyses import jobs
 from avnb.engine import run
 from avnb.engine.capture import Capture
 from avnb.engine.conditions import GENERATED
@@ -27,7 +27,7 @@ from avnb.questions import HEAR, MAX_NEW_TOKENS
 OVER = ("inputs", "all")
 BY = ("layer", "head", "step")
 
-plan = each
+plan = jobs.each
 
 
 def measure(
@@ -84,7 +84,7 @@ def measure(
         return function(model, [prompt], **options).assign(kind=job.clip.kind, question=question)
 
     axes = function(model, [], **options).columns.drop("clip")
-    return over(plan(clips), of_clip, ["clip", "kind", "question", *axes])
+    return jobs.over(plan(clips), of_clip, ["clip", "kind", "question", *axes])
 
 
 def shares(

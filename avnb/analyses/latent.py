@@ -228,7 +228,7 @@ def less_said(ranks, fidelity, top_ks=TOP_KS, depth=(0.0, 1.0), seed=0):
 
     Example:
         >>> model, clips = avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4)
-        >>> said = avnb.fidelity.measure(model, clips, ["Describe what you hear."]).query("modality == 'audio'")
+        >>> said = avnb.fidelity.measure(model, clips, ["Describe what you hear."], inputs=["both"])
         >>> less_said(avnb.lens.event_ranks(model, clips), said, top_ks=[1, 5])[["kind", "top_k"]].values.tolist()
         [['factual', 1], ['factual', 5], ['counterfactual', 1], ['counterfactual', 5]]
     """

@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from avnb.analyses import AnalysisError
 from avnb.analyses.jobs import Job, over
 from avnb.analyses.vocabulary import spelled, vocabulary
 from avnb.engine import run
@@ -150,6 +151,8 @@ def plan(clips):
     clips = list(clips)
     if all(isinstance(clip, Job) for clip in clips):
         return clips
+    if len({clip.id for clip in clips}) < len(clips):
+        raise AnalysisError("some clips have the same id; give every clip its own")
     return [Job(clip, events=_heard(clips)) for clip in clips]
 
 
@@ -197,9 +200,9 @@ def with_null(table):
         clip, and is NaN for a clip that shares something with all others.
 
     Example:
-        >>> rows = [("a", "dog", True, False), ("a", "bell", False, False), ("b", "bell", True, False)]
+        >>> rows = [("a", "dog", True, False), ("a", "bell", False, False), ("b", "bell", True, True)]
         >>> with_null(pd.DataFrame(rows, columns=["clip", "event", "heard", "seen"]))["null"].tolist()
-        [0.0, 1.0, nan]
+        [0.0, 1.0, 0.0]
     """
     there = table[table["heard"] | table["seen"]].groupby("clip", sort=False)["event"].agg(frozenset)
     heard = table[table["heard"]].groupby("clip", sort=False)["event"].agg(frozenset)
@@ -227,6 +230,8 @@ def decoded(
     """
     layers = depth_layers(len(model.decoder.layers), depth)
     table = _ranks(model, plan(clips), question, "audio", "", normed, match, threshold)
+    if table.empty:
+        return table.drop(columns=["group", "layer", "rank", "position"]).assign(value=[])
     best = table[table["layer"].isin(layers)]
     keys = ["clip", "kind", "question", "event", "heard", "seen"]
     found = best.groupby(keys, sort=False, as_index=False)["rank"].min()
@@ -244,7 +249,7 @@ def relate(table):
     Returns:
         DataFrame, as `latent_recall` gives it.
     """
-    table, rows = with_null(table), []
+    table, rows = with_null(table) if len(table) else table, []
     for (clip, kind, question), some in table.groupby(["clip", "kind", "question"], sort=False):
         values = [_mean(some["value"], some[weight]) for weight in ("heard", "null", "seen")]
         found = tuple(some.loc[some["heard"] & (some["value"] > 0), "event"])

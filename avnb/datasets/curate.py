@@ -39,8 +39,8 @@ def assign_donors(clips, embed=None, known_events=True):
         CurationError: a clip lacks an audio caption or sound, ids repeat, or no assignment is possible.
 
     Example:
-        >>> barks = Clip("dog", "dog.mp4", audio_captions=("Barking.",), heard=("dog",))
-        >>> rings = Clip("bell", "bell.mp4", audio_captions=("A bell rings.",), heard=("bell",))
+        >>> barks = avnb.Clip("dog", "dog.mp4", audio_captions=("Barking.",), heard=("dog",))
+        >>> rings = avnb.Clip("bell", "bell.mp4", audio_captions=("A bell rings.",), heard=("bell",))
         >>> assign_donors([barks, rings]).to_dict("list")
         {'clip': ['dog', 'bell'], 'donor': ['bell', 'dog'], 'similarity': [0.0, 0.0]}
     """
@@ -176,7 +176,7 @@ def agreement(clips, embed=None):
         DataFrame: clip, kind, similarity in [-1, 1] of the first video caption and the first audio caption.
 
     Example:
-        >>> guessable = Clip("0", "0.mp4", video_captions=("A dog.",), audio_captions=("A dog barking.",))
+        >>> guessable = avnb.Clip("0", "0.mp4", video_captions=("A dog.",), audio_captions=("A dog barking.",))
         >>> agreement([guessable])["similarity"].round(2).tolist()
         [0.58]
     """
@@ -194,7 +194,7 @@ def summary(clips, embed=None):
         kind; NaN where captions are missing).
 
     Example:
-        >>> clips = [Clip("0", "0.mp4"), Clip("1", "1.mp4", kind="mute")]
+        >>> clips = [avnb.Clip("0", "0.mp4"), avnb.Clip("1", "1.mp4", kind="mute")]
         >>> summary(clips)[["kind", "n"]].to_dict("list")
         {'kind': ['factual', 'mute'], 'n': [1, 1]}
     """

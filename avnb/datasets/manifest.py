@@ -33,6 +33,7 @@ def save(clips, manifest):
         DatasetError: the suffix is another one.
 
     Example:
+        >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
         >>> path = save([Clip("0", folder / "0.mp4")], folder / "set.jsonl")
         >>> json.loads(path.read_text())["video"]

@@ -2,6 +2,7 @@
 
 The picture of an edited video is copied packet by packet, so that only the sound differs.
 
+    >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> grey = np.full((30, 48, 64, 3), 128, np.uint8)
     >>> quiet, loud = (write(folder / f"{level}.mp4", grey, 10, np.full(48000, level)) for level in (0.0, 0.5))
@@ -55,6 +56,7 @@ def write(path, frames, fps, wave=None, rate=16000):
         ValueError: the suffix, a shape or the rate does not fit, or there are no frames.
 
     Example:
+        >>> import tempfile
         >>> write(Path(tempfile.mkdtemp(), "black.mp4"), np.zeros((5, 32, 32, 3), np.uint8), fps=5).name
         'black.mp4'
     """
