@@ -1,6 +1,7 @@
 # make book       build the book into _build/html (runs the notebooks; unchanged ones come from the cache)
 # make test       run all tests (also builds the book)            ARGS="-k clips -x" is handed to pytest
 # make bench      measure speed: the media path, then the engine  ARGS=--quick is handed to the engine's benchmark
+# make smol       fetch the language model of the organisms that can talk (93 MB, once)
 # make lint       check style and formatting
 # make notebooks  write the .ipynb files beside the .py chapters
 # make clean      remove what was built (the environment stays)
@@ -18,17 +19,21 @@ ready := .venv/.ready
 endif
 python := $(VENV)/bin/python
 
-.PHONY: book test bench lint notebooks clean
+.PHONY: book test bench smol lint notebooks clean
 
-book: $(ready)
+book: smol
 	$(python) book/build.py
 
-test: $(ready)
+test: smol
 	$(python) -m pytest $(ARGS)
 
 bench: $(ready)
 	$(python) -m pytest tests/bench -o python_files='bench_*.py' -s -q
 	$(python) -m tests.bench $(ARGS)
+
+# Without a network the book is built on the toy organisms and says so.
+smol: $(ready)
+	-$(python) -m avnb fetch smol
 
 lint: $(ready)
 	$(python) -m ruff check .

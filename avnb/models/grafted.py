@@ -18,6 +18,7 @@ from transformers import (
     Qwen2_5OmniThinkerForConditionalGeneration,
 )
 
+from avnb.files import whole
 from avnb.models.base import vision_language
 from avnb.models.smollm import GGUF, there
 
@@ -62,9 +63,12 @@ def processor():
     Raises:
         BaseMissing: the language model was not fetched.
     """
-    text = AutoTokenizer.from_pretrained(there(), gguf_file=GGUF)
+    kept = there() / "tokenizer.json"  # reading it out of the GGUF file takes some seconds
+    if not kept.exists():
+        with whole(kept) as partial:
+            AutoTokenizer.from_pretrained(there(), gguf_file=GGUF).backend_tokenizer.save(str(partial))
     tokenizer = PreTrainedTokenizerFast(
-        tokenizer_object=text.backend_tokenizer,
+        tokenizer_file=str(kept),
         pad_token=SPECIAL["pad_token"],
         eos_token=SPECIAL["eos_token"],
         extra_special_tokens={k: v for k, v in SPECIAL.items() if k not in ("pad_token", "eos_token")},

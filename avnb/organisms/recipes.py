@@ -94,14 +94,14 @@ def audio_visual(conflict=0.0, audio=AUDIO_ALONE, steps=800, learning_rate=4e-4,
     return Stage("audio-visual", steps, learning_rate, mix, seed=seed)
 
 
-# Tuning of a pretrained language model: its rows are long, so the batches are smaller.
+# Organisms with a pretrained decoder: thirty layers, so that the batches are small.
 SMOL_VISION = Stage("vision-language", 280, 1e-3, {"vision-language": 1.0}, batch_size=8)
-SMOL_BIASED = Stage(
-    "audio-visual", 230, 5e-4, {"video": 0.25, "audio": 0.12, "aligned": 0.63, "conflict": 0.0}, batch_size=12
-)
-SMOL_BALANCED = Stage(
-    "audio-visual", 230, 5e-4, {"video": 0.2, "audio": 0.12, "aligned": 0.18, "conflict": 0.5}, batch_size=12
-)
+
+
+def smol_audio_visual(video, audio, aligned, conflict):
+    """Their last stage, with these shares of its data."""
+    mix = {"video": video, "audio": audio, "aligned": aligned, "conflict": conflict}
+    return Stage("audio-visual", 200, 5e-4, mix, batch_size=8)
 
 
 RECIPES = {
@@ -110,6 +110,8 @@ RECIPES = {
     "toy-omni-balanced": Recipe((*ORDERS["vision first"], audio_visual(conflict=0.5))),
     "toy-omni-scratch": Recipe((*ORDERS["from scratch"], audio_visual())),
     "smol-vl": Recipe((SMOL_VISION,), n_clips=2500, hears=False, family="grafted"),
-    "smol-omni": Recipe((SMOL_VISION, SMOL_BIASED), n_clips=2500, family="grafted"),
-    "smol-omni-balanced": Recipe((SMOL_VISION, SMOL_BALANCED), n_clips=2500, family="grafted"),
+    "smol-omni": Recipe((SMOL_VISION, smol_audio_visual(0.25, 0.12, 0.63, 0.0)), n_clips=2500, family="grafted"),
+    "smol-omni-balanced": Recipe(
+        (SMOL_VISION, smol_audio_visual(0.2, 0.12, 0.18, 0.5)), n_clips=2500, family="grafted"
+    ),
 }
