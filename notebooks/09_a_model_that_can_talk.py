@@ -34,7 +34,6 @@ live = True  # ask one clip now; needs the language model: avnb fetch smol
 
 # %%
 import avnb
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 from avnb import datasets, paper, plots, show, stats, tokens
@@ -248,27 +247,16 @@ Markdown(
 # %% [markdown]
 # ### By relative depth
 #
-# The mean of $\log_{10}$ rank of the best token for what is heard, for what is seen, and for what is heard in other clips.
-# Depth is the layer divided by the number of layers, so that 8, 30 and 36 layers can be laid over each other.
+# The rank of the best token for what is heard, for what is seen, and for what is heard in other clips. Depth is the layer
+# divided by the number of layers, so that 8, 30 and 36 layers can be laid over each other.
 
 # %%
-ranked = latent.log_ranks(ranks)
-curves = stats.summarise(ranked, ["kind", "layer", "target"], seed=seed)
-curves["depth"] = curves["layer"] / (n_layers - 1)
-fig, axes = plt.subplots(1, 2, figsize=(9, 3.2), sharey=True)
-for ax, (kind, some) in zip(axes, curves.groupby("kind", sort=False), strict=True):
-    for target, line in some.groupby("target"):
-        colour = plots.lens.COLOURS[target]
-        ax.plot(line["depth"], line["mean"], color=colour, label=target)
-        ax.fill_between(
-            line["depth"], line["low"], line["high"], color=colour, alpha=0.2, lw=0
-        )
-    ax.set(title=kind, xlabel="relative depth")
-axes[0].set_ylabel("log10 rank (0: most probable)")
-axes[0].legend(fontsize=8)
 show.figure(
-    fig,
-    "Log rank of what is heard, seen, and heard in other clips at audio positions, by relative depth, for factual and counterfactual clips.",
+    plots.lens.rank_curves(
+        latent.log_ranks(ranks), f"{model}: what the audio positions would say"
+    ),
+    "Rank of what is heard, seen, and heard in other clips at audio positions, by relative depth, for factual and "
+    "counterfactual clips.",
 )
 
 # %% [markdown]
