@@ -224,7 +224,7 @@ Markdown(
 # %%
 shown = summary[
     (summary["against"] == "base model")
-    & summary["tokens"].isin(["right", "hallucinated", "first of an event"])
+    & summary["group"].isin(["right", "hallucinated", "first of an event"])
 ]
 show.table(
     shown.drop(columns="against"),

@@ -4,7 +4,7 @@ The last stage of training is run with every dose of conflicting clips, after ev
 several seeds. The rest of that stage is the same for all: the encoders, the clips, the number of steps. Each of the
 resulting organisms takes the same exam on clips of the test split.
 
-    python -m avnb.toybox.dose --work WORK       # everything from nothing; resumes
+    python -m avnb.organisms.dose --work WORK       # everything from nothing; resumes
 
 >>> table = results()
 >>> sorted(table["order"].unique())

@@ -1,4 +1,4 @@
-"""Figures of the origin of the bias, from the tables of `avnb.toybox.dose` and from learning curves."""
+"""Figures of the origin of the bias, from the tables of `avnb.organisms.dose` and from learning curves."""
 
 import matplotlib.pyplot as plt
 import pandas as pd
