@@ -35,7 +35,7 @@ def results():
     """What the sweep found, as shipped with the package.
 
     Returns:
-        DataFrame: order, dose (share of conflicting clips), seed, measure, clip, value. Measures in 0..1: "audio
+        DataFrame: order, dose (share of conflicting clips), seed, quantity, clip, value. Quantities in 0..1: "audio
         fidelity" and "video fidelity" with ", factual" or ", counterfactual", and "audio fidelity, sound alone". From
         -1 to 1: "modality preference", fidelity of the answer about the sound to what is heard minus to what is seen.
         In nats, one per pair of clips: "effect of the sound", "effect of the picture" (`swap.effects`). Also steps and
@@ -95,7 +95,7 @@ def treat(model, work, doses=(0.0, 0.4), steps=30, n_clips=150, n_exam=24):
         n_clips, n_exam: clips to train on and to be asked about.
 
     Returns:
-        DataFrame: treatment ("none", or the dose, as "40 %"), measure, clip, value; measures as in `results`.
+        DataFrame: treatment ("none", or the dose, as "40 %"), quantity, clip, value; quantities as in `results`.
 
     Raises:
         ValueError: the model is no organism that hears.

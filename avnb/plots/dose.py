@@ -78,7 +78,7 @@ def treatments(table, measures, title):
     """What a short treatment changes: every measure untreated and after each dose, with intervals over clips.
 
     Args:
-        table: DataFrame: measure, treatment ("none", "0 %", ...), mean, low, high, n.
+        table: DataFrame: quantity, treatment ("none", "0 %", ...), mean, low, high, n.
         measures: which ones, from the top.
         title: of the figure; n is added.
 
