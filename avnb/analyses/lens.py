@@ -36,7 +36,7 @@ _RECALL = ["clip", "kind", "question", "value", "null", "value_seen", "found", "
 _REASONS = ("nothing is known to be heard in it", "all other clips share a sound with it", "")
 
 
-def decode(model, prompt, group="audio", *, top_k=5, normed=True, layers=None, answer=""):
+def decode(model, prompt, group="audio", *, top_k=5, normed=True, layers=None, answer="") -> pd.DataFrame:
     """The most probable tokens at every position of a group after every layer (figure 5).
 
     Args:
@@ -83,7 +83,7 @@ def decode(model, prompt, group="audio", *, top_k=5, normed=True, layers=None, a
     return pd.DataFrame(columns, index=axes).reset_index()
 
 
-def target_rank(model, prompt, words, group="audio", *, normed=True, layers=None, answer=""):
+def target_rank(model, prompt, words, group="audio", *, normed=True, layers=None, answer="") -> pd.DataFrame:
     """How close every position of a group is to saying a word, after every layer.
 
     Of the tokens that stand for the word (`vocabulary.spelled`), the best one counts.
@@ -119,7 +119,7 @@ def target_rank(model, prompt, words, group="audio", *, normed=True, layers=None
     return pd.DataFrame(columns, index=axes).reset_index()
 
 
-def mark(table, clip, vocabulary):
+def mark(table, clip, vocabulary) -> pd.DataFrame:
     """Which of the decoded tokens name something that is heard or seen in the clip.
 
     Args:
@@ -156,7 +156,9 @@ def plan(clips):
     return [Job(clip, events=_heard(clips)) for clip in clips]
 
 
-def event_ranks(model, clips, question=HEAR, *, group="audio", answer="", normed=True, match="words", threshold=0.8):
+def event_ranks(
+    model, clips, question=HEAR, *, group="audio", answer="", normed=True, match="words", threshold=0.8
+) -> pd.DataFrame:
     """How close a model is to naming every event of a set, clip by clip, layer by layer.
 
     The rank of an event at a position is that of the best token that names it (`vocabulary.vocabulary`); at a group it
@@ -188,7 +190,7 @@ def event_ranks(model, clips, question=HEAR, *, group="audio", answer="", normed
     return with_null(_ranks(model, plan(clips), question, **options))
 
 
-def with_null(table):
+def with_null(table) -> pd.DataFrame:
     """How much every event counts in the null of every clip, from which events are heard and seen in them.
 
     Args:
@@ -218,7 +220,7 @@ def with_null(table):
 
 def decoded(
     model, clips, question=HEAR, *, top_k=TOP_K, depth=DEPTH, normed=True, match="words", threshold=0.8
-):  # fmt: skip
+) -> pd.DataFrame:  # fmt: skip
     """Which events of a set the audio positions of each clip decode to, somewhere in a part of the decoder.
 
     Args:
@@ -240,7 +242,7 @@ def decoded(
     return found
 
 
-def relate(table):
+def relate(table) -> pd.DataFrame:
     """Latent recall of every clip, with its null, from what each one decodes to.
 
     Args:
@@ -262,7 +264,7 @@ def relate(table):
 
 def latent_recall(
     model, clips, question=HEAR, *, top_k=TOP_K, depth=DEPTH, normed=True, match="words", threshold=0.8
-):  # fmt: skip
+) -> pd.DataFrame:  # fmt: skip
     """Share of the events heard in a clip that its audio positions decode to, somewhere.
 
     An event e is decoded in clip c if, at any audio position after any of the layers L, one of the tokens V(e) that

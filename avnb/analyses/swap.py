@@ -34,7 +34,7 @@ from avnb.stats import resampled
 _AXES = ["video", "audio"]  # whose picture, whose sound
 
 
-def pairs(clips):
+def pairs(clips) -> list:
     """Clips two by two, of which nothing that is heard or seen in one is heard or seen in the other.
 
     Args:
@@ -70,7 +70,7 @@ def plan(clips):
     return [*starmap(Job, found), *(Job(clip) for clip in clips if clip.id not in paired)]
 
 
-def margins(model, clips, question=HEAR, *, out=None, field="audio_captions"):
+def margins(model, clips, question=HEAR, *, out=None, field="audio_captions") -> pd.DataFrame:
     """The margins of every pair in all four combinations of picture and sound.
 
     Args:
@@ -121,7 +121,7 @@ def shortcut_index(effect):
     return video / (audio + video)
 
 
-def by_pair(table):
+def by_pair(table) -> pd.DataFrame:
     """The main effects of every pair, long.
 
     Args:
@@ -140,7 +140,7 @@ def by_pair(table):
     return found.melt(var_name="modality", ignore_index=False).reset_index()
 
 
-def summary(table, seed=0):
+def summary(table, seed=0) -> dict:
     """Main effects and shortcut index of margins, with bootstrap 95 % intervals over pairs.
 
     Args:

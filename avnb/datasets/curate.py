@@ -20,7 +20,7 @@ from avnb.media import editing
 from avnb.media.clip import ClipError, for_each
 
 
-def assign_donors(clips, embed=None, known_events=True):
+def assign_donors(clips, embed=None, known_events=True) -> pd.DataFrame:
     """Finds for every clip the clip that will lend its sound: together, the audio captions are least alike.
 
     The assignment is optimal over all clips at once (Hungarian method): every clip lends once, never to itself. Memory
@@ -65,7 +65,7 @@ def assign_donors(clips, embed=None, known_events=True):
     return pd.DataFrame({"clip": ids, "donor": [ids[i] for i in donors], "similarity": alike[rows, donors]})
 
 
-def counterfactual(clips, out, donors=None, fit="loop", match_loudness=True):
+def counterfactual(clips, out, donors=None, fit="loop", match_loudness=True) -> list:
     """Writes clips that keep their picture and sound like another clip.
 
     A clip that cannot be read is reported and left out (`for_each`). Files that exist are kept, so that an interrupted
@@ -113,7 +113,7 @@ def counterfactual(clips, out, donors=None, fit="loop", match_loudness=True):
     return _made([known[name] for name in pairs], swapped)
 
 
-def mute(clips, out):
+def mute(clips, out) -> list:
     """Writes clips without sound, `CLIP+mute.mp4`; unreadable clips are reported and left out, existing files kept.
 
     Returns:
@@ -129,7 +129,7 @@ def mute(clips, out):
     return _made(clips, muted)
 
 
-def shift(clips, out, seconds):
+def shift(clips, out, seconds) -> list:
     """Writes clips whose own sound comes later, `CLIP+shift1.5.mp4`; bad clips are left out, existing files kept.
 
     Args:
@@ -150,7 +150,7 @@ def shift(clips, out, seconds):
     return _made(clips, shifted)
 
 
-def split_half(clips, seed=0):
+def split_half(clips, seed=0) -> tuple:
     """Draws half of the clips (rounded up) to stay factual; the rest is to be given other sounds.
 
     Returns:
@@ -165,7 +165,7 @@ def split_half(clips, seed=0):
     return [c for i, c in enumerate(clips) if i in stay], [c for i, c in enumerate(clips) if i not in stay]
 
 
-def agreement(clips, embed=None):
+def agreement(clips, embed=None) -> pd.DataFrame:
     """How alike the captions of picture and sound are, clip by clip: what a listener could guess from the picture.
 
     Args:
@@ -186,7 +186,7 @@ def agreement(clips, embed=None):
     return pd.DataFrame({"clip": [c.id for c in both], "kind": [c.kind for c in both], "similarity": alike})
 
 
-def summary(clips, embed=None):
+def summary(clips, embed=None) -> pd.DataFrame:
     """What a set holds.
 
     Returns:

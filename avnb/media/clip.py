@@ -81,7 +81,7 @@ class Clip:
         return read_audio(self.sound, rate, max_seconds)
 
 
-def for_each(clips, function):
+def for_each(clips, function) -> tuple:
     """Calls a function on each clip; a clip whose media are bad is reported and skipped.
 
     Args:

@@ -35,7 +35,7 @@ _SAMPLES_PER_PACKET = 1024
 logger = logging.getLogger(__name__)
 
 
-def write(path, frames, fps, wave=None, rate=16000):
+def write(path, frames, fps, wave=None, rate=16000) -> Path:
     """Writes an .mp4 file: H.264 (yuv420p) and, if there is a wave, AAC.
 
     H.264 in yuv420p needs even sizes, so the last column or row of an odd picture is doubled. The file appears under
@@ -80,7 +80,7 @@ def write(path, frames, fps, wave=None, rate=16000):
     return _save(path, encoded, wave, rate)
 
 
-def swap_audio(video, donor, out, fit="loop", match_loudness=False):
+def swap_audio(video, donor, out, fit="loop", match_loudness=False) -> Path:
     """Gives a video the sound of another file; the video's packets are copied untouched.
 
     The donor's sound is cut to the length of the video; a shorter one is filled up. It is written as mono
@@ -112,7 +112,7 @@ def swap_audio(video, donor, out, fit="loop", match_loudness=False):
     return _remux(video, out, wave)
 
 
-def mute(video, out):
+def mute(video, out) -> Path:
     """Removes the audio; the video's packets are copied untouched.
 
     Args:
@@ -128,7 +128,7 @@ def mute(video, out):
     return _remux(video, out, None)
 
 
-def shift_audio(video, out, seconds):
+def shift_audio(video, out, seconds) -> Path:
     """Moves the sound against the picture; the video's packets are copied untouched.
 
     What moves out at one end is cut, and silence fills the other: the length stays that of the video. Written as mono

@@ -44,7 +44,7 @@ class Exam:
         self.video, self.audio = features.video[found], features.audio[found]
 
     def take(self, learner):
-        """The exam of one organism. Returns DataFrame: measure, clip, value; see `results`."""
+        """The exam of one organism. Returns DataFrame: quantity, clip, value; see `results`."""
         rows, effects = self._fidelity(learner), swap.effects(self._margins(learner))
         for column, name in enumerate(EFFECTS):
             rows += [(name, clip.id, effect) for clip, effect in zip(self.clips, effects[:, column], strict=True)]

@@ -5,7 +5,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.patches import FancyArrowPatch
 
-from avnb.analyses.knockout import CONTROL, NOTHING, effect
+from avnb.analyses.changes import CONTROL, NOTHING, effect
 from avnb.paper import MODEL, knockout_curves
 from avnb.plots.style import PALETTE
 from avnb.stats import summarise, verdict

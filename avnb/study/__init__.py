@@ -31,7 +31,7 @@ __all__ = ["StudyError", "collect", "means", "measure", "read", "read_about"]
 logger = logging.getLogger(__name__)
 
 
-def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, **options):
+def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, **options) -> pd.DataFrame:
     """The table of one analysis, measured on first use and read from disk afterwards.
 
     An interrupted measurement goes on where it stopped, job by job. A clip that cannot be used is left out, and named
@@ -109,7 +109,7 @@ def _kept(path, fingerprints):
     return None
 
 
-def means(analysis, table, seed=0):
+def means(analysis, table, seed=0) -> pd.DataFrame:
     """What a table says in short: means with bootstrap 95 % intervals over clips.
 
     Args:

@@ -183,7 +183,7 @@ def said_at_random(seed):
     return lambda clip: [str(name) for name in rng.choice([*NAMES[:4], *clip.seen, *clip.heard], 2)]
 
 
-@pytest.mark.parametrize("question, modality", [(HEAR, "audio"), (SEE, "video")])
+@pytest.mark.parametrize(("question", "modality"), [(HEAR, "audio"), (SEE, "video")])
 def test_chance_is_the_score_against_other_clips(question, modality):
     clips = many(6, seed=2) + [clip_of("m", ["dog"], [], kind="mute"), clip_of("n", ["cat"], [], kind="mute")]
     model = Planted(said_at_random(0))

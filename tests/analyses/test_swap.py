@@ -112,7 +112,7 @@ class Planted:
         return [SimpleNamespace(logprobs=np.array([fit - 1.0, -2.0]))]
 
 
-@pytest.mark.parametrize("audio, video, index", [(3, 0, 0), (0, 2, 1), (1, 3, 0.75)])
+@pytest.mark.parametrize(("audio", "video", "index"), [(3, 0, 0), (0, 2, 1), (1, 3, 0.75)])
 def test_planted_models(monkeypatch, toybox_clips, tmp_path, audio, video, index):
     from dataclasses import replace
 

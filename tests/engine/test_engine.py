@@ -623,7 +623,7 @@ def test_the_model_is_as_before(error, implementation, calls):
     if error is None:
         run(model, prompt, conditions, 4, capture=capture)
     else:
-        with pytest.raises(error, match="stop here"):
+        with pytest.raises(error, match="stop here"):  # noqa: PT012 (at whichever of them)
             for _ in range(3):
                 run(model, prompt, conditions, 4, capture=capture)
     handle.remove()
