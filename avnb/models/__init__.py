@@ -75,7 +75,7 @@ def load(name, dtype=None, device_map=None, quantize=None, revision=None) -> "AV
 
     Raises:
         ModelError: unknown name or an unreadable checkpoint.
-        BaseMissing: an organism that can talk, without its language model.
+        LanguageModelError: an organism that can talk, without its language model.
 
     Example:
         >>> load("toy-omni").name

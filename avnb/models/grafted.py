@@ -52,7 +52,7 @@ def language_model():
     """The pretrained language model as transformers loads it, in float32.
 
     Raises:
-        BaseMissing: it was not fetched.
+        LanguageModelError: it was not fetched.
     """
     return AutoModelForCausalLM.from_pretrained(there(), gguf_file=GGUF, dtype=torch.float32)
 
@@ -61,7 +61,7 @@ def processor():
     """The processor: pictures and sounds as toy-omni takes them, text as the language model does.
 
     Raises:
-        BaseMissing: the language model was not fetched.
+        LanguageModelError: the language model was not fetched.
     """
     kept = there() / "tokenizer.json"  # reading it out of the GGUF file takes some seconds
     if not kept.exists():
@@ -132,7 +132,7 @@ def load(checkpoint, dtype=torch.float32, device="cpu"):
         The transformers model and its processor.
 
     Raises:
-        BaseMissing: the language model was not fetched.
+        LanguageModelError: the language model was not fetched.
     """
     from peft import PeftModel
 

