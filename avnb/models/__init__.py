@@ -102,7 +102,8 @@ def load(name, dtype=None, device_map=None, quantize=None, revision=None) -> "AV
 
         if quantize is not None:
             raise ModelError(f"{name} is put together from weights in full precision; leave out quantize={quantize!r}")
-        hf, processor = grafted.load(CHECKPOINTS / name, options["dtype"], options.get("device_map", "cpu"))
+        device = "cuda" if on_gpu else "cpu"  # small enough for any one device
+        hf, processor = grafted.load(CHECKPOINTS / name, options["dtype"], device)
         return AVModel(hf, processor, name)
     try:
         config = transformers.AutoConfig.from_pretrained(path, revision=options["revision"])
