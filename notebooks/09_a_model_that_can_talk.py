@@ -82,7 +82,7 @@ show.table(
 # prints this table.
 
 # %%
-exam = talk.summary()
+exam = talk.summary().query("model in @talk.NAMES")
 exam["fidelity"] = [
     f"{r.mean:.2f} ({r.low:.2f} to {r.high:.2f}, n = {r.n})" for r in exam.itertuples()
 ]
@@ -227,7 +227,7 @@ show.table(pd.DataFrame(rows), "The most frequent tokens at audio positions")
 # the value itself; here it can be small.
 
 # %% tags=["hide-input"]
-ranks = talk.table("ranks")
+ranks = talk.table("ranks").query("model == @model")
 recalled = latent.recall(ranks, top_k, (0.75, 1.0))
 lines = []
 for kind, some in recalled.groupby("kind", sort=False):
@@ -251,12 +251,21 @@ Markdown(
 # divided by the number of layers, so that 8, 30 and 36 layers can be laid over each other.
 
 # %%
+alt = "Rank of what is heard, seen, and heard in other clips at audio positions, by relative depth, both kinds of clips."
 show.figure(
     plots.lens.rank_curves(
         latent.log_ranks(ranks), f"{model}: what the audio positions would say"
     ),
-    "Rank of what is heard, seen, and heard in other clips at audio positions, by relative depth, for factual and "
-    "counterfactual clips.",
+    f"{model}. {alt}",
+)
+
+# %%
+show.figure(
+    plots.lens.rank_curves(
+        latent.log_ranks(talk.table("ranks").query("model == 'toy-omni'")),
+        "toy-omni: what the audio positions would say",
+    ),
+    f"toy-omni. {alt}",
 )
 
 # %% [markdown]
@@ -266,7 +275,7 @@ show.figure(
 # dogs bark. Answers of `smol-omni` are forced through it ({doc}`06_token_distribution`).
 
 # %%
-shift = talk.table("shift")
+shift = talk.table("shift").query("model == @model")
 headline = tokens.headline(shift, seed)
 show.table(
     paper.compare(headline),
@@ -376,6 +385,29 @@ if len(apart) > 2:
 else:
     text = "There are too few such clips to tell the two apart."
 Markdown(text)
+
+# %% [markdown]
+# ## What carries over from the toy organisms
+#
+# The same measurements of `toy-omni` and of the organism of this page, on the same clips. An effect carries over if it
+# points the same way in both and both intervals leave out zero.
+
+# %%
+toy, smol = (talk.effects(name, seed) for name in ("toy-omni", "smol-omni"))
+rows = []
+for name, a in toy.items():
+    b = smol[name]
+    clear = all(one.low > 0 or one.high < 0 for one in (a, b))
+    verdict = "unclear" if not clear else "yes" if a.mean * b.mean > 0 else "no"
+    shown = [
+        f"{one.mean:+.2f} ({one.low:+.2f} to {one.high:+.2f}, n = {one.n})"
+        for one in (a, b)
+    ]
+    rows.append((name, *shown, verdict))
+show.table(
+    pd.DataFrame(rows, columns=["effect", "toy-omni", "smol-omni", "carries over?"]),
+    "From 8 layers of one grammar to 30 layers of a language model",
+)
 
 # %% [markdown]
 # ## What this does not show

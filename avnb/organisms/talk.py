@@ -15,7 +15,7 @@ import pyarrow as pa
 import pyarrow.parquet as pq
 
 from avnb import datasets, judge, models, stats
-from avnb.analyses import fidelity, lens, tokens
+from avnb.analyses import fidelity, latent, lens, tokens
 from avnb.analyses.vocabulary import spelled
 from avnb.engine import run
 from avnb.engine.capture import Capture
@@ -31,6 +31,7 @@ from avnb.toybox.sources import SOURCES
 
 FOLDER = Path(__file__).parent / "talk"
 NAMES = ("smol-vl", "smol-omni", "smol-omni-balanced")
+TOYS = ("toy-vl", "toy-omni", "toy-omni-balanced")  # to stand beside them
 SEED = 77  # of the test clips of the exam
 N_EXAM = 200  # clips of each kind
 N_CLIPS = 48  # of the other tables, half of them counterfactual
@@ -45,8 +46,7 @@ def weights(name):
     """A hash of what is shipped of an organism that can talk."""
     if name == BASE:
         return smollm.SHA256
-    folder = models.CHECKPOINTS / name
-    return digest([file_hash(folder / file) for file in (grafted.ADAPTERS, grafted.MAPS)])
+    return digest([file_hash(path) for path in sorted((models.CHECKPOINTS / name).glob("*.safetensors"))])
 
 
 def table(name):
@@ -99,6 +99,47 @@ def summary():
         DataFrame: model, quantity, mean, low, high, n.
     """
     return stats.summarise(table("exam"), ["model", "quantity"])
+
+
+def effects(name, seed=0):
+    """What was found in an organism, so that toy-omni and smol-omni can stand side by side.
+
+    Args:
+        name: "toy-omni" or "smol-omni".
+        seed: of the resampling.
+
+    Returns:
+        dict: what -> `stats.Interval`. All are effects, 0 if there is none.
+    """
+    exam = table("exam").query("model == @name").pivot(index="clip", columns="quantity", values="value")
+    found = {}
+    for modality, said in (("audio", "heard"), ("video", "seen")):
+        factual, counterfactual = (exam[f"{modality} fidelity, {kind}"] for kind in ("factual", "counterfactual"))
+        found[f"what is {said}, named in conflict - named in factual clips"] = stats.difference(
+            counterfactual, factual, seed
+        )
+    found["in conflict, the answer about the sound names what is heard - what is seen"] = stats.interval(
+        exam["modality preference"], seed
+    )
+    recalled = latent.recall(table("ranks").query("model == @name"), lens.TOP_K, lens.DEPTH)
+    for kind, some in recalled.groupby("kind", sort=False):
+        values = some.pivot(index="clip", columns="target", values="value")
+        found[f"latent recall - its null, {kind} clips"] = stats.difference(
+            values["heard"], values["other clips"], seed
+        )
+    found["inside, what is heard - what is seen, counterfactual clips"] = stats.difference(
+        values["heard"], values["seen"], seed
+    )
+    shift = table("shift").query("model == @name and first")
+    agrees = (shift["base_rank"] == 1).astype(float).groupby([shift["against"], shift["clip"]]).mean()
+    found["words for sounds that the base says too - that it says without the picture"] = stats.difference(
+        agrees["base model"], agrees["base, text only"], seed
+    )
+    kl = shift["kl"].groupby([shift["against"], shift["clip"]]).mean()
+    found["nats from itself without the sound - without the clip, words for sounds"] = stats.difference(
+        kl["without audio"], kl["text only"], seed
+    )
+    return found
 
 
 def _load(name):
@@ -173,17 +214,17 @@ def _decoded(model):
 
 
 def _shift(model):
-    return tokens.shift(model, _clips(), base=models.load("smol-vl"))
+    return tokens.shift(model, _clips(), base=models.load(models.base_of(model.name)))
 
 
 TABLES = {
-    "exam": (_exam, NAMES),
+    "exam": (_exam, (*TOYS, *NAMES)),
     "language": (language.forgetting, (BASE, *NAMES)),
     "expected": (language.expected_sounds, (BASE,)),
     "said": (_said, NAMES[1:]),
-    "ranks": (_ranks, NAMES[1:2]),
+    "ranks": (_ranks, (TOYS[1], NAMES[1])),
     "decoded": (_decoded, NAMES[1:2]),
-    "shift": (_shift, NAMES[1:2]),
+    "shift": (_shift, (TOYS[1], NAMES[1])),
     "asked": (_asked, NAMES[1:]),
     "free": (_free, NAMES[1:]),
 }
