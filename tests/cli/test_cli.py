@@ -321,11 +321,11 @@ def test_run_sums_up_failures_and_goes_on(run, tmp_path, monkeypatch):
 
 
 def test_fetch_refuses_what_it_does_not_know(run):
-    assert_refused(run("fetch", "qwen"), "'qwen' cannot be fetched")
+    assert_refused(run("fetch", "qwen"), "'qwen' cannot be fetched", code=2)
 
 
-def test_models_says_what_is_still_to_be_fetched(run):
-    """The cache folder of the tests holds no language model."""
+def test_models_says_what_is_still_to_be_fetched(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("AVNB_CACHE", str(tmp_path))
     rows = {row["name"]: row for row in json.loads(run("models", "--json").stdout)}
     assert rows["smol-omni"]["takes"] == "video, audio" and rows["smol-vl"]["takes"] == "video"
     assert "avnb fetch smol" in rows["smol-omni"]["status"]
