@@ -99,7 +99,7 @@ def counterfactual(clips, out, donors=None, fit="loop", match_loudness=True):
             if donor.kind == "mute":
                 raise ClipError(f"clip {donor.id} is mute and cannot lend a sound; choose another donor")
             source = _own_sound(clip) if match_loudness else clip.video
-            editing.swap_audio(source, donor.audio or donor.video, path, fit=fit, match_loudness=match_loudness)
+            editing.swap_audio(source, donor.sound, path, fit=fit, match_loudness=match_loudness)
         return replace(
             clip,
             id=path.stem,

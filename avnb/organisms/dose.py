@@ -78,7 +78,7 @@ def sweep(work, out=FILE, shard=(0, 1)):
     if not all(file.exists() for file in files):
         return None
     table = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
-    table = table[["order", "dose", "seed", "measure", "clip", "value"]].astype({"value": "float32"})
+    table = table[["order", "dose", "seed", "quantity", "clip", "value"]].astype({"value": "float32"})
     table = table.assign(steps=STEPS, learning_rate=LEARNING_RATE)
     table.to_parquet(out, compression="zstd")
     return table

@@ -53,7 +53,7 @@ def measure(names, clips, dataset, seed=0, out=None):
     for name in names:
         model = models.load(name)
         options = {
-            "fidelity": {"questions": [HEAR]},
+            "fidelity": {"questions": [HEAR], "inputs": ["both"]},
             "knockout": {
                 "questions": [HEAR], "blocked": [_BLOCKED], "spans": [[0, len(model.decoder.layers)]], "n_draws": 1
             },
@@ -202,7 +202,7 @@ def _measured(tables, seed):
             yield RECOVERY_BEYOND, model, found.difference, found.stands and found.effect.mean > 0
     for model, rows in _of_models(tables, "lens"):
         rows = rows[rows["kind"] == "counterfactual"] if (rows["kind"] == "counterfactual").any() else rows
-        yield RECALL, model, stats.interval(rows["value"], seed)
+        yield RECALL, model, stats.interval(rows["value"].dropna(), seed)
         yield RECALL_NULL, model, stats.interval(rows["null"], seed)
     for model, rows in _of_models(tables, "swap"):
         yield SHORTCUT, model, swap.summary(rows, seed)[SHORTCUT]

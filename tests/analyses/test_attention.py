@@ -57,7 +57,7 @@ def expected(weights, mask, all_masks, over):
 @pytest.mark.parametrize("left_out", [None, [[0, 7], [3]]])
 def test_shares_are_reduced_attention_matrices(model, prompts, groups, over, left_out):
     table = attention.shares(model, prompts, groups, over, N_TOKENS, left_out)
-    assert table.columns.tolist() == ["clip", "layer", "group", "value", "baseline"]
+    assert table.columns.tolist() == ["clip", "layer", "group", "value", "null"]
     table = table.set_index(["clip", "layer", "group"])
     n_rows = 0
     for i, prompt in enumerate(prompts):
@@ -78,7 +78,7 @@ def test_shares_are_reduced_attention_matrices(model, prompts, groups, over, lef
             for layer in range(n_layers):
                 row = table.loc[(f"clip-{i}", layer, name)]
                 assert row["value"] == pytest.approx(value[layer], abs=1e-5)
-                assert row["baseline"] == pytest.approx(baseline, abs=1e-9)
+                assert row["null"] == pytest.approx(baseline, abs=1e-9)
                 n_rows += 1
     assert n_rows == len(table)
     np.testing.assert_allclose(table.groupby(["clip", "layer"]).sum(), 1, atol=1e-9)
@@ -88,17 +88,15 @@ def test_baseline_over_inputs_is_the_share_of_tokens(model, prompts):
     table = attention.shares(model, prompts[:1], max_new_tokens=N_TOKENS).query("layer == 2").set_index("group")
     for group in ("audio", "video", "text"):
         share = len(prompts[0].segments.positions(group)) / len(prompts[0])
-        assert table.loc[group, "baseline"] == pytest.approx(share)
+        assert table.loc[group, "null"] == pytest.approx(share)
 
 
 @pytest.mark.parametrize("over", ["inputs", "all"])
 def test_every_head(model, prompts, over):
     table = attention.by_head(model, prompts, over=over, max_new_tokens=N_TOKENS)
-    assert table.columns.tolist() == ["clip", "layer", "head", "group", "value", "baseline"]
-    baseline = attention.shares(model, prompts, over=over, max_new_tokens=N_TOKENS).set_index(["clip", "group"])[
-        "baseline"
-    ]
-    assert table.set_index(["clip", "group"])["baseline"].to_dict() == baseline.to_dict()
+    assert table.columns.tolist() == ["clip", "layer", "head", "group", "value", "null"]
+    baseline = attention.shares(model, prompts, over=over, max_new_tokens=N_TOKENS).set_index(["clip", "group"])["null"]
+    assert table.set_index(["clip", "group"])["null"].to_dict() == baseline.to_dict()
     for i, prompt in enumerate(prompts):
         weights, all_masks = matrices(model, prompt).mean(0), masks(prompt, "paper")
         for group in ("audio", "video", "text"):
@@ -131,14 +129,14 @@ def test_curves_without_sinks(model, prompts):
     after = attention.shares(model, prompts[:1], "fine", max_new_tokens=N_TOKENS, without=[found["position"]])
     assert not np.allclose(before["value"], after["value"], atol=0.01)
     assert before["group"].tolist() == after["group"].tolist()
-    np.testing.assert_allclose(after.groupby("layer")[["value", "baseline"]].sum(), 1)
+    np.testing.assert_allclose(after.groupby("layer")[["value", "null"]].sum(), 1)
 
 
 @pytest.mark.parametrize("over", ["inputs", "all"])
 @pytest.mark.parametrize("groups", ["paper", "fine"])
 def test_every_step(model, prompts, groups, over):
     table = attention.by_step(model, prompts, groups, over, N_TOKENS)
-    assert table.columns.tolist() == ["clip", "step", "token", "layer", "group", "value", "baseline"]
+    assert table.columns.tolist() == ["clip", "step", "token", "layer", "group", "value", "null"]
     table = table.set_index(["clip", "step", "layer", "group"])
     for i, prompt in enumerate(prompts):
         weights, all_masks = matrices(model, prompt).mean(2), masks(prompt, groups)
@@ -152,13 +150,13 @@ def test_every_step(model, prompts, groups, over):
                 np.testing.assert_allclose(rows["value"], value[step], atol=1e-5)
                 seen = np.arange(len(mask)) < len(prompt) + step
                 baseline = (mask & seen).sum() / (np.any(counted, axis=0) & seen).sum()
-                np.testing.assert_allclose(rows["baseline"], baseline)
+                np.testing.assert_allclose(rows["null"], baseline)
 
 
 def test_steps_average_to_shares(model, prompts):
     steps = attention.by_step(model, prompts, "fine", "all", N_TOKENS)
     shares = attention.shares(model, prompts, "fine", "all", N_TOKENS).set_index(["clip", "layer", "group"])
-    mean = steps.groupby(["clip", "layer", "group"])[["value", "baseline"]].mean()
+    mean = steps.groupby(["clip", "layer", "group"])[["value", "null"]].mean()
     pd.testing.assert_frame_equal(mean, shares, check_like=True, atol=1e-6)
 
 
@@ -168,9 +166,9 @@ def test_shuffled_labels_average_to_the_baseline(model, prompts):
     table = pd.concat(draws).query("layer == 1").groupby("group")
     assert (table["value"].std() > 0.01).all()
     standard_error = table["value"].std() / np.sqrt(len(draws))
-    assert ((table["value"].mean() - table["baseline"].mean()).abs() < 4 * standard_error).all()
+    assert ((table["value"].mean() - table["null"].mean()).abs() < 4 * standard_error).all()
     real = attention.shares(model, prompts[:1], max_new_tokens=2).query("layer == 1").set_index("group")
-    assert real["baseline"].to_dict() == pytest.approx(table["baseline"].mean().to_dict())
+    assert real["null"].to_dict() == pytest.approx(table["null"].mean().to_dict())
     again = attention.shares(model, prompts[:1], max_new_tokens=2, shuffled=0)
     pd.testing.assert_frame_equal(draws[0], again)
 
@@ -190,7 +188,7 @@ def test_preference_is_zero_where_attention_is_uniform(model, prompts):
     audio, video = (row[group] / n[group] for group in ("audio", "video"))
     value = found.query("clip == 'clip-1' and layer == 2 and head == 3")["value"].item()
     assert value == pytest.approx((audio - video) / (audio + video))
-    np.testing.assert_allclose(attention.preference(table.assign(value=table["baseline"]))["value"], 0, atol=1e-12)
+    np.testing.assert_allclose(attention.preference(table.assign(value=table["null"]))["value"], 0, atol=1e-12)
     with pytest.raises(ValueError, match="no audio and no video rows"):
         attention.preference(table[table["group"] == "text"])
 

@@ -11,7 +11,7 @@ import pytest
 from avnb import fidelity, paper, plots
 from avnb.judge import JudgeError, score
 from avnb.media.clip import Clip, ClipError
-from avnb.questions import BOTH, HEAR, SEE
+from avnb.questions import BOTH, HEAR, SEE, modalities_of
 from avnb.toybox.captions import Writer
 from avnb.toybox.sources import SOURCES
 

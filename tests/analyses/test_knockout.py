@@ -123,7 +123,7 @@ def test_sweep_gives_what_hooks_and_a_full_generate_give(random_organism, toybox
 def test_caption_scores_are_those_of_hooks(random_organism, conflicting, conditions_run):
     table = scores(random_organism, [conflicting], HEAR, [(2, 5)], ["video"], n_draws=1)
     prompt, conditions, _ = conditions_run[0]
-    wide = table.pivot(index="blocked", columns="caption", values="value")
+    wide = table.pivot(index="blocked", columns="quantity", values="value")
     texts = {"right": "I hear a bell tolling.", "distractor": "I hear a dog barking."}
     assert {forced for *_, forced in conditions_run} == set(texts.values())
     for name, text in texts.items():
@@ -195,7 +195,7 @@ def test_layers_whose_attention_does_nothing_show_nothing(organism_folder, confl
     changes = change(scores(model, [conflicting], HEAR, spans, ["video", "audio"], n_draws=1))
     silent = changes["stop"] <= 4
     np.testing.assert_allclose(changes[silent]["value"], 0, atol=1e-4)
-    cuts = changes[(changes["start"] >= 4) & (changes["caption"] != "margin")]
+    cuts = changes[(changes["start"] >= 4) & (changes["quantity"] != "margin")]
     assert len(cuts) and (cuts["value"].abs() > 1e-3).all()
 
 
@@ -243,7 +243,7 @@ def test_flow_cuts_the_edges_that_it_names(random_organism, conflicting, conditi
     table = flow(random_organism, [conflicting], HEAR, [(1, 4)], edges, n_draws=1)
     # Only into the answer does a draw take as many (row, key) pairs as the cut.
     assert set(table["blocked"]) == {"nothing", *map(" > ".join, edges), CONTROL + "question > answer"}
-    right = table[table["caption"] == "right"].set_index("blocked")["value"]
+    right = table[table["quantity"] == "right"].set_index("blocked")["value"]
     prompt = conditions_run[0][0]
     text = "query+template+boundary"
     rules = {"video > audio": ("audio", "video"), "audio > question": (text, "audio")}

@@ -221,12 +221,12 @@ EVERYWHERE = {"question": "What?", "top_k": 1, "depth": (0, 1), "normed": False}
 
 def test_latent_recall_finds_what_is_planted(planted):
     table = lens.latent_recall(planted, CLIPS, **EVERYWHERE)
-    assert table.columns.tolist() == ["clip", "kind", "value", "null", "seen", "found"]
+    assert table.columns.tolist() == ["clip", "kind", "question", "value", "null", "value_seen", "found", "reason"]
     assert planted.questions == ["What?"] * 4
     assert table["clip"].tolist() == list("abcd") and table["kind"].tolist()[2:] == ["factual", "counterfactual"]
     assert table["value"].tolist() == [1 / 2, 1, 0, 0]
     assert table["found"].tolist() == [("dog",), ("ambulance",), (), ()]
-    np.testing.assert_equal(table["seen"].to_numpy(), [1, np.nan, np.nan, 1])
+    np.testing.assert_equal(table["value_seen"].to_numpy(), [1, np.nan, np.nan, 1])
 
 
 def test_the_null_is_the_mean_over_all_other_captions(planted):

@@ -24,7 +24,7 @@ def as_table(margin):
     rows = [
         (f"{i}", v, s, m[j][k]) for i, m in enumerate(margin) for j, v in enumerate("ab") for k, s in enumerate("ab")
     ]
-    return pd.DataFrame(rows, columns=["clip", "video", "sound", "value"])
+    return pd.DataFrame(rows, columns=["clip", "video", "audio", "value"])
 
 
 def test_effects_are_those_of_a_linear_model():
@@ -117,7 +117,9 @@ def test_planted_models(monkeypatch, toybox_clips, tmp_path, audio, video, index
     model = Planted(monkeypatch, audio, video)
     table = swap.margins(model, [other_kind, *clips], tmp_path)
     n_pairs = len(swap.pairs(clips))
-    assert table.columns.tolist() == ["clip", "video", "sound", "value"] and len(table) == 4 * n_pairs
+    assert (
+        table.columns.tolist() == ["clip", "kind", "question", "video", "audio", "value"] and len(table) == 4 * n_pairs
+    )
     assert {question for _, question in model.asked} == {HEAR} and "swapped" not in "".join(table["clip"])
     found = swap.summary(table)
     assert found["sound"][:3] == (2 * audio,) * 3 and found["picture"][:3] == (2 * video,) * 3

@@ -53,7 +53,7 @@ def tables():
         "fidelity": pd.concat([fidelity_table("a", 0.8, 0.3), fidelity_table("b", 0.8, 0.6)], ignore_index=True),
         "knockout": knockout_table("a", 0.25, 0.75, 0.25),
         "lens": lens.assign(value=[0.0, 0.5, 0.0, 1.0], null=0.25),
-        "swap": pd.DataFrame(swap, columns=["model", "clip", "video", "sound", "value"]),
+        "swap": pd.DataFrame(swap, columns=["model", "clip", "video", "audio", "value"]),
     }
 
 
