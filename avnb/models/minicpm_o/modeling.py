@@ -1,8 +1,7 @@
 """MiniCPM-o 2.6 without its voice: a SigLIP tower with a resampler, a Whisper encoder, and a Qwen2 decoder.
 
-Modules are named as in the official files, so that these load as they are. Sources: the model card and remote code of
-openbmb/MiniCPM-o-2_6 (Apache-2.0), from which shapes, names and the order of operations are taken; SigLIP layers, Whisper
-layers and the decoder are transformers' own.
+Modules are named as in the official files, so that these load as they are. SigLIP's layers, Whisper's layers and the
+decoder are transformers' own. Source: shapes, names and order of operations of openbmb/MiniCPM-o-2_6 (code Apache-2.0).
 """
 
 from functools import lru_cache
@@ -91,7 +90,9 @@ class VisionTower(SiglipPreTrainedModel):
 
     def forward(self, patches, grids):
         hidden, filler = self.embeddings(patches, grids), padded(grids)
-        mask = None if filler is None else additive(filler[:, None, None].expand(-1, 1, filler.shape[1], -1), hidden.dtype)
+        mask = (
+            None if filler is None else additive(filler[:, None, None].expand(-1, 1, filler.shape[1], -1), hidden.dtype)
+        )
         return self.post_layernorm(self.encoder(hidden, mask).last_hidden_state)
 
 

@@ -1,6 +1,6 @@
 """What MiniCPM-o 2.6 and MiniCPM-V 2.6 read: pictures cut to patches, sound as log-mel features, and the prompt.
 
-A clip with sound is told second by second: a unit holds the picture at the end of a second and the sound of that second.
+A clip with sound is told second by second: a unit holds the picture at the end of a second, and that second's sound.
 Source: the demonstrations and remote code of openbmb/MiniCPM-o-2_6.
 """
 
@@ -34,9 +34,7 @@ class MiniCPMVImageProcessor(ImageProcessingMixin):
     model_input_names = ["pixel_values", "grids"]
     valid_kwargs = ImagesKwargs
 
-    def __init__(
-        self, max_slice_nums=9, scale_resolution=448, patch_size=14, image_feature_size=64, fps=1.0, **kwargs
-    ):
+    def __init__(self, max_slice_nums=9, scale_resolution=448, patch_size=14, image_feature_size=64, fps=1.0, **kwargs):
         super().__init__(**kwargs)
         self.max_slice_nums = max_slice_nums
         self.scale_resolution = scale_resolution
