@@ -57,7 +57,7 @@ clips = datasets.load(dataset, n=n, seed=seed)
 # %%
 clip = next((c for c in clips if c.kind == "counterfactual"), clips[0])
 prompt = avllm.prompt(clip, question)
-looked = attention.over_frames(avllm, prompt, max_new_tokens)
+looked = attention.over_frames(avllm, prompt, max_new_tokens=max_new_tokens)
 answer = avllm.caption(clip, question, max_new_tokens)
 heard = " ".join(clip.audio_captions[:1])
 show.player(clip, caption=f"heard: {heard} “{question}” – “{answer}”")

@@ -280,7 +280,7 @@ rows = {}
 for blocked in ("video", "audio"):
     for caption in ("right", "distractor"):
         cut, control = (
-            knockout.effect(moved, name, whole, caption=caption)
+            knockout.effect(moved, name, whole, quantity=caption)
             for name in (blocked, knockout.CONTROL + blocked)
         )
         rows[blocked, caption] = stats.verdict(cut, control, seed).text

@@ -224,7 +224,7 @@ Markdown(
 # %%
 shown = summary[
     (summary["against"] == "base model")
-    & summary["tokens"].isin(["right", "hallucinated", "first of an event"])
+    & summary["group"].isin(["right", "hallucinated", "first of an event"])
 ]
 show.table(
     shown.drop(columns="against"),
@@ -241,7 +241,10 @@ show.table(
 )
 
 # %% tags=["hide-input"]
-same = tokens.BASES.get(model) == base
+same = (
+    avnb.models.families.family_of(model) is not None
+    and avnb.models.base_of(model) == base
+)
 Markdown(
     "These are models of the study, on other clips and with another way to find the words that name sounds: "
     "the numbers need not be the same."

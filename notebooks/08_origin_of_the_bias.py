@@ -119,7 +119,7 @@ n_runs = len(table[["order", "dose", "seed"]].drop_duplicates())
 Markdown(
     f"**{n_runs} organisms**: doses {', '.join(f'{100 * d:g} %' for d in sorted(table['dose'].unique()))}; "
     f"{table['seed'].nunique()} seeds; {table['clip'].nunique()} clips each. Trained beforehand by "
-    f"`python -m avnb.toybox.dose --work WORK`, {table['steps'].iloc[0]} steps of the last stage each; the table comes with the package."
+    f"`python -m avnb.organisms.dose --work WORK`, {table['steps'].iloc[0]} steps of the last stage each; the table comes with the package."
 )
 
 # %% [markdown]

@@ -28,6 +28,7 @@ out = None  # folder for the clips; None is the cache folder
 # %%
 from pathlib import Path
 
+import avnb
 from avnb import datasets, plots, show
 from avnb.toybox import world
 from avnb.toybox.sources import FAMILIES, SOURCES
@@ -56,9 +57,7 @@ def clip_of(name):
         (name,),
         (seed, list(SOURCES).index(name)),
     )
-    return datasets.Clip(
-        example.id, example.record(folder), seen=(name,), heard=(name,)
-    )
+    return avnb.Clip(example.id, example.record(folder), seen=(name,), heard=(name,))
 
 
 for family in FAMILIES:
@@ -94,7 +93,7 @@ same = [
     for i in range(4)
 ]
 show.player(
-    [datasets.Clip(e.id, e.record(folder)) for e in same],
+    [avnb.Clip(e.id, e.record(folder)) for e in same],
     width=160,
     caption=["four cats", "", "", ""],
 )
@@ -114,7 +113,7 @@ captions = [
     for e in several
 ]
 show.player(
-    [datasets.Clip(e.id, e.record(folder)) for e in several],
+    [avnb.Clip(e.id, e.record(folder)) for e in several],
     width=160,
     caption=captions,
 )

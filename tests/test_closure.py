@@ -53,7 +53,7 @@ def test_an_edit_of_an_analysis_is_its_own(package):
 
 def test_an_edit_of_the_engine_is_everybodys_who_runs_it(package):
     before = prints()
-    edit(package, "engine/masks.py", "-inf", "-INF")
+    edit(package, "engine/masks.py", 'float("-inf")', "-1e9")
     changed = {name for name, value in prints().items() if value != before[name]}
     assert changed == {"swap", "attention", "lens", "knockout", "tokens"}, "fidelity asks the model itself"
 

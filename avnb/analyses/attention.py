@@ -17,7 +17,7 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 
-from avnb.analyses.jobs import each
+from avnb.analyses import jobs
 from avnb.engine import run
 from avnb.engine.capture import Capture
 from avnb.engine.conditions import GENERATED
@@ -27,7 +27,7 @@ from avnb.questions import HEAR, MAX_NEW_TOKENS
 OVER = ("inputs", "all")
 BY = ("layer", "head", "step")
 
-plan = each
+plan = jobs.each
 
 
 def measure(
@@ -42,7 +42,7 @@ def measure(
     shuffled=False,
     seed=0,
     max_new_tokens=MAX_NEW_TOKENS,
-):
+) -> pd.DataFrame:
     """Attention shares of the answers to one question about many clips.
 
     Args:
@@ -84,12 +84,12 @@ def measure(
         return function(model, [prompt], **options).assign(kind=job.clip.kind, question=question)
 
     axes = function(model, [], **options).columns.drop("clip")
-    return over(plan(clips), of_clip, ["clip", "kind", "question", *axes])
+    return jobs.over(plan(clips), of_clip, ["clip", "kind", "question", *axes])
 
 
 def shares(
     model, prompts, *, groups="paper", over="inputs", max_new_tokens=MAX_NEW_TOKENS, without=None, shuffled=None
-):
+) -> pd.DataFrame:
     """Attention that answer tokens give to each group of input tokens, layer by layer (figure 4).
 
     value = attention to the group / attention to all groups that count, each the mean over heads and answer tokens.
@@ -144,7 +144,7 @@ def shares(
     return _joined(tables, ["clip", "layer", "group", "value", "null"])
 
 
-def by_head(model, prompts, *, groups="paper", over="inputs", max_new_tokens=MAX_NEW_TOKENS):
+def by_head(model, prompts, *, groups="paper", over="inputs", max_new_tokens=MAX_NEW_TOKENS) -> pd.DataFrame:
     """The shares of every attention head: for a heat map of which heads listen and which look.
 
     Args:
@@ -174,7 +174,7 @@ def by_head(model, prompts, *, groups="paper", over="inputs", max_new_tokens=MAX
     return _joined(tables, ["clip", "layer", "head", "group", "value", "null"])
 
 
-def by_step(model, prompts, *, groups="paper", over="inputs", max_new_tokens=MAX_NEW_TOKENS):
+def by_step(model, prompts, *, groups="paper", over="inputs", max_new_tokens=MAX_NEW_TOKENS) -> pd.DataFrame:
     """The shares of every answer token: what is looked at for which word.
 
     Args:
@@ -205,7 +205,7 @@ def by_step(model, prompts, *, groups="paper", over="inputs", max_new_tokens=MAX
     return _joined(tables, ["clip", "step", "token", "layer", "group", "value", "null"])
 
 
-def preference(table):
+def preference(table) -> pd.DataFrame:
     """Whether audio or video positions are looked at more, position for position.
 
     With a = value / null of audio and v the same of video (1 = as much as any position would get if attention were
@@ -243,7 +243,7 @@ class OverFrames(NamedTuple):
     attention: np.ndarray
 
 
-def over_frames(model, prompt, *, max_new_tokens=MAX_NEW_TOKENS):
+def over_frames(model, prompt, *, max_new_tokens=MAX_NEW_TOKENS) -> OverFrames:
     """Attention that every answer token gives to every place of the video at every time.
 
     Args:
@@ -300,7 +300,7 @@ def frame_grid(prompt):
     return len(video) // (n_rows * n_columns), n_rows, n_columns
 
 
-def sinks(model, prompt, *, factor=10.0, max_new_tokens=MAX_NEW_TOKENS):
+def sinks(model, prompt, *, factor=10.0, max_new_tokens=MAX_NEW_TOKENS) -> pd.DataFrame:
     """Prompt positions that draw far more attention than their like, whatever they hold.
 
     A position is a sink if the attention that the answer's rows give to it, as a share of what they give to the whole

@@ -1,5 +1,7 @@
 """What cuts do: tables of `knockout` read clip by clip, the change against the baseline."""
 
+import pandas as pd
+
 NOTHING = "nothing"  # what the baseline blocks
 
 CONTROL = "control: "  # before the name of the group whose size the draw has
@@ -11,7 +13,7 @@ _SETTING = ["model", "clip", "kind", "question", "modality", "quantity"]  # what
 _CUT = ["blocked", "start", "stop"]
 
 
-def change(table):
+def change(table) -> pd.DataFrame:
     """What every cut did, clip by clip: the value under it minus the baseline's, the mean over draws.
 
     Args:
@@ -22,7 +24,6 @@ def change(table):
 
     Example:
         >>> cuts = [("nothing", 0, 0, 0.25), ("video", 0, 8, 0.75)]
-        >>> import pandas as pd
         >>> change(pd.DataFrame([("a", *cut) for cut in cuts], columns=["clip", "blocked", "start", "stop", "value"]))
           clip blocked  start  stop  value
         0    a   video      0     8    0.5
@@ -35,7 +36,7 @@ def change(table):
     return cuts.assign(value=cuts["value"] - cuts["baseline"]).drop(columns="baseline")
 
 
-def effect(changes, blocked, span, **where):
+def effect(changes, blocked, span, **where) -> pd.Series:
     """One value per clip, for `stats.interval` and `stats.verdict`.
 
     Args:
@@ -51,7 +52,6 @@ def effect(changes, blocked, span, **where):
         ValueError: nothing in the table is like that, or more than one value per clip.
 
     Example:
-        >>> import pandas as pd
         >>> table = pd.DataFrame({"clip": ["a"], "blocked": ["video"], "start": [0], "stop": [8], "value": [0.5]})
         >>> effect(table, "video", (0, 8)).to_dict()
         {'a': 0.5}
@@ -64,7 +64,7 @@ def effect(changes, blocked, span, **where):
     return found
 
 
-def recovered(table, blocked, span, n=5):
+def recovered(table, blocked, span, n=5) -> pd.DataFrame:
     """The answers that a cut changes most, before and after: what is best read to see what it does.
 
     Args:
@@ -79,7 +79,6 @@ def recovered(table, blocked, span, n=5):
     Example:
         >>> row = {"clip": "a", "kind": "factual", "question": "?", "modality": "audio", "start": 0}
         >>> cuts = [("nothing", 0, "a bell", 0.0), ("video", 8, "a dog", 1.0)]
-        >>> import pandas as pd
         >>> table = pd.DataFrame([row | dict(zip(["blocked", "stop", "answer", "value"], cut)) for cut in cuts])
         >>> recovered(table, "video", (0, 8))[["before", "after", "change"]].values.tolist()
         [['a bell', 'a dog', 1.0]]

@@ -26,7 +26,9 @@ _COLUMNS = ["clip", "kind", *CELL, "answer", "value", "matched", "missed", "inve
 plan = each
 
 
-def measure(model, clips, questions=QUESTIONS, *, inputs=tuple(INPUTS), judge="events", max_new_tokens=MAX_NEW_TOKENS):
+def measure(
+    model, clips, questions=QUESTIONS, *, inputs=tuple(INPUTS), judge="events", max_new_tokens=MAX_NEW_TOKENS
+) -> pd.DataFrame:
     """Asks a model about every clip and scores its greedy answers.
 
     Args:
@@ -83,7 +85,7 @@ def judged(table):
     return table[table["value"].notna()]
 
 
-def drop(table, seed=0):
+def drop(table, seed=0) -> pd.DataFrame:
     """How far fidelity falls from factual to counterfactual clips.
 
     The two kinds are different clips, so each is resampled on its own. With F the mean over factual clips and C the
@@ -120,7 +122,7 @@ def drop(table, seed=0):
     return pd.DataFrame(rows, columns=[*CELL, "factual", "counterfactual", "drop", *Interval._fields])
 
 
-def chance(table):
+def chance(table) -> pd.DataFrame:
     """Fidelity by chance: every answer scored against the events of all other clips of its kind.
 
     Args:
@@ -144,7 +146,7 @@ def chance(table):
     return _with_null(table, held, said, _jaccard)[cells.transform("nunique").gt(1)]
 
 
-def confusions(table):
+def confusions(table) -> pd.DataFrame:
     """Whether answers about one modality name something that only the other one holds: seen, and said to be heard.
 
     Args:
@@ -171,7 +173,7 @@ def confusions(table):
     return _with_null(table, held, said, lambda a, b: float(not a.isdisjoint(b)))
 
 
-def controls(table, rewritten, question=HEAR, seed=0):
+def controls(table, rewritten, question=HEAR, seed=0) -> pd.DataFrame:
     """What another sound does to audio fidelity, beside all else that differs between the kinds of clips.
 
     Args:
@@ -209,7 +211,7 @@ def controls(table, rewritten, question=HEAR, seed=0):
     return pd.DataFrame([(label, *one) for label, one in found.items()], columns=["label", *Interval._fields])
 
 
-def as_published(table, audio=HEAR, video=SEE, seed=0):
+def as_published(table, audio=HEAR, video=SEE, seed=0) -> dict:
     """The numbers that the study prints, for `paper.compare`.
 
     Args:

@@ -43,7 +43,7 @@ def each(clips):
     return [clip if isinstance(clip, Job) else Job(clip) for clip in clips]
 
 
-def over(jobs, rows_of, columns):
+def over(jobs, rows_of, columns) -> pd.DataFrame:
     """The rows of all jobs as one table; jobs whose clips cannot be used are reported and left out.
 
     Args:

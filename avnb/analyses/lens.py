@@ -16,6 +16,7 @@ import numpy as np
 import pandas as pd
 import torch
 
+from avnb.analyses import AnalysisError
 from avnb.analyses.jobs import Job, over
 from avnb.analyses.vocabulary import spelled, vocabulary
 from avnb.engine import run
@@ -35,7 +36,7 @@ _RECALL = ["clip", "kind", "question", "value", "null", "value_seen", "found", "
 _REASONS = ("nothing is known to be heard in it", "all other clips share a sound with it", "")
 
 
-def decode(model, prompt, group="audio", *, top_k=5, normed=True, layers=None, answer=""):
+def decode(model, prompt, group="audio", *, top_k=5, normed=True, layers=None, answer="") -> pd.DataFrame:
     """The most probable tokens at every position of a group after every layer (figure 5).
 
     Args:
@@ -82,7 +83,7 @@ def decode(model, prompt, group="audio", *, top_k=5, normed=True, layers=None, a
     return pd.DataFrame(columns, index=axes).reset_index()
 
 
-def target_rank(model, prompt, words, group="audio", *, normed=True, layers=None, answer=""):
+def target_rank(model, prompt, words, group="audio", *, normed=True, layers=None, answer="") -> pd.DataFrame:
     """How close every position of a group is to saying a word, after every layer.
 
     Of the tokens that stand for the word (`vocabulary.spelled`), the best one counts.
@@ -118,7 +119,7 @@ def target_rank(model, prompt, words, group="audio", *, normed=True, layers=None
     return pd.DataFrame(columns, index=axes).reset_index()
 
 
-def mark(table, clip, vocabulary):
+def mark(table, clip, vocabulary) -> pd.DataFrame:
     """Which of the decoded tokens name something that is heard or seen in the clip.
 
     Args:
@@ -150,10 +151,14 @@ def plan(clips):
     clips = list(clips)
     if all(isinstance(clip, Job) for clip in clips):
         return clips
+    if len({clip.id for clip in clips}) < len(clips):
+        raise AnalysisError("some clips have the same id; give every clip its own")
     return [Job(clip, events=_heard(clips)) for clip in clips]
 
 
-def event_ranks(model, clips, question=HEAR, *, group="audio", answer="", normed=True, match="words", threshold=0.8):
+def event_ranks(
+    model, clips, question=HEAR, *, group="audio", answer="", normed=True, match="words", threshold=0.8
+) -> pd.DataFrame:
     """How close a model is to naming every event of a set, clip by clip, layer by layer.
 
     The rank of an event at a position is that of the best token that names it (`vocabulary.vocabulary`); at a group it
@@ -185,7 +190,7 @@ def event_ranks(model, clips, question=HEAR, *, group="audio", answer="", normed
     return with_null(_ranks(model, plan(clips), question, **options))
 
 
-def with_null(table):
+def with_null(table) -> pd.DataFrame:
     """How much every event counts in the null of every clip, from which events are heard and seen in them.
 
     Args:
@@ -197,9 +202,9 @@ def with_null(table):
         clip, and is NaN for a clip that shares something with all others.
 
     Example:
-        >>> rows = [("a", "dog", True, False), ("a", "bell", False, False), ("b", "bell", True, False)]
+        >>> rows = [("a", "dog", True, False), ("a", "bell", False, False), ("b", "bell", True, True)]
         >>> with_null(pd.DataFrame(rows, columns=["clip", "event", "heard", "seen"]))["null"].tolist()
-        [0.0, 1.0, nan]
+        [0.0, 1.0, 0.0]
     """
     there = table[table["heard"] | table["seen"]].groupby("clip", sort=False)["event"].agg(frozenset)
     heard = table[table["heard"]].groupby("clip", sort=False)["event"].agg(frozenset)
@@ -215,7 +220,7 @@ def with_null(table):
 
 def decoded(
     model, clips, question=HEAR, *, top_k=TOP_K, depth=DEPTH, normed=True, match="words", threshold=0.8
-):  # fmt: skip
+) -> pd.DataFrame:  # fmt: skip
     """Which events of a set the audio positions of each clip decode to, somewhere in a part of the decoder.
 
     Args:
@@ -227,6 +232,8 @@ def decoded(
     """
     layers = depth_layers(len(model.decoder.layers), depth)
     table = _ranks(model, plan(clips), question, "audio", "", normed, match, threshold)
+    if table.empty:
+        return table.drop(columns=["group", "layer", "rank", "position"]).assign(value=[])
     best = table[table["layer"].isin(layers)]
     keys = ["clip", "kind", "question", "event", "heard", "seen"]
     found = best.groupby(keys, sort=False, as_index=False)["rank"].min()
@@ -235,7 +242,7 @@ def decoded(
     return found
 
 
-def relate(table):
+def relate(table) -> pd.DataFrame:
     """Latent recall of every clip, with its null, from what each one decodes to.
 
     Args:
@@ -244,7 +251,7 @@ def relate(table):
     Returns:
         DataFrame, as `latent_recall` gives it.
     """
-    table, rows = with_null(table), []
+    table, rows = with_null(table) if len(table) else table, []
     for (clip, kind, question), some in table.groupby(["clip", "kind", "question"], sort=False):
         values = [_mean(some["value"], some[weight]) for weight in ("heard", "null", "seen")]
         found = tuple(some.loc[some["heard"] & (some["value"] > 0), "event"])
@@ -257,7 +264,7 @@ def relate(table):
 
 def latent_recall(
     model, clips, question=HEAR, *, top_k=TOP_K, depth=DEPTH, normed=True, match="words", threshold=0.8
-):  # fmt: skip
+) -> pd.DataFrame:  # fmt: skip
     """Share of the events heard in a clip that its audio positions decode to, somewhere.
 
     An event e is decoded in clip c if, at any audio position after any of the layers L, one of the tokens V(e) that

@@ -16,16 +16,15 @@ sound alone and 1 if it follows the picture alone.
 array([[8., 0.]])
 """
 
-from itertools import product
+from itertools import product, starmap
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from avnb.analyses import AnalysisError
 from avnb.analyses.jobs import Job, over
 from avnb.engine import run
-from avnb.files import cache_folder, digest, safe_name
+from avnb.files import cache_folder, digest, file_hash, file_name
 from avnb.judge.words import share
 from avnb.media.clip import Clip, ClipError
 from avnb.media.editing import swap_audio
@@ -35,7 +34,7 @@ from avnb.stats import resampled
 _AXES = ["video", "audio"]  # whose picture, whose sound
 
 
-def pairs(clips):
+def pairs(clips) -> list:
     """Clips two by two, of which nothing that is heard or seen in one is heard or seen in the other.
 
     Args:
@@ -61,24 +60,17 @@ def pairs(clips):
 
 
 def plan(clips):
-    """A job for each pair of factual clips.
-
-    Raises:
-        AnalysisError: no two clips differ in all that is seen and heard.
-    """
+    """A job for each pair of factual clips; a clip without a partner stands alone, to be left out with its reason."""
     clips = list(clips)
     if all(isinstance(clip, Job) for clip in clips):
         return clips
-    found = pairs(clip for clip in clips if clip.kind == "factual")
-    if not found:
-        raise AnalysisError(
-            f"of the {len(clips)} clips no two factual ones are known to differ in all that is seen and heard; "
-            "add clips with other events or captions"
-        )
-    return [Job(a, b) for a, b in found]
+    clips = [clip for clip in clips if clip.kind == "factual"]
+    found = pairs(clips)
+    paired = {clip.id for pair in found for clip in pair}
+    return [*starmap(Job, found), *(Job(clip) for clip in clips if clip.id not in paired)]
 
 
-def margins(model, clips, question=HEAR, *, out=None, field="audio_captions"):
+def margins(model, clips, question=HEAR, *, out=None, field="audio_captions") -> pd.DataFrame:
     """The margins of every pair in all four combinations of picture and sound.
 
     Args:
@@ -93,9 +85,6 @@ def margins(model, clips, question=HEAR, *, out=None, field="audio_captions"):
         DataFrame: clip ("A|B", the pair), kind (of the combination), question, video, audio ("a" or "b": whose picture,
         whose sound), value (the margin in nats).
 
-    Raises:
-        AnalysisError: as in `plan`.
-
     Example:
         >>> table = margins(avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4))
         >>> table.columns.tolist()
@@ -104,6 +93,8 @@ def margins(model, clips, question=HEAR, *, out=None, field="audio_captions"):
     folder = cache_folder() / "swapped" if out is None else Path(out)
 
     def of_pair(job):
+        if job.other is None:
+            raise ClipError("no clip is left that is known to differ from it in all that is seen and heard")
         pair, rows = (job.clip, job.other), []
         answers = [_answer(clip, field) for clip in pair]
         for (v, picture), (s, sound) in product(zip("ab", pair, strict=True), repeat=2):
@@ -130,7 +121,7 @@ def shortcut_index(effect):
     return video / (audio + video)
 
 
-def by_pair(table):
+def by_pair(table) -> pd.DataFrame:
     """The main effects of every pair, long.
 
     Args:
@@ -149,7 +140,7 @@ def by_pair(table):
     return found.melt(var_name="modality", ignore_index=False).reset_index()
 
 
-def summary(table, seed=0):
+def summary(table, seed=0) -> dict:
     """Main effects and shortcut index of margins, with bootstrap 95 % intervals over pairs.
 
     Args:
@@ -186,8 +177,8 @@ def _answer(clip, field):
 
 def _combined(picture, sound, out):
     """The picture of one clip with the sound of one, written anew for its own sound too: the encoding tells nothing."""
-    name = f"{safe_name(picture.id)}+{safe_name(sound.id)}-{digest([picture.video, sound.sound])}"
-    path = out / f"{name}.mp4"
+    made_of = digest([file_hash(file) for file in (picture.video, sound.sound)])  # ids may repeat between sets
+    path = out / made_of / f"{file_name(f'{picture.id}+{sound.id}')}.mp4"
     if not path.exists():
         swap_audio(picture.video, sound.sound, path, fit="loop")
-    return Clip(path.stem, path, kind="factual" if picture is sound else "counterfactual")
+    return Clip(f"{picture.id}+{sound.id}", path, kind="factual" if picture is sound else "counterfactual")

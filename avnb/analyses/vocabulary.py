@@ -18,7 +18,7 @@ from avnb.judge.words import words_of
 from avnb.text import stems as stems_of
 
 
-def vocabulary(model, events, match="words", threshold=0.8):
+def vocabulary(model, events, match="words", threshold=0.8) -> pd.DataFrame:
     """The tokens that name each event.
 
     An event whose words the tokenizer has only in pieces is named by the longest first piece of each (see `spelled`).

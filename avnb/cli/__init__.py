@@ -96,7 +96,7 @@ def caption(
                 row["answer"] = loaded.caption(avnb.Clip(path.stem, path), question, modalities=modalities)
             except Exception as error:  # whatever happens to a clip, the others are asked
                 row["error"] = _one_line(_named(error))
-                _complain(f"{path}: {_named(error)}")
+                _complain(_named(error))
             rows.append(row)
     finally:  # what was answered is shown, also when the call is interrupted
         answered = [row for row in rows if "answer" in row]

@@ -12,17 +12,17 @@ from pathlib import Path
 import numpy as np
 
 from avnb.datasets.audiocaps import audiocaps
-from avnb.datasets.drawn import toybox
+from avnb.datasets.drawn import toybox, toybox_version
 from avnb.datasets.hub import COUNTERFACTUAL_AV_EVAL, counterfactual_av_eval, from_table
 from avnb.datasets.manifest import DatasetError, from_path, save
 from avnb.files import cache_folder
 
-__all__ = ["NAMES", "DatasetError", "cache_folder", "from_table", "load", "save"]
+__all__ = ["NAMES", "DatasetError", "cache_folder", "from_table", "load", "save", "toybox_version"]
 
 NAMES = ("toybox", "counterfactual-av-eval", "audiocaps")
 
 
-def load(name, split="test", n=None, seed=0, root=None):
+def load(name, split="test", n=None, seed=0, root=None) -> list:
     """Clips of a set.
 
     Args:

@@ -7,8 +7,13 @@ from avnb.datasets import curate
 from avnb.datasets.manifest import DatasetError, from_path
 from avnb.files import cache_folder
 
-MAKERS = ("avnb.toybox.world", "avnb.datasets.curate")  # of clips: those of older code are never taken for new ones
+MAKERS = ("avnb.toybox.world", "avnb.datasets.curate")  # modules that make a clip
 _FEWEST_SOURCES = 12  # toybox clips among which donors are looked for, so that a small set finds some
+
+
+def toybox_version():
+    """A name for the code that makes toybox clips, so that clips of older code are never taken for new ones."""
+    return code_hash(*MAKERS)
 
 
 def toybox(split, n, seed, root):
@@ -16,7 +21,7 @@ def toybox(split, n, seed, root):
 
     if split not in vary.SPLITS:
         raise DatasetError(f"the toybox has no split {split!r}; use one of {', '.join(vary.SPLITS)}")
-    folder = Path(root or cache_folder()) / f"toybox-{code_hash(*MAKERS)}" / f"{split}-{seed}-{n}"
+    folder = Path(root or cache_folder()) / f"toybox-{toybox_version()}" / f"{split}-{seed}-{n}"
     n_swapped = n // 2
     n_factual = n - n_swapped
     n_sources = max(n_swapped, _FEWEST_SOURCES) if n_swapped else 0

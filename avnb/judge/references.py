@@ -6,7 +6,7 @@ from avnb.toybox.captions import Writer
 from avnb.toybox.sources import SOURCES
 
 
-def references(clip, question):
+def references(clip, question) -> dict:
     """The right answer to a question about one modality, and a distractor where one is known.
 
     Right is what is heard (of a question to hear), said as heard; the distractor is what is seen, said as heard too,

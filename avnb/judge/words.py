@@ -17,11 +17,11 @@ def words_of(event):
 def world_of(clip):
     """The events that an answer about a clip can be found to name.
 
-    In the toybox these are all its sources. What else a caption of another clip may name cannot be known, so that
-    there only the clip's own events count.
+    In the toybox, and of a clip of which no event is listed, these are all its sources. What else a caption of another
+    clip may name cannot be known, so that there only the clip's own events count.
     """
     own = tuple(dict.fromkeys((*clip.seen, *clip.heard)))
-    return tuple(SOURCES) if own and set(own) <= SOURCES.keys() else own
+    return tuple(SOURCES) if set(own) <= SOURCES.keys() else own
 
 
 def mentioned(text, world=tuple(SOURCES)):

@@ -1,6 +1,7 @@
 """Clips: one video with one audio track, and what is known of them.
 
 >>> import tempfile
+>>> import numpy as np
 >>> from avnb.media.editing import write
 >>> tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(32000) / 16000)
 >>> video = write(tempfile.mkdtemp() + "/grey.mp4", np.full((50, 48, 64, 3), 128, np.uint8), fps=25, wave=tone)
@@ -80,7 +81,7 @@ class Clip:
         return read_audio(self.sound, rate, max_seconds)
 
 
-def for_each(clips, function):
+def for_each(clips, function) -> tuple:
     """Calls a function on each clip; a clip whose media are bad is reported and skipped.
 
     Args:

@@ -30,7 +30,7 @@ class ClipError(AvnbError):
     """A media file cannot be used; says which file, what is wrong and what to do."""
 
 
-def read_frames(path, fps=2.0, max_frames=768, max_pixels=None, at="starts"):
+def read_frames(path, fps=2.0, max_frames=768, max_pixels=None, at="starts") -> tuple:
     """Samples a video on a uniform grid of times: at each time the frame that a player would show.
 
     Presentation times count, so a variable frame rate is sampled right; turned and mirrored phone video comes upright.

@@ -248,7 +248,7 @@ class AVModel:
         return types
 
 
-class _Intercepted(Exception):
+class _Intercepted(Exception):  # noqa: N818 (it carries the call, and is no error)
     def __init__(self, kwargs):
         self.kwargs = kwargs
 

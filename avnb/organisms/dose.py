@@ -4,7 +4,7 @@ The last stage of training is run with every dose of conflicting clips, after ev
 several seeds. The rest of that stage is the same for all: the encoders, the clips, the number of steps. Each of the
 resulting organisms takes the same exam on clips of the test split.
 
-    python -m avnb.toybox.dose --work WORK       # everything from nothing; resumes
+    python -m avnb.organisms.dose --work WORK       # everything from nothing; resumes
 
 >>> table = results()
 >>> sorted(table["order"].unique())
@@ -35,7 +35,7 @@ def results():
     """What the sweep found, as shipped with the package.
 
     Returns:
-        DataFrame: order, dose (share of conflicting clips), seed, measure, clip, value. Measures in 0..1: "audio
+        DataFrame: order, dose (share of conflicting clips), seed, quantity, clip, value. Quantities in 0..1: "audio
         fidelity" and "video fidelity" with ", factual" or ", counterfactual", and "audio fidelity, sound alone". From
         -1 to 1: "modality preference", fidelity of the answer about the sound to what is heard minus to what is seen.
         In nats, one per pair of clips: "effect of the sound", "effect of the picture" (`swap.effects`). Also steps and
@@ -95,7 +95,7 @@ def treat(model, work, doses=(0.0, 0.4), steps=30, n_clips=150, n_exam=24):
         n_clips, n_exam: clips to train on and to be asked about.
 
     Returns:
-        DataFrame: treatment ("none", or the dose, as "40 %"), measure, clip, value; measures as in `results`.
+        DataFrame: treatment ("none", or the dose, as "40 %"), quantity, clip, value; quantities as in `results`.
 
     Raises:
         ValueError: the model is no organism that hears.

@@ -44,7 +44,7 @@ class Exam:
         self.video, self.audio = features.video[found], features.audio[found]
 
     def take(self, learner):
-        """The exam of one organism. Returns DataFrame: measure, clip, value; see `results`."""
+        """The exam of one organism. Returns DataFrame: quantity, clip, value; see `results`."""
         donors, clips, rows = self.donors, self.clips, []
         swapped = [Clip(c.id, c.video, seen=c.seen, heard=clips[d].heard) for c, d in zip(clips, donors, strict=True)]
         for kind, sounds, shown in (("factual", np.arange(len(clips)), clips), ("counterfactual", donors, swapped)):

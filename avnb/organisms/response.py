@@ -21,7 +21,7 @@ def response(table, seed=0):
         seed: of the resampling.
 
     Returns:
-        DataFrame: order, measure, dose, mean, low, high, n (clips). The measure "shortcut index" is that of the mean
+        DataFrame: order, quantity, dose, mean, low, high, n (clips). The quantity "shortcut index" is that of the mean
         effects (`swap.shortcut_index`).
 
     Example:
@@ -39,14 +39,14 @@ def response(table, seed=0):
 
 
 def by_seed(table):
-    """The same means for every single organism. Returns DataFrame: order, measure, dose, seed, value."""
+    """The same means for every single organism. Returns DataFrame: order, quantity, dose, seed, value."""
     keys = ["order", "quantity", "dose", "seed"]
     means = table.groupby(keys, sort=False)["value"].mean().reset_index()
     wide = means[means["quantity"].isin(EFFECTS)].pivot(
         index=["order", "dose", "seed"], columns="quantity", values="value"
     )
     index = swap.shortcut_index(wide[list(EFFECTS)].to_numpy()[:, None]).tolist()
-    rows = wide.reset_index()[["order", "dose", "seed"]].assign(measure="shortcut index", value=index)
+    rows = wide.reset_index()[["order", "dose", "seed"]].assign(quantity="shortcut index", value=index)
     return pd.concat([means, rows[[*keys, "value"]]], ignore_index=True)
 
 

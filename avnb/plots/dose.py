@@ -1,4 +1,4 @@
-"""Figures of the origin of the bias, from the tables of `avnb.toybox.dose` and from learning curves."""
+"""Figures of the origin of the bias, from the tables of `avnb.organisms.dose` and from learning curves."""
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -78,7 +78,7 @@ def treatments(table, measures, title):
     """What a short treatment changes: every measure untreated and after each dose, with intervals over clips.
 
     Args:
-        table: DataFrame: measure, treatment ("none", "0 %", ...), mean, low, high, n.
+        table: DataFrame: quantity, treatment ("none", "0 %", ...), mean, low, high, n.
         measures: which ones, from the top.
         title: of the figure; n is added.
 

@@ -57,9 +57,7 @@ def caption(table, clip, baselines=None):
     if baselines is None:
         baselines = rows["against"].unique()
     if unknown := [one for one in baselines if one not in set(rows["against"])]:
-        raise ValueError(
-            f"the table has no baseline {unknown[0]!r}; use some of {', '.join(rows['baseline'].unique())}"
-        )
+        raise ValueError(f"the table has no baseline {unknown[0]!r}; use some of {', '.join(rows['against'].unique())}")
     lines = {one: rows[rows["against"] == one].sort_values("step") for one in baselines}
     shown = "".join(
         '<div style="display:flex;flex-wrap:wrap;gap:0 0.75rem;margin:0.4rem 0">'

@@ -31,7 +31,7 @@ __all__ = ["StudyError", "collect", "means", "measure", "read", "read_about"]
 logger = logging.getLogger(__name__)
 
 
-def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, **options):
+def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, **options) -> pd.DataFrame:
     """The table of one analysis, measured on first use and read from disk afterwards.
 
     An interrupted measurement goes on where it stopped, job by job. A clip that cannot be used is left out, and named
@@ -92,9 +92,9 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, *
         about |= {"clips": [clip.id for clip in clips], "fingerprints": fingerprints, "left_out": left_out}
         write(table, path, about | {"made_with": made_with(model)})
         parts.sweep(keep=bool(left_out))
-        kept = read(path)
-    for clip, reason in kept.attrs["left_out"].items():
-        logger.warning("%s, %s: clip %s is left out: %s", analysis, model.name, clip, reason)
+        return read(path)
+    for clip, reason in kept.attrs["left_out"].items():  # as was said when it was measured
+        logger.warning("left out clip %s: %s", clip, reason)
     return kept
 
 
@@ -109,7 +109,7 @@ def _kept(path, fingerprints):
     return None
 
 
-def means(analysis, table, seed=0):
+def means(analysis, table, seed=0) -> pd.DataFrame:
     """What a table says in short: means with bootstrap 95 % intervals over clips.
 
     Args:
@@ -130,6 +130,13 @@ def means(analysis, table, seed=0):
     summary = getattr(module, "summary", None)
     found = []
     for model, rows in table.groupby("model", sort=False):
+        if "reason" in rows:
+            unscored = rows.loc[rows["value"].isna(), "reason"]
+            for reason, n in unscored.value_counts().items():
+                logger.warning("%s, %s: %d of %d values are missing: %s", analysis, model, n, len(rows), reason)
+            rows = rows.drop(unscored.index)
+        if rows.empty:
+            continue
         if summary is None:
             if "quantity" in known.means_by:
                 rows = pd.concat([rows.assign(quantity=name, value=rows[name]) for name in ("value", "null")])

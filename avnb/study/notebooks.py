@@ -75,7 +75,7 @@ class Outcome:
     error: str = ""
 
 
-def plan(model_names, notebooks="all", out="runs", parameters=None):
+def plan(model_names, notebooks="all", out="runs", parameters=None) -> list:
     """The jobs of a batch, every argument of which has been checked.
 
     Args:
@@ -116,7 +116,7 @@ def plan(model_names, notebooks="all", out="runs", parameters=None):
     return jobs + [_job(path, None, out, known[path], given) for path in paths if "model" not in known[path]]
 
 
-def from_file(path):
+def from_file(path) -> dict:
     """The arguments of `plan` from a small YAML file.
 
     Returns:
@@ -157,7 +157,7 @@ def names_in(text):
     return "all" if names == ["all"] else names
 
 
-def execute(jobs, report=lambda outcome: None):
+def execute(jobs, report=lambda outcome: None) -> list:
     """Runs what is missing or has changed; a notebook that fails does not stop the others.
 
     Args:

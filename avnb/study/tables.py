@@ -72,7 +72,9 @@ def joined(tables):
     return pd.concat(filled, ignore_index=True) if filled else (tables[0] if tables else pd.DataFrame())
 
 
-def collect(folder, analysis, *, names=None, dataset=None, seed=None, alike=(), holds=lambda table, about: True):
+def collect(
+    folder, analysis, *, names=None, dataset=None, seed=None, alike=(), holds=lambda table, about: True
+) -> pd.DataFrame:
     """The tables of one analysis below a folder, one for each model: the one that was last asked for.
 
     Tables of other code than today's are left out with a warning, and tables of other weights than those of the

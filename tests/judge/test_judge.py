@@ -94,7 +94,7 @@ def test_naming_a_wrong_event_never_helps_and_a_right_one_never_hurts():
 
 
 @pytest.mark.parametrize(
-    "caption, heard, seen",
+    ("caption", "heard", "seen"),
     [
         ("I see a dog. I hear ringing.", ["ringing"], ["dog"]),
         ("I hear ringing, and I see a dog and a cat.", ["ringing"], ["dog", "cat"]),

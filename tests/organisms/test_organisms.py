@@ -14,6 +14,8 @@ from avnb.organisms.pool import Pool
 from avnb.questions import SEE
 from avnb.toybox import world
 
+pytestmark = pytest.mark.organism
+
 HEARING = [name for name, recipe in recipes.RECIPES.items() if recipe.hears]
 N_CLIPS = 48
 

@@ -16,6 +16,8 @@ from avnb.organisms.learner import BASE, Features, Learner
 from avnb.organisms.pool import Pool
 from avnb.questions import BOTH, HEAR, SEE
 
+pytestmark = pytest.mark.organism
+
 MINIATURE = recipes.RECIPES["toy-omni-balanced"].shortened(steps=3, n_clips=12, batch_size=2)
 
 

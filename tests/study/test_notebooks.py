@@ -3,8 +3,7 @@ import json
 import nbformat
 import pytest
 
-from avnb import study
-from avnb.study import StudyError
+import avnb
 from avnb.study import notebooks as batch
 
 WORKS = """\
@@ -18,6 +17,9 @@ from pathlib import Path
 
 with open(Path(out).parent / "calls.txt", "a") as calls:
     calls.write(f"works {model} {n}\\n")
+
+# %% tags=["interactive"]
+raise SystemExit("a batch never comes here")
 """
 FAILS = """\
 # %% tags=["parameters"]
@@ -107,10 +109,10 @@ def test_the_key_follows_source_parameters_code_and_checkpoint(job, sources, tmp
     (mine,) = batch.plan([str(organism_folder)], sources[1:2], tmp_path / "runs", {"n": 5})
     keys.add(batch._key(mine))
     with monkeypatch.context() as patch:
-        patch.setattr(batch, "_hash", lambda path: "retrained" if path.suffix == ".safetensors" else "same")
+        patch.setattr(batch, "file_hash", lambda path: "retrained" if path.suffix == ".safetensors" else "same")
         keys.add(batch._key(job))
     with monkeypatch.context() as patch:
-        patch.setattr(study, "code_fingerprint", lambda everything: "other")
+        patch.setattr(batch, "package_hash", lambda: "other")
         keys.add(batch._key(job))
     sources[1].write_text(WORKS.replace("works {model}", "still works {model}"))
     keys.add(batch._key(job))
@@ -191,7 +193,7 @@ def test_all_are_the_chapters_that_measure():
     ],
 )
 def test_arguments_are_checked_before_anything_runs(sources, tmp_path, models, notebooks, parameters, message):
-    with pytest.raises((batch.BatchError, StudyError), match=message):
+    with pytest.raises(avnb.AvnbError, match=message):
         batch.plan(models, sources if notebooks is None else notebooks, tmp_path / "runs", parameters)
     assert not (tmp_path / "runs").exists()
 
@@ -228,3 +230,14 @@ def test_without_papermill_it_says_what_to_install(job, monkeypatch):
     monkeypatch.setitem(sys.modules, "papermill", None)
     with pytest.raises(batch.BatchError, match=r'needs papermill; install it with: pip install "avnb\[book\]"'):
         batch.execute([job])
+
+
+def test_a_cell_may_not_take_for_ever(tmp_path, monkeypatch):
+    (tmp_path / "hangs.py").write_text('# %% tags=["parameters"]\nmodel = ""\n\n# %%\nimport time\n\ntime.sleep(600)\n')
+    monkeypatch.setattr(batch, "_LONGEST", 2)
+    (outcome,) = batch.execute(batch.plan(["toy-omni"], [str(tmp_path / "hangs.py")], tmp_path / "runs"))
+    assert outcome.status == "failed" and "2 seconds" in outcome.error.replace("timed out after", "")
+
+
+def test_the_chapters_that_measure_say_so_themselves():
+    assert [path.stem[:2] for path in batch.chapters()] == ["02", "03", "04", "05", "06", "07"]
