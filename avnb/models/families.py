@@ -37,6 +37,7 @@ class Family(NamedTuple):
 
 
 _SAME_PATH = "same code path as the organisms; full-size processor settings"
+_BESIDE_UPSTREAM = "beside upstream's own code on random weights: modules, preprocessing, whole prompts"
 
 FAMILIES = (
     Family(
@@ -68,6 +69,24 @@ FAMILIES = (
         "Apache 2.0 (7B), Qwen Research (3B)",
         (Checkpoint("Qwen/Qwen2.5-VL-3B-Instruct", 3.8), Checkpoint("Qwen/Qwen2.5-VL-7B-Instruct", 8.3)),
         _SAME_PATH,
+    ),
+    Family(
+        "MiniCPM-o",
+        ("minicpmo",),
+        "AutoModelForMultimodalLM",
+        True,
+        "MiniCPM Model License (research free, commercial use after registration)",
+        (Checkpoint("openbmb/MiniCPM-o-2_6", 8.4, "openbmb/MiniCPM-V-2_6"),),
+        _BESIDE_UPSTREAM,
+    ),
+    Family(
+        "MiniCPM-V",
+        ("minicpmv",),
+        "AutoModelForMultimodalLM",
+        False,
+        "MiniCPM Model License (research free, commercial use after registration)",
+        (Checkpoint("openbmb/MiniCPM-V-2_6", 8.1),),
+        _BESIDE_UPSTREAM,
     ),
 )
 
