@@ -43,7 +43,11 @@ class Judge(Protocol):
 
 @cache  # so that all who ask a model share its limit of requests at once
 def named(name) -> Judge:
-    """The judge of a name: "events", or "llm:MODEL@URL" (see `judge.by_model`).
+    """The judge of a name.
+
+    Args:
+        name: "events"; "words", or "words:EMBEDDER" with a sentence embedder (see `judge.by_words`);
+            "llm:MODEL@URL", or "llm:URL" for the study's (see `judge.by_model`).
 
     Raises:
         JudgeError: there is none of this name.
@@ -52,9 +56,14 @@ def named(name) -> Judge:
         >>> named("llm:http://localhost:8000/v1").model
         'Qwen/Qwen3-32B'
     """
+    kind, _, more = str(name).partition(":")
     if name == "events":
         return Events()
-    if str(name).startswith("llm:"):
+    if name == "words" or (kind == "words" and more):
+        from avnb.judge.by_words import Words
+
+        return Words(more or None)
+    if kind == "llm":
         from avnb.judge import by_model
 
         if judge := by_model.parsed(name):
@@ -63,7 +72,7 @@ def named(name) -> Judge:
             "a judge by model is called llm:MODEL@URL or llm:URL, the URL starting with http, without a user, a key or"
             f" a query; keys are read from {by_model.KEY}"
         )
-    raise JudgeError(f"there is no judge {name!r}; use one of 'events', 'llm:MODEL@URL'")
+    raise JudgeError(f"there is no judge {name!r}; use one of 'events', 'words', 'llm:MODEL@URL'")
 
 
 def score(answer, clip, modality, judge="events") -> Score:
