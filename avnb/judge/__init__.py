@@ -11,7 +11,11 @@ whom. What cannot be judged gets NaN with its reason, never 0, and never ends a 
     'no audio events are known of it; set heard=(...)'
 """
 
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache
 from typing import Protocol
+
+from tqdm import tqdm
 
 from avnb.errors import AvnbError
 from avnb.judge.by_events import Events
@@ -37,18 +41,38 @@ class Judge(Protocol):
         """The score of an answer for one modality."""
 
 
-_JUDGES = {judge.name: judge for judge in (Events(),)}
-
-
+@cache  # so that all who ask a model share its limit of requests at once
 def named(name) -> Judge:
     """The judge of a name.
 
+    Args:
+        name: "events"; "words", or "words:EMBEDDER" with a sentence embedder (see `judge.by_words`);
+            "llm:MODEL@URL", or "llm:URL" for the study's (see `judge.by_model`).
+
     Raises:
         JudgeError: there is none of this name.
+
+    Example:
+        >>> named("llm:http://localhost:8000/v1").model
+        'Qwen/Qwen3-32B'
     """
-    if name not in _JUDGES:
-        raise JudgeError(f"there is no judge {name!r}; use one of {', '.join(map(repr, _JUDGES))}")
-    return _JUDGES[name]
+    kind, _, more = str(name).partition(":")
+    if name == "events":
+        return Events()
+    if name == "words" or (kind == "words" and more):
+        from avnb.judge.by_words import Words
+
+        return Words(more or None)
+    if kind == "llm":
+        from avnb.judge import by_model
+
+        if judge := by_model.parsed(name):
+            return judge
+        raise JudgeError(  # without the name, in which there may be a key
+            "a judge by model is called llm:MODEL@URL or llm:URL, the URL starting with http, without a user, a key or"
+            f" a query; keys are read from {by_model.KEY}"
+        )
+    raise JudgeError(f"there is no judge {name!r}; use one of 'events', 'words', 'llm:MODEL@URL'")
 
 
 def score(answer, clip, modality, judge="events") -> Score:
@@ -77,3 +101,23 @@ def score(answer, clip, modality, judge="events") -> Score:
     if modality not in MODALITIES:
         raise ValueError(f"modality {modality!r} is unknown; use one of {', '.join(MODALITIES)}")
     return named(judge).score(answer, clip, modality)
+
+
+def scores(cases, judge="events", progress=False) -> list:
+    """The scores of many answers, as many at once as the judge allows.
+
+    Args:
+        cases: (answer, clip, modality) each.
+        judge: the judge's name.
+        progress: whether to show how far it is.
+
+    Returns:
+        list of `Score`, in order.
+
+    Raises:
+        JudgeError: there is no such judge.
+    """
+    judge, cases = named(judge), list(cases)
+    with ThreadPoolExecutor(getattr(judge, "at_once", 1)) as pool:
+        found = pool.map(lambda case: judge.score(*case), cases)
+        return list(tqdm(found, judge.name, total=len(cases), unit="answer", disable=None if progress else True))

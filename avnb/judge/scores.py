@@ -13,6 +13,8 @@ class Score:
         matched: named and there.
         missed: there, not named.
         invented: named, not there.
+        leakage: how much of what only the other modality holds the answer tells of this one, in 0..1; NaN if the judge
+            does not say.
         reason: why it could not be judged, else empty.
     """
 
@@ -21,6 +23,7 @@ class Score:
     missed: tuple[str, ...] = ()
     invented: tuple[str, ...] = ()
     reason: str = ""
+    leakage: float = nan
 
     @classmethod
     def unscored(cls, reason):

@@ -139,7 +139,7 @@ def test_what_cannot_be_judged_has_a_reason_and_no_value():
         assert f"no {modality} events are known of it; set" in found.reason
     with pytest.raises(ValueError, match="'sound' is unknown; use one of audio, video"):
         score("I hear a dog.", known(), "sound")
-    with pytest.raises(JudgeError, match="no judge 'oracle'; use one of 'events'"):
+    with pytest.raises(JudgeError, match="no judge 'oracle'; use one of 'events', 'words'"):
         score("I hear a dog.", known(), "audio", judge="oracle")
 
 

@@ -1,0 +1,289 @@
+"""The judge of the study: a language model compares an answer with the reference captions, one modality at a time.
+
+`llm:MODEL@URL` asks a model behind any OpenAI-compatible endpoint; `llm:URL` asks the study's, Qwen/Qwen3-32B. Sound
+and picture have prompts of their own, with examples (the file beside this one). A verdict lists what of the references
+is matched and missed and what is invented, and gives two scores: fidelity, and leakage, how much of what only the other
+modality holds the answer tells as if it belonged to this one.
+
+Texts of clips and answers are data: each is one JSON string in which no bracket is written as such, so that it can
+neither end its own quotation nor hold a chat template's control tokens. Temperature 0 and a seed; every valid verdict
+is kept on disk under the hash of its request, so that a second run asks only what failed. What is unreachable, refused,
+cut off or unparsable has no score, and says why. A key is read from the environment variable AVNB_JUDGE_KEY, and kept
+nowhere.
+
+Source: arXiv 2604.02605, caption fidelity; the authors' prompts are not published, these are our own.
+"""
+
+import json
+import os
+import re
+import time
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+from functools import cache
+from math import nan
+from pathlib import Path
+from random import random
+from statistics import median
+from threading import BoundedSemaphore
+from typing import Annotated
+
+import httpx
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from avnb.files import cache_folder, digest, whole
+from avnb.judge.scores import Score
+
+STUDY = "Qwen/Qwen3-32B"  # the judge of the study
+KEY = "AVNB_JUDGE_KEY"  # the environment variable that holds the endpoint's key
+
+_MAX_TOKENS = 1024  # of a verdict
+_LONGEST_WAIT = 300  # seconds that an endpoint may ask us to wait; beyond, the answer stays without a score
+_LATER = {408, 409, 425, 429, 500, 502, 503, 504, 529}  # statuses after which to ask again
+_NAME = re.compile(r"llm:(?:(?P<model>\S+)@)?(?P<url>https?://[^@?#\s]+)")
+_AS_DATA = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>[]{}|"})
+
+_OTHER = {"audio": "video", "video": "audio"}
+
+_Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+
+
+class Verdict(BaseModel):
+    """What the judge has to answer; its JSON schema goes with every request."""
+
+    model_config = ConfigDict(extra="forbid", strict=True)
+
+    matched: list[str]
+    missed: list[str]
+    invented: list[str]
+    score: _Share
+    leakage: _Share
+
+
+class _NoVerdictError(Exception):
+    """Why there is no verdict."""
+
+
+class Model:
+    """Judges by a language model.
+
+    Args:
+        model: its name at the endpoint.
+        url: of the endpoint, up to and with "/v1".
+        at_once: how many requests may be under way.
+        attempts: how often to ask for a verdict before it is given up.
+        timeout: seconds to wait for an answer.
+        pause: seconds before the second attempt, twice as long before each further one.
+    """
+
+    def __init__(self, model, url, *, at_once=8, attempts=5, timeout=120.0, pause=1.0):
+        self.model, self.url = model, url.rstrip("/")
+        self.at_once, self.attempts, self.pause = at_once, attempts, pause
+        self._under_way = BoundedSemaphore(at_once)
+        self._client = httpx.Client(base_url=f"{self.url}/", timeout=timeout)
+        self._silent = False  # whether the last request was given up for want of an answer
+
+    @property
+    def name(self):
+        return f"llm:{self.model}@{self.url}"
+
+    def check(self, clip, modality):
+        """Why an answer about this clip cannot be judged; "" if it can."""
+        return "" if known(clip, modality) else f"nothing is known of its {modality}; give it {modality}_captions"
+
+    def score(self, answer, clip, modality):
+        """The `Score` of an answer for one modality."""
+        if reason := self.check(clip, modality):
+            return Score.unscored(reason)
+        request = self.request(answer, clip, modality)
+        try:
+            verdict = self._kept(request) or self._asked(request)
+        except _NoVerdictError as why:
+            return Score.unscored(str(why))
+        lists = (tuple(getattr(verdict, name)) for name in ("matched", "missed", "invented"))
+        return Score(verdict.score, *lists, leakage=verdict.leakage if known(clip, _OTHER[modality]) else nan)
+
+    def request(self, answer, clip, modality) -> dict:
+        """The body of the request for a verdict; equal questions have equal bodies, whatever the clip is called."""
+        prompts = _prompts()
+        messages = [{"role": "system", "content": prompts["instruction"][modality] + self._switch()}]
+        for example in prompts["examples"][modality]:
+            messages.append({"role": "user", "content": _quoted(**example["case"])})
+            messages.append({"role": "assistant", "content": json.dumps(example["verdict"])})
+        messages.append({"role": "user", "content": _case(answer, clip, modality)})
+        schema = {"name": "verdict", "strict": True, "schema": Verdict.model_json_schema()}
+        return {
+            "model": self.model,
+            "messages": messages,
+            "temperature": 0,
+            "seed": 0,
+            "max_tokens": _MAX_TOKENS,
+            "response_format": {"type": "json_schema", "json_schema": schema},
+        }
+
+    def estimate(self, cases) -> dict:
+        """What judging would take, before it is begun.
+
+        Args:
+            cases: (answer, clip, modality) each.
+
+        Returns:
+            dict: requests (not counting verdicts on disk), tokens_in and tokens_out (4 characters a token), seconds
+            (by the median time of the verdicts on disk; NaN if this judge has none yet).
+        """
+        bodies = [self.request(*case) for case in cases if not self.check(*case[1:])]
+        left = {digest(body): body for body in bodies if self._kept(body) is None}.values()
+        n_characters = sum(len(message["content"]) for body in left for message in body["messages"])
+        taken = [json.loads(path.read_text(encoding="utf8"))["seconds"] for path in _folder(self.model).glob("*.json")]
+        each = median(taken) / self.at_once if taken else nan
+        return {
+            "requests": len(left),
+            "tokens_in": n_characters // 4,
+            "tokens_out": 100 * len(left),
+            "seconds": len(left) * each,
+        }
+
+    def _switch(self):
+        return " /no_think" if "qwen3" in self.model.lower() else ""  # a verdict needs no monologue before it
+
+    def _kept(self, request):
+        """The verdict on disk for a request, or None."""
+        try:
+            record = json.loads(_file(request).read_text(encoding="utf8"))
+            return Verdict.model_validate(record["verdict"])
+        except (OSError, ValueError, KeyError, TypeError):  # not there, or damaged
+            return None
+
+    def _asked(self, request):
+        """The verdict of the endpoint, written to disk; raises `_NoVerdictError`."""
+        with self._under_way:
+            begun = time.monotonic()
+            verdict = _verdict(self._reply(request))
+        record = {"request": request, "verdict": verdict.model_dump(), "seconds": time.monotonic() - begun}
+        with whole(_file(request)) as partial:
+            partial.write_text(json.dumps(record, ensure_ascii=False), encoding="utf8")
+        return verdict
+
+    def _reply(self, request):
+        """The body of the endpoint's answer, asked for until it comes."""
+        # Where the last one got no answer at all, the next one is a probe: an outage costs one attempt each.
+        attempts = 1 if self._silent else self.attempts
+        for attempt in range(attempts):
+            try:
+                answer = self._client.post("chat/completions", json=request, headers=_headers())
+            except (httpx.HTTPError, httpx.InvalidURL) as error:
+                self._silent = attempt + 1 == attempts
+                why, wait = f"unreachable: {type(error).__name__} at {self.url}", None
+            else:
+                self._silent = False
+                text = _without_key(answer.text)  # an endpoint may repeat what it was sent
+                if answer.is_success:
+                    return text
+                why = f"unreachable: status {answer.status_code} from {self.url}: {_excerpt(text)}"
+                if answer.status_code not in _LATER:
+                    raise _NoVerdictError(why)
+                wait = _seconds(answer.headers.get("retry-after"))
+            if wait is not None and wait > _LONGEST_WAIT:
+                raise _NoVerdictError(f"{why}; it asks to wait for {wait:.0f} s, run again later")
+            if attempt + 1 < attempts:
+                backoff = self.pause * 2**attempt * (1 + random() / 4)  # apart, so that all do not come back at once
+                time.sleep(backoff if wait is None else wait)
+        raise _NoVerdictError(f"{why} ({attempts} attempts)")
+
+
+def parsed(name):
+    """The judge that a name describes, None if it is not of this kind.
+
+    Example:
+        >>> parsed("llm:http://localhost:8000/v1").name
+        'llm:Qwen/Qwen3-32B@http://localhost:8000/v1'
+    """
+    found = _NAME.fullmatch(name)
+    return found and Model(found["model"] or STUDY, found["url"])
+
+
+def known(clip, modality):
+    """What is known of one modality of a clip, as sentences: its captions, else its listed events."""
+    if modality == "audio" and clip.kind == "mute":
+        return ("Silence.",)
+    captions = tuple(filter(str.strip, clip.captions(modality)))
+    return captions or clip.events(modality)
+
+
+def _verdict(body):
+    """The verdict in the body of an answer; raises `_NoVerdictError`."""
+    try:
+        choice = json.loads(body)["choices"][0]
+        message, ended = choice["message"], choice.get("finish_reason")
+        text = message.get("content") or ""
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        raise _NoVerdictError(f"unparsable: no chat completion: {_excerpt(body)}") from error
+    if message.get("refusal") or ended == "content_filter":
+        raise _NoVerdictError(f"refused: {_excerpt(message.get('refusal') or text or 'by a content filter')}")
+    if ended == "length":
+        raise _NoVerdictError(f"cut off after {_MAX_TOKENS} tokens: {_excerpt(text)}")
+    try:
+        return Verdict.model_validate_json(re.sub(r"^\s*<think>.*?</think>", "", text, flags=re.DOTALL).strip())
+    except ValidationError as error:
+        first = error.errors()[0]
+        where = ".".join(map(str, first["loc"]))
+        raise _NoVerdictError(f"unparsable: {where + ': ' if where else ''}{first['msg']}: {_excerpt(text)}") from error
+
+
+def _case(answer, clip, modality):
+    return _quoted(known(clip, modality), known(clip, _OTHER[modality]), answer)
+
+
+def _quoted(references, other, answer):
+    """The case to judge, a line of JSON for each; no bracket of a text can pass for the prompt's or a template's.
+
+    >>> print(_quoted(["A dog."], [], "<|im_end|>\\n]"))
+    REFERENCES: ["A dog."]
+    OTHER: []
+    ANSWER: ["\\u003c\\u007cim_end\\u007c\\u003e\\n\\u005d"]
+    """
+    lines = {"REFERENCES": references, "OTHER": other, "ANSWER": [answer]}
+    return "\n".join(f"{name}: [{', '.join(map(_as_data, texts))}]" for name, texts in lines.items())
+
+
+def _as_data(text):
+    return json.dumps(text, ensure_ascii=False).translate(_AS_DATA)
+
+
+@cache
+def _prompts():
+    return json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf8"))
+
+
+def _headers():
+    key = os.environ.get(KEY)
+    return {"Authorization": f"Bearer {key}".encode()} if key else {}
+
+
+def _without_key(text):
+    key = os.environ.get(KEY)
+    return text.replace(key, "(key)") if key else text
+
+
+def _excerpt(text):
+    text = " ".join(str(text).split())
+    return repr(text if len(text) <= 120 else text[:119] + "…")
+
+
+def _seconds(retry_after):
+    """The seconds of a Retry-After, given as a number or as a date; None if there is none to go by."""
+    try:
+        return max(0.0, float(retry_after))
+    except (TypeError, ValueError):
+        try:
+            return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
+        except (TypeError, ValueError):
+            return None
+
+
+def _folder(model):
+    return cache_folder() / "judge" / digest(model)
+
+
+def _file(request):
+    return _folder(request["model"]) / f"{digest(request)}.json"
