@@ -1,8 +1,9 @@
 # make book       build the book into _build/html (runs the notebooks; unchanged ones come from the cache)
 # make test       run all tests (also builds the book)            ARGS="-k clips -x" is handed to pytest
+# make check      style, and all tests but the chapters and the book    ARGS=FILE runs one file
 # make bench      measure speed: the media path, then the engine  ARGS=--quick is handed to the engine's benchmark
 # make lint       check style and formatting
-# make notebooks  write the .ipynb files beside the .py chapters
+# make notebooks  write what is generated: the .ipynb beside the .py chapters, tables of README and book
 # make clean      remove what was built (the environment stays)
 #
 # Everything runs in .venv, which is made on first use from requirements.txt.
@@ -18,13 +19,16 @@ ready := .venv/.ready
 endif
 python := $(VENV)/bin/python
 
-.PHONY: book test bench lint notebooks clean
+.PHONY: book test check bench lint notebooks clean
 
 book: $(ready)
 	$(python) book/build.py
 
 test: $(ready)
 	$(python) -m pytest $(ARGS)
+
+check: lint
+	$(python) -m pytest -m "not chapter and not book and not organism" $(ARGS)
 
 bench: $(ready)
 	$(python) -m pytest tests/bench -o python_files='bench_*.py' -s -q
@@ -36,6 +40,7 @@ lint: $(ready)
 
 notebooks: $(ready)
 	$(python) book/notebooks.py
+	$(python) book/generated.py
 
 clean:
 	rm -rf _build build dist .pytest_cache .ruff_cache notebooks/.ruff_cache .hypothesis .coverage

@@ -42,6 +42,12 @@ def code_hash(*modules):
     return total.hexdigest()[:16]
 
 
+def package_hash():
+    """A hash of all code of the package, likewise."""
+    files = sorted(_PACKAGE.rglob("*.py"))
+    return code_hash(*(".".join(("avnb", *path.relative_to(_PACKAGE).with_suffix("").parts)) for path in files))
+
+
 def bare(source):
     """Python code without comments, docstrings and empty lines; the same in every version of Python.
 
@@ -64,7 +70,7 @@ def bare(source):
 
 def _file(name):
     """The file of a module of the package, None if there is no such module."""
-    path = _PACKAGE.joinpath(*name.split(".")[1:])
+    path = _PACKAGE.joinpath(*name.removesuffix(".__init__").split(".")[1:])
     return next((file for file in (path.with_suffix(".py"), path / "__init__.py") if file.is_file()), None)
 
 

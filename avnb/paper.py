@@ -88,7 +88,7 @@ def attention_curve():
     return table.assign(depth=relative_depth(part["layers"])[table["layer"]])[["layer", "depth", "group", "value"]]
 
 
-def knockout_curves():
+def knockout_curves() -> pd.DataFrame:
     """What blocking attention did to fidelity, as read off the study's plots (figure 6).
 
     Returns:
@@ -125,7 +125,7 @@ def _every_layer(points):
     return np.interp(range(published()["attention"]["layers"]), points["layer"], points["value"])
 
 
-def compare(found):
+def compare(found) -> pd.DataFrame:
     """The study's numbers beside the ones found here.
 
     Args:
@@ -170,7 +170,7 @@ def _direction(published_value, here):
     return "yes" if (here.mean > 0) == (published_value > 0) else "no"
 
 
-def dataset_table(clips):
+def dataset_table(clips) -> pd.DataFrame:
     """The set of the study beside a set made here.
 
     Args:

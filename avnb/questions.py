@@ -13,6 +13,8 @@ HEAR = "Describe what you hear."
 BOTH = "Describe what you see and hear."
 QUESTIONS = (BOTH, SEE, HEAR)
 
+MAX_NEW_TOKENS = 64  # where an answer is cut off
+
 _ASKS = {"video": re.compile(r"\bsee\b", re.IGNORECASE), "audio": re.compile(r"\bhear\b", re.IGNORECASE)}
 
 

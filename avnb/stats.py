@@ -20,7 +20,7 @@ class Interval(NamedTuple):
     n: int
 
 
-def interval(values, seed=0):
+def interval(values, seed=0) -> Interval:
     """The mean of one value per clip, with its bootstrap 95 % interval (BCa, 9999 resamples of the clips).
 
     Args:
@@ -54,7 +54,7 @@ def interval(values, seed=0):
     return Interval(mean, float(limits.low), float(limits.high), n)
 
 
-def difference(a, b, seed=0):
+def difference(a, b, seed=0) -> Interval:
     """The mean of a - b, paired over clips, with its interval.
 
     Args:
@@ -85,7 +85,7 @@ def difference(a, b, seed=0):
     return interval(a - b, seed)
 
 
-def resampled(statistic, *samples, seed=0):
+def resampled(statistic, *samples, seed=0) -> Interval:
     """Any statistic of samples of clips, with its bootstrap 95 % interval (percentiles, 10,000 resamples).
 
     Every sample is resampled on its own, so that two samples may hold different clips.
@@ -121,7 +121,7 @@ def resampled(statistic, *samples, seed=0):
     return Interval(value, float(low), float(high), sum(sizes))
 
 
-def summarise(table, by, value="value", seed=0):
+def summarise(table, by, value="value", seed=0) -> pd.DataFrame:
     """Means with intervals, group by group.
 
     Args:
@@ -170,7 +170,7 @@ class Verdict(NamedTuple):
     text: str
 
 
-def verdict(effect, control, seed=0):
+def verdict(effect, control, seed=0) -> Verdict:
     """Whether an effect stands out from its control.
 
     It stands if its interval leaves out zero, and that of effect - control lies on the same side of zero. An effect

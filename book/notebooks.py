@@ -37,6 +37,7 @@ def render(source):
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number:03}"
     notebook.metadata = {
+        **{key: notebook.metadata[key] for key in ("avnb",) if key in notebook.metadata},
         "accelerator": "GPU",
         "kernelspec": notebook.metadata["kernelspec"],
         "language_info": {"name": "python"},

@@ -10,6 +10,8 @@
 #     display_name: Python 3
 #     language: python
 #     name: python3
+#   avnb:
+#     batch: true
 # ---
 
 # %% [markdown]
@@ -76,7 +78,7 @@ show.player(
 )
 
 # %%
-one = fidelity.measure(avllm, [clip], max_new_tokens=max_new_tokens)
+one = fidelity.measure(avllm, [clip], inputs=["both"], max_new_tokens=max_new_tokens)
 lists = ["matched", "missed", "invented"]
 columns = ["question", "answer", "modality", *lists, "value"]
 show.table(
@@ -108,7 +110,9 @@ late = curate.shift(factual, edited / "late", seconds=1.5)
 mute = curate.mute(factual, edited / "mute")
 keep = {"dataset": dataset, "seed": seed, "out": out}
 asked = keep | {"max_new_tokens": max_new_tokens}
-shown = study.measure("fidelity", avllm, [*clips, *late, *mute], **asked)
+shown = study.measure(
+    "fidelity", avllm, [*clips, *late, *mute], inputs=["both"], **asked
+)
 alone = study.measure(
     "fidelity", avllm, clips, questions=[HEAR], inputs=["audio"], **asked
 )
@@ -164,7 +168,9 @@ show.table(
 ids = [clip.id for clip in factual]
 themselves = pd.DataFrame({"clip": ids, "donor": ids})
 anew = curate.counterfactual(factual, edited / "anew", themselves)
-rewritten = study.measure("fidelity", avllm, anew, questions=[HEAR], **asked)
+rewritten = study.measure(
+    "fidelity", avllm, anew, questions=[HEAR], inputs=["both"], **asked
+)
 effects = fidelity.controls(table, rewritten)
 beyond = effects.set_index("label").loc["another sound, against own sound, late"]
 claim = "costs more" if beyond["high"] < 0 else "does not clearly cost more"
@@ -331,7 +337,7 @@ Markdown(
 #
 # Ask anything about any clip, with or without its sound or picture, and see how the answer is judged.
 
-# %% tags=["remove-output"]
+# %% tags=["interactive", "remove-output"]
 from ipywidgets import interact
 
 

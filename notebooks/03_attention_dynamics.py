@@ -10,6 +10,8 @@
 #     display_name: Python 3
 #     language: python
 #     name: python3
+#   avnb:
+#     batch: true
 # ---
 
 # %% [markdown]
@@ -55,7 +57,7 @@ clips = datasets.load(dataset, n=n, seed=seed)
 # %%
 clip = next((c for c in clips if c.kind == "counterfactual"), clips[0])
 prompt = avllm.prompt(clip, question)
-looked = attention.over_frames(avllm, prompt, max_new_tokens)
+looked = attention.over_frames(avllm, prompt, max_new_tokens=max_new_tokens)
 answer = avllm.caption(clip, question, max_new_tokens)
 heard = " ".join(clip.audio_captions[:1])
 show.player(clip, caption=f"heard: {heard} “{question}” – “{answer}”")
@@ -136,11 +138,11 @@ def contrasts(table):
     return attention.preference(table).groupby("clip")["value"].mean()
 
 
-mean = shares.groupby("group")[["value", "baseline"]].mean()
+mean = shares.groupby("group")[["value", "null"]].mean()
 Markdown(
     "Mean over all layers: "
     + ", ".join(
-        f"{group} **{mean.value[group]:.2f}** (uniform {mean.baseline[group]:.2f})"
+        f"{group} **{mean.value[group]:.2f}** (uniform {mean.null[group]:.2f})"
         for group in ("audio", "video", "text")
     )
     + ".\n\nDo positions of audio draw more than positions of video? With $a$ and $v$ the shares of audio and video, each "
@@ -205,7 +207,7 @@ both = {"inputs": shares, "everything": measure(over="all")}
 rows = []
 for over, table in both.items():
     for row in stats.summarise(table, "group", seed=seed).itertuples():
-        uniform = table.loc[table["group"] == row.group, "baseline"].mean()
+        uniform = table.loc[table["group"] == row.group, "null"].mean()
         rows.append((over, row.group, row.mean, row.low, row.high, row.n, uniform))
 columns = ["over", "group", "share", "low", "high", "n", "uniform"]
 show.table(
@@ -347,7 +349,7 @@ Markdown(
 #
 # Choose a word and a layer, and see where the word looks on the frames.
 
-# %% tags=["remove-output"]
+# %% tags=["interactive", "remove-output"]
 from ipywidgets import interact
 
 

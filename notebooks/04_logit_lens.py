@@ -10,6 +10,8 @@
 #     display_name: Python 3
 #     language: python
 #     name: python3
+#   avnb:
+#     batch: true
 # ---
 
 # %% [markdown]
@@ -52,9 +54,9 @@ clips = datasets.load(dataset, n=n, seed=seed)
 
 # %%
 measured = {"dataset": dataset, "seed": seed, "out": out}
-said = study.measure("fidelity", avllm, clips, questions=[question], **measured).query(
-    "modality == 'audio'"
-)
+said = study.measure(
+    "fidelity", avllm, clips, questions=[question], inputs=["both"], **measured
+).query("modality == 'audio'")
 recalled = study.measure(
     "lens", avllm, clips, question=question, top_k=top_k, depth=depth, **measured
 )
@@ -65,7 +67,7 @@ recalled = study.measure(
 # The first counterfactual clip, if there is one, whose sound *and* picture both show up at the audio positions.
 
 # %%
-order = recalled.assign(both=recalled[["value", "seen"]].min(axis=1) > 0)
+order = recalled.assign(both=recalled[["value", "value_seen"]].min(axis=1) > 0)
 order = order.sort_values(["kind", "both"], ascending=[True, False], kind="stable")
 clip = next(c for c in clips if c.id == order["clip"].iloc[0])
 answers = said.set_index("clip")["answer"]
@@ -79,7 +81,7 @@ show.player(
 names = sorted({event for c in clips for event in (*c.heard, *c.seen)})
 words = vocabulary.vocabulary(avllm, names)
 prompt = avllm.prompt(clip, question)
-decoded = lens.mark(lens.decode(avllm, prompt, "audio", top_k), clip, words)
+decoded = lens.mark(lens.decode(avllm, prompt, "audio", top_k=top_k), clip, words)
 named = decoded.loc[decoded["target"] != "", "target"].value_counts()
 show.figure(
     plots.lens.story(
@@ -139,9 +141,9 @@ lines = []
 for kind, some in by_clip.groupby("kind", sort=False):
     verdict = stats.verdict(some["value"], some["null"], seed)
     lines.append(f"- **{kind}**: latent recall against its null. {verdict.text}")
-swapped = by_clip[(by_clip["kind"] == "counterfactual") & by_clip["seen"].notna()]
+swapped = by_clip[(by_clip["kind"] == "counterfactual") & by_clip["value_seen"].notna()]
 if len(swapped):
-    verdict = stats.verdict(swapped["seen"], swapped["null"], seed)
+    verdict = stats.verdict(swapped["value_seen"], swapped["null"], seed)
     lines.append(
         f"- **counterfactual, what is seen**: how often the *audio* positions name it. {verdict.text}"
     )
@@ -155,7 +157,9 @@ Markdown("\n".join(lines))
 # grey what is heard in other clips. A place with more positions names more of anything, so compare lines within a panel.
 
 # %%
-ranks = lens.event_ranks(avllm, clips, question, "audio+video+last", answer)
+ranks = lens.event_ranks(
+    avllm, clips, question, group="audio+video+last", answer=answer
+)
 curves = latent.recall(ranks, top_k, by_layer=True)
 gaps = latent.gaps(curves, seed=seed).query("kind == 'counterfactual'")
 n_seen = (gaps.loc[gaps["group"] == "audio", "low"] > 0).sum()
@@ -247,7 +251,7 @@ show.figure(
 )
 
 # %%
-raw = lens.latent_recall(avllm, clips, question, top_k, depth, normed=False)
+raw = lens.latent_recall(avllm, clips, question, top_k=top_k, depth=depth, normed=False)
 rows = []
 for name, some in (("normed", recalled), ("raw", raw)):
     for kind, group in some.groupby("kind", sort=False):
@@ -331,7 +335,7 @@ Markdown(
 #
 # Read any group of positions of any clip.
 
-# %% tags=["remove-output"]
+# %% tags=["interactive", "remove-output"]
 from ipywidgets import interact
 
 
@@ -344,7 +348,9 @@ from ipywidgets import interact
 def read(clip, group, layer, normed):
     """The most probable token at every position of a group after a layer."""
     prompt = avllm.prompt(clip, question)
-    table = lens.decode(avllm, prompt, group, 1, normed, [layer], answer)
+    table = lens.decode(
+        avllm, prompt, group, top_k=1, normed=normed, layers=[layer], answer=answer
+    )
     return table[["position", "token", "probability"]]
 
 

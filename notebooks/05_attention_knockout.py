@@ -10,6 +10,8 @@
 #     display_name: Python 3
 #     language: python
 #     name: python3
+#   avnb:
+#     batch: true
 # ---
 
 # %% [markdown]
@@ -259,7 +261,13 @@ show.table(
 
 # %%
 probabilities = knockout.scores(
-    avllm, conflicting, HEAR, from_first, source=source, n_draws=n_draws, seed=seed
+    avllm,
+    conflicting,
+    HEAR,
+    spans=from_first,
+    source=source,
+    n_draws=n_draws,
+    seed=seed,
 )
 moved = knockout.change(probabilities)
 show.figure(
@@ -295,8 +303,10 @@ Markdown(
 # %%
 quarter = max(1, n_layers // 4)
 apart = layers.windows(n_layers, quarter, stride=quarter)
-edges = knockout.flow(avllm, conflicting, HEAR, [*apart, whole], n_draws=1, seed=seed)
-carried = knockout.change(edges).query("caption == 'margin'")
+edges = knockout.flow(
+    avllm, conflicting, HEAR, spans=[*apart, whole], n_draws=1, seed=seed
+)
+carried = knockout.change(edges).query("quantity == 'margin'")
 show.figure(
     plots.knockout.flow(carried, apart, n_layers),
     "Information-flow map: arrows between audio, video, question and answer, and a heat map of edges by layers.",
@@ -386,7 +396,7 @@ Markdown(
 Block what you like, where you like, on the clip above."""
 )
 
-# %% tags=["remove-output"]
+# %% tags=["interactive", "remove-output"]
 from ipywidgets import IntRangeSlider, interact
 
 prompt = avllm.prompt(clip, HEAR)

@@ -10,6 +10,8 @@
 #     display_name: Python 3
 #     language: python
 #     name: python3
+#   avnb:
+#     batch: true
 # ---
 
 # %% [markdown]
@@ -106,7 +108,7 @@ plots.tokens.caption(table, own, ["base model"])
 seeing = avnb.load(base)
 common = tokens.common_tokens(avllm, seeing)
 sizes = [m.decoder.config.vocab_size for m in (avllm, seeing)]
-words = table[table["baseline"] == "base model"]
+words = table[table["against"] == "base model"]
 events = ", ".join(
     f"“{t.strip()}”" for t in words.loc[words["is_audio"], "token"].unique()
 )
@@ -160,7 +162,7 @@ Markdown(
 # %% tags=["hide-input"]
 def per_clip(name, value, baseline, group="audio events"):
     """One value per clip of a kind: the mean over a group of its tokens."""
-    rows = groups.query("kind == @name and baseline == @baseline and tokens == @group")
+    rows = groups.query("kind == @name and against == @baseline and group == @group")
     return value[rows.index].astype(float).groupby(rows["clip"], sort=False).mean()
 
 
@@ -221,11 +223,11 @@ Markdown(
 
 # %%
 shown = summary[
-    (summary["baseline"] == "base model")
-    & summary["tokens"].isin(["right", "hallucinated", "first of an event"])
+    (summary["against"] == "base model")
+    & summary["group"].isin(["right", "hallucinated", "first of an event"])
 ]
 show.table(
-    shown.drop(columns="baseline"),
+    shown.drop(columns="against"),
     "Against the base model: means with 95 % intervals over the n clips that have such tokens",
 )
 
@@ -266,7 +268,7 @@ Markdown(
 #
 # Any clip of this run, against any of the baselines.
 
-# %% tags=["remove-output"]
+# %% tags=["interactive", "remove-output"]
 from ipywidgets import SelectMultiple, interact
 
 choice = SelectMultiple(options=tokens.BASELINES, value=tokens.BASELINES[:2])

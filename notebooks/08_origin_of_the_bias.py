@@ -119,7 +119,7 @@ n_runs = len(table[["order", "dose", "seed"]].drop_duplicates())
 Markdown(
     f"**{n_runs} organisms**: doses {', '.join(f'{100 * d:g} %' for d in sorted(table['dose'].unique()))}; "
     f"{table['seed'].nunique()} seeds; {table['clip'].nunique()} clips each. Trained beforehand by "
-    f"`python -m avnb.toybox.dose --work WORK`, {table['steps'].iloc[0]} steps of the last stage each; the table comes with the package."
+    f"`python -m avnb.organisms.dose --work WORK`, {table['steps'].iloc[0]} steps of the last stage each; the table comes with the package."
 )
 
 # %% [markdown]
@@ -187,7 +187,7 @@ Markdown(response.conclusion(table))
 
 # %%
 biased = table.query("order == 'vision first' and dose == 0")
-by_clip = biased.pivot_table(index="clip", columns="measure", values="value")
+by_clip = biased.pivot_table(index="clip", columns="quantity", values="value")
 drops = {
     f"{modality} fidelity, counterfactual - factual": stats.difference(
         by_clip[f"{modality} fidelity, counterfactual"],
@@ -209,7 +209,7 @@ show.table(
 # %%
 work = Path(out or datasets.cache_folder()) / "treatment"
 exams = dose.treat(avllm, work, steps=steps)
-summary = stats.summarise(exams, ["measure", "treatment"])
+summary = stats.summarise(exams, ["quantity", "treatment"])
 shown = [
     "audio fidelity, counterfactual",
     "video fidelity, counterfactual",
@@ -222,13 +222,13 @@ show.figure(
 
 # %% tags=["hide-input"]
 lines = []
-for measure in shown[:2]:
-    wide = exams[exams["measure"] == measure].pivot(
+for quantity in shown[:2]:
+    wide = exams[exams["quantity"] == quantity].pivot(
         index="clip", columns="treatment", values="value"
     )
     untreated, control, treated = (wide[name] for name in exams["treatment"].unique())
     judged = stats.verdict(treated - untreated, control - untreated)
-    lines.append(f"- {measure}, change by training with conflict: {judged.text}")
+    lines.append(f"- {quantity}, change by training with conflict: {judged.text}")
 Markdown("\n".join(lines))
 
 # %% [markdown]
@@ -254,7 +254,7 @@ import ipywidgets as widgets
 def try_dose(conflict, steps):
     """Treat the organism with this dose and show what came of it."""
     exams = dose.treat(avllm, work, doses=[conflict], steps=steps)
-    return stats.summarise(exams, ["measure", "treatment"]).query("measure in @shown")
+    return stats.summarise(exams, ["quantity", "treatment"]).query("quantity in @shown")
 
 
 widgets.interactive(

@@ -1,35 +1,88 @@
-"""The analyses: their register, and the language of their tables."""
+"""The analyses: their register, their contract, and the language of their tables.
 
+A module of this room that is registered here has `plan(clips)`, a function that measures jobs (`jobs.py`), and, where
+clips are set against each other, `relate(table)`. The command line, the batch and the book take their lists from here.
+
+Columns mean the same in every table: model, clip, kind (of the clip), question, modality ("audio" or "video"), inputs
+(what a prompt held), layer, or start and stop (a span of layers, stop exclusive), head, group (of positions or of
+tokens), position, step and token (of an answer), blocked and draw (an intervention), against (a second model), event,
+quantity, value and null (a comparison), answer (text), reason (why a value is missing). Shares, fidelities and recall
+lie in 0..1, log-probabilities, margins and divergences are in nats.
+"""
+
+from importlib import import_module
 from typing import NamedTuple
 
 from avnb.errors import AvnbError
 
 
 class AnalysisError(AvnbError):
-    """There is no such analysis."""
+    """There is no such analysis, or it cannot be carried out on these clips."""
 
 
 class Analysis(NamedTuple):
-    """Where an analysis lives, and how its table is made and read."""
+    """How an analysis is found and summarised.
 
-    module: str  # of avnb; imported when it is used
-    function: str  # f(model, clips, ...) -> DataFrame
-    by_clip: bool  # the table of many clips is the tables of single clips
-    means_by: tuple[str, ...] = ()  # columns by which `means` averages; none if the module has a `summary`
+    Attributes:
+        about: what it measures, in a line.
+        function: of its module, the one that measures jobs.
+        means_by: columns by which `study.means` averages; none if the module has a `summary`.
+    """
+
+    about: str
+    function: str = "measure"
+    means_by: tuple[str, ...] = ()
 
 
 ANALYSES = {
-    "fidelity": Analysis("fidelity", "measure", True, ("kind", "inputs", "question", "modality")),
-    "swap": Analysis("swap", "margins", False),
-    "attention": Analysis("attention", "measure", True, ("kind", "layer", "head", "step", "group")),
-    "lens": Analysis("lens", "latent_recall", False, ("kind", "quantity")),
-    "knockout": Analysis("knockout", "sweep", True, ("kind", "question", "modality", "blocked", "start", "stop")),
-    "tokens": Analysis("tokens", "shift", False),
+    "fidelity": Analysis(
+        "do answers name what is seen, and what is heard?", means_by=("kind", "inputs", "question", "modality")
+    ),
+    "swap": Analysis("how much an answer owes to the sound, how much to the picture", "margins"),
+    "attention": Analysis(
+        "where answers look: audio, video or text", means_by=("kind", "layer", "head", "step", "group")
+    ),
+    "lens": Analysis("what audio positions would say, layer by layer", "decoded", ("kind", "quantity")),
+    "knockout": Analysis(
+        "what becomes of answers that may not look at picture or sound",
+        "sweep",
+        ("kind", "question", "modality", "blocked", "start", "stop"),
+    ),
+    "tokens": Analysis("would a model that cannot hear have said the same words?", "shift"),
 }
 
 
-def check_analysis(name):
-    """The `Analysis` of a name; a AnalysisError lists those that there are."""
+def find(name):
+    """The `Analysis` of a name, and its module.
+
+    Raises:
+        AnalysisError: there is none; lists those that there are.
+    """
     if name not in ANALYSES:
         raise AnalysisError(f"there is no analysis {name!r}; use one of {', '.join(ANALYSES)}")
-    return ANALYSES[name]
+    return ANALYSES[name], import_module(f"avnb.analyses.{name}")
+
+
+def measure(analysis, model, clips, **options):
+    """One analysis of a model: its whole table, kept nowhere (`study.measure` keeps it).
+
+    Args:
+        analysis: a name of `ANALYSES`.
+        model: an AVLLM from `avnb.load`.
+        clips: the clips.
+        **options: of the analysis.
+
+    Returns:
+        DataFrame, as the analysis describes it.
+
+    Raises:
+        AnalysisError: there is no such analysis.
+
+    Example:
+        >>> table = measure("fidelity", avnb.load("toy-omni"), avnb.datasets.load("toybox", n=2), inputs=["both"])
+        >>> table.groupby("modality").size().to_dict()
+        {'audio': 4, 'video': 4}
+    """
+    known, module = find(analysis)
+    table = getattr(module, known.function)(model, clips, **options)
+    return module.relate(table) if hasattr(module, "relate") else table

@@ -17,33 +17,37 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 
+from avnb.analyses import jobs
 from avnb.engine import run
 from avnb.engine.capture import Capture
 from avnb.engine.conditions import GENERATED
-from avnb.media.clip import for_each
 from avnb.models.prompt import GROUPS, PromptError
+from avnb.questions import HEAR, MAX_NEW_TOKENS
 
 OVER = ("inputs", "all")
 BY = ("layer", "head", "step")
+
+plan = jobs.each
 
 
 def measure(
     model,
     clips,
-    question="Describe what you hear.",
+    question=HEAR,
+    *,
     by="layer",
     groups="paper",
     over="inputs",
     without_sinks=None,
     shuffled=False,
     seed=0,
-    max_new_tokens=32,
-):
+    max_new_tokens=MAX_NEW_TOKENS,
+) -> pd.DataFrame:
     """Attention shares of the answers to one question about many clips.
 
     Args:
         model: an AVLLM from `avnb.load`.
-        clips: clips; one with bad media is reported and left out (`clips.for_each`).
+        clips: clips; one with bad media is reported and left out (`jobs.over`).
         question: what is asked.
         by: "layer" (`shares`), "head" (`by_head`) or "step" (`by_step`).
         groups, over, max_new_tokens: as there.
@@ -52,7 +56,7 @@ def measure(
         seed: of that draw.
 
     Returns:
-        DataFrame: clip, kind, then the columns of the function that `by` names.
+        DataFrame: clip, kind, question, then the columns of the function that `by` names.
 
     Raises:
         PromptError: as in `shares`.
@@ -72,18 +76,20 @@ def measure(
     if shuffled:
         options["shuffled"] = seed
 
-    def of_clip(clip):
-        prompt = model.prompt(clip, question)
+    def of_clip(job):
+        prompt = model.prompt(job.clip, question)
         if without_sinks is not None:
-            options["without"] = [sinks(model, prompt, without_sinks, max_new_tokens)["position"]]
-        return function(model, [prompt], **options)
+            dropped = sinks(model, prompt, factor=without_sinks, max_new_tokens=max_new_tokens)
+            options["without"] = [dropped["position"]]
+        return function(model, [prompt], **options).assign(kind=job.clip.kind, question=question)
 
-    tables = [table.assign(kind=clip.kind) for clip, table in for_each(clips, of_clip)[0]]
-    table = pd.concat(tables, ignore_index=True) if tables else function(model, [], **options).assign(kind=None)
-    return table[["clip", "kind", *table.columns.drop(["clip", "kind"])]]
+    axes = function(model, [], **options).columns.drop("clip")
+    return jobs.over(plan(clips), of_clip, ["clip", "kind", "question", *axes])
 
 
-def shares(model, prompts, groups="paper", over="inputs", max_new_tokens=32, without=None, shuffled=None):
+def shares(
+    model, prompts, *, groups="paper", over="inputs", max_new_tokens=MAX_NEW_TOKENS, without=None, shuffled=None
+) -> pd.DataFrame:
     """Attention that answer tokens give to each group of input tokens, layer by layer (figure 4).
 
     value = attention to the group / attention to all groups that count, each the mean over heads and answer tokens.
@@ -96,15 +102,15 @@ def shares(model, prompts, groups="paper", over="inputs", max_new_tokens=32, wit
         over: "inputs" (input groups alone sum to 1) or "all" (so does attention to the answer itself, "generated").
         max_new_tokens: the longest answer, in tokens.
         without: prompt positions to leave out, a list per prompt (see `sinks`); they count neither above nor below
-            the fraction bar, nor in the baseline; a group of which nothing is left is 0. Costs one more run per
+            the fraction bar, nor in the null; a group of which nothing is left is 0. Costs one more run per
             modality.
         shuffled: a seed: which group a prompt position counts for is drawn at random, groups keeping their sizes. A
-            null: with `over="inputs"` its mean over draws (each clip is one) is the baseline, whatever the attention.
+            null: with `over="inputs"` its mean over draws (each clip is one) is that of `null`, whatever the attention.
 
     Returns:
-        DataFrame: clip, layer (0 = first), group, value in [0, 1], and baseline: the value if attention were the same
+        DataFrame: clip, layer (0 = first), group, value in [0, 1], and null: the value if attention were the same
         everywhere = tokens in the group / all tokens that count, the mean over answer tokens. Layers with a sliding
-        window see less than the baseline supposes.
+        window see less than the null supposes.
 
     Raises:
         PromptError: a group of "paper" is empty in a prompt; names the clip and the group.
@@ -135,10 +141,10 @@ def shares(model, prompts, groups="paper", over="inputs", max_new_tokens=32, wit
         baseline = _normalised(_uniform(members, len(answer)).mean(0), over)
         axes = {"layer": range(len(attention)), "group": names}
         tables.append(_table(prompt, axes, _normalised(attention, over), baseline))
-    return _joined(tables, ["clip", "layer", "group", "value", "baseline"])
+    return _joined(tables, ["clip", "layer", "group", "value", "null"])
 
 
-def by_head(model, prompts, groups="paper", over="inputs", max_new_tokens=32):
+def by_head(model, prompts, *, groups="paper", over="inputs", max_new_tokens=MAX_NEW_TOKENS) -> pd.DataFrame:
     """The shares of every attention head: for a heat map of which heads listen and which look.
 
     Args:
@@ -146,7 +152,7 @@ def by_head(model, prompts, groups="paper", over="inputs", max_new_tokens=32):
 
     Returns:
         DataFrame: clip, layer, head, group, value in [0, 1]: attention to the group / attention to all groups that
-        count, each the mean over answer tokens; baseline as in `shares`. With `over="inputs"` every head counts alike
+        count, each the mean over answer tokens; null as in `shares`. With `over="inputs"` every head counts alike
         here, so that the mean over heads need not be what `shares` gives.
 
     Raises:
@@ -165,10 +171,10 @@ def by_head(model, prompts, groups="paper", over="inputs", max_new_tokens=32):
         baseline = _normalised(_uniform(_members(prompt, groups, names), len(answer)).mean(0), over)
         axes = {"layer": range(attention.shape[1]), "head": range(attention.shape[2]), "group": names}
         tables.append(_table(prompt, axes, _normalised(attention.mean(0), over), baseline))
-    return _joined(tables, ["clip", "layer", "head", "group", "value", "baseline"])
+    return _joined(tables, ["clip", "layer", "head", "group", "value", "null"])
 
 
-def by_step(model, prompts, groups="paper", over="inputs", max_new_tokens=32):
+def by_step(model, prompts, *, groups="paper", over="inputs", max_new_tokens=MAX_NEW_TOKENS) -> pd.DataFrame:
     """The shares of every answer token: what is looked at for which word.
 
     Args:
@@ -176,7 +182,7 @@ def by_step(model, prompts, groups="paper", over="inputs", max_new_tokens=32):
 
     Returns:
         DataFrame: clip, step (0 = first answer token), token (its text), layer, group, value in [0, 1], mean over
-        heads, of the decoder row that chose the token; baseline: the value if this row looked everywhere alike.
+        heads, of the decoder row that chose the token; null: the value if this row looked everywhere alike.
 
     Raises:
         PromptError, ValueError: as in `shares`.
@@ -196,21 +202,21 @@ def by_step(model, prompts, groups="paper", over="inputs", max_new_tokens=32):
         axes = {"step": range(len(answer)), "layer": range(attention.shape[1]), "group": names}
         table = _table(prompt, axes, _normalised(attention.mean(2), over), baseline[:, None])
         tables.append(table.assign(token=np.asarray(_texts(model, answer), dtype=object)[table["step"]]))
-    return _joined(tables, ["clip", "step", "token", "layer", "group", "value", "baseline"])
+    return _joined(tables, ["clip", "step", "token", "layer", "group", "value", "null"])
 
 
-def preference(table):
+def preference(table) -> pd.DataFrame:
     """Whether audio or video positions are looked at more, position for position.
 
-    With a = value / baseline of audio and v the same of video (1 = as much as any position would get if attention were
-    the same everywhere), the preference is (a - v) / (a + v): 1 only audio, 0 both alike, -1 only video. The baselines
+    With a = value / null of audio and v the same of video (1 = as much as any position would get if attention were
+    the same everywhere), the preference is (a - v) / (a + v): 1 only audio, 0 both alike, -1 only video. The nulls
     take out that a prompt may hold ten times as many video as audio positions.
 
     Args:
         table: from `shares`, `by_head`, `by_step` or `measure`; either grouping, either `over`.
 
     Returns:
-        DataFrame: the columns of the table but group and baseline, with value in [-1, 1] (NaN where neither is looked
+        DataFrame: the columns of the table but group and null, with value in [-1, 1] (NaN where neither is looked
         at).
 
     Raises:
@@ -218,14 +224,14 @@ def preference(table):
 
     Example:
         >>> rows = [("x", 0, "audio", 0.3, 0.1), ("x", 0, "video", 0.6, 0.6), ("x", 0, "text", 0.1, 0.3)]
-        >>> table = pd.DataFrame(rows, columns=["clip", "layer", "group", "value", "baseline"])
+        >>> table = pd.DataFrame(rows, columns=["clip", "layer", "group", "value", "null"])
         >>> preference(table)["value"].round(3).tolist()
         [0.5]
     """
     if lacking := {"audio", "video"} - set(table["group"]):
         raise ValueError(f"the table has no {' and no '.join(sorted(lacking))} rows to compare")
-    index = [name for name in table.columns if name not in ("group", "value", "baseline")]
-    density = table.assign(value=table["value"] / table["baseline"])
+    index = [name for name in table.columns if name not in ("group", "value", "null")]
+    density = table.assign(value=table["value"] / table["null"])
     wide = density.pivot(index=index, columns="group", values="value")
     return ((wide["audio"] - wide["video"]) / (wide["audio"] + wide["video"])).rename("value").reset_index()
 
@@ -237,7 +243,7 @@ class OverFrames(NamedTuple):
     attention: np.ndarray
 
 
-def over_frames(model, prompt, max_new_tokens=32):
+def over_frames(model, prompt, *, max_new_tokens=MAX_NEW_TOKENS) -> OverFrames:
     """Attention that every answer token gives to every place of the video at every time.
 
     Args:
@@ -294,7 +300,7 @@ def frame_grid(prompt):
     return len(video) // (n_rows * n_columns), n_rows, n_columns
 
 
-def sinks(model, prompt, factor=10.0, max_new_tokens=32):
+def sinks(model, prompt, *, factor=10.0, max_new_tokens=MAX_NEW_TOKENS) -> pd.DataFrame:
     """Prompt positions that draw far more attention than their like, whatever they hold.
 
     A position is a sink if the attention that the answer's rows give to it, as a share of what they give to the whole
@@ -377,11 +383,11 @@ def _uniform(members, n_tokens):
     return counts / (len(members) + counts[:, -1:])
 
 
-def _table(prompt, axes, value, baseline):
+def _table(prompt, axes, value, null):
     """The tidy table of values [..., n_groups]; of the groups along the last axis, as many as count."""
     axes = axes | {"group": axes["group"][: value.shape[-1]]}
     index = pd.MultiIndex.from_product(axes.values(), names=axes)
-    columns = {"value": value.ravel(), "baseline": np.broadcast_to(baseline, value.shape).ravel()}
+    columns = {"value": value.ravel(), "null": np.broadcast_to(null, value.shape).ravel()}
     return pd.DataFrame(columns, index=index).reset_index().assign(clip=prompt.clip_id)
 
 

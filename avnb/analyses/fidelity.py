@@ -4,7 +4,7 @@ A model is asked about every clip; its greedy answers are judged for one modalit
 clips against counterfactual ones show how much of what seems to be heard is guessed from the picture.
 
     >>> clips = avnb.datasets.load("toybox", n=4)
-    >>> table = measure(avnb.load("toy-omni"), clips, questions=["Describe what you hear."])
+    >>> table = measure(avnb.load("toy-omni"), clips, ["Describe what you hear."], inputs=["both"])
     >>> table.groupby(["kind", "inputs", "modality"]).size().to_dict()
     {('counterfactual', 'both', 'audio'): 2, ('factual', 'both', 'audio'): 2}
 """
@@ -12,34 +12,41 @@ clips against counterfactual ones show how much of what seems to be heard is gue
 import numpy as np
 import pandas as pd
 
-from avnb import judge
-from avnb.media.clip import for_each
-from avnb.questions import HEAR, QUESTIONS, SEE, modalities_of
+from avnb import judge as judges
+from avnb.analyses.jobs import each, over
+from avnb.questions import HEAR, MAX_NEW_TOKENS, QUESTIONS, SEE, modalities_of
 from avnb.stats import Interval, difference, interval, resampled
 
 INPUTS = {"both": ("video", "audio"), "video": ("video",), "audio": ("audio",)}
 CELL = ["inputs", "question", "modality"]  # what a number of this module is about, next to the kind of the clips
 
-_EVENTS = ["matched", "missed", "invented", "elsewhere"]
+_COLUMNS = ["clip", "kind", *CELL, "answer", "value", "matched", "missed", "invented", "elsewhere", "reason"]
 
 
-def measure(model, clips, questions=QUESTIONS, inputs=("both",), max_new_tokens=64):
+plan = each
+
+
+def measure(
+    model, clips, questions=QUESTIONS, *, inputs=tuple(INPUTS), judge="events", max_new_tokens=MAX_NEW_TOKENS
+) -> pd.DataFrame:
     """Asks a model about every clip and scores its greedy answers.
 
     Args:
         model: an AVLLM from `avnb.load`.
-        clips: clips with known events; one with bad media is reported and left out (`clips.for_each`).
+        clips: clips; one with bad media is reported and left out (`jobs.over`).
         questions: the prompts. What a question asks for is judged: "see" the picture, "hear" the sound.
         inputs: what the prompts hold, some of "both", "video", "audio". A mute clip has no prompt of audio alone. A
             model that does not hear is asked only what it sees, from the video.
+        judge: by whom answers are judged, a name of `avnb.judge`.
         max_new_tokens: where an answer is cut off. What would have come after it counts as missed.
 
     Returns:
-        DataFrame: clip, kind, inputs, question, modality ("audio" or "video"), answer, value (fidelity in 0..1),
-        matched, missed, invented (tuples of event names), elsewhere (events that only the other modality holds).
+        DataFrame: clip, kind, inputs, question, modality ("audio" or "video"), answer, value (fidelity in 0..1, NaN if
+        it could not be judged), matched, missed, invented (tuples of names), elsewhere (events that only the other
+        modality holds), reason (why there is no value, else empty).
 
     Raises:
-        JudgeError: the events of a clip are not known; before the first answer.
+        JudgeError: there is no such judge.
         ValueError: a question asks neither to see nor to hear, unknown inputs, or nothing that a deaf model can be
             asked.
 
@@ -51,27 +58,34 @@ def measure(model, clips, questions=QUESTIONS, inputs=("both",), max_new_tokens=
         >>> len(table)
         8
     """
-    clips = list(clips)
     asked = _asked(model, questions, inputs)
-    modalities = {modality for _, question in asked for modality in modalities_of(question)}
-    for clip in clips:
-        for modality in modalities:
-            judge.events(clip, modality)
+    judge = judges.named(judge)
 
-    def answers(clip):
-        shown = [(source, question) for source, question in asked if clip.kind != "mute" or source != "audio"]
-        return [(*one, model.caption(clip, one[1], max_new_tokens, INPUTS[one[0]])) for one in shown]
+    def rows(job):
+        clip = job.clip
+        for source, question in asked:
+            if clip.kind != "mute" or source != "audio":
+                answer = model.caption(clip, question, max_new_tokens, INPUTS[source])
+                for modality in modalities_of(question):
+                    yield (
+                        clip.id,
+                        clip.kind,
+                        source,
+                        question,
+                        modality,
+                        answer,
+                        *_judged(judge, answer, clip, modality),
+                    )
 
-    rows = [
-        (clip.id, clip.kind, source, question, modality, answer, *_judged(answer, clip, modality))
-        for clip, some in for_each(clips, answers)[0]
-        for source, question, answer in some
-        for modality in modalities_of(question)
-    ]
-    return pd.DataFrame(rows, columns=["clip", "kind", *CELL, "answer", "value", *_EVENTS])
+    return over(plan(clips), lambda job: list(rows(job)), _COLUMNS)
 
 
-def drop(table, seed=0):
+def judged(table):
+    """The rows of a table that could be judged; the others have a reason and no value."""
+    return table[table["value"].notna()]
+
+
+def drop(table, seed=0) -> pd.DataFrame:
     """How far fidelity falls from factual to counterfactual clips.
 
     The two kinds are different clips, so each is resampled on its own. With F the mean over factual clips and C the
@@ -100,7 +114,7 @@ def drop(table, seed=0):
         "relative": lambda f, c: 1 - c.mean(1) / f.mean(1),
     }
     rows = []
-    for cell, group in table.groupby(CELL, sort=False):
+    for cell, group in judged(table).groupby(CELL, sort=False):
         f, c = (group.loc[group["kind"] == kind, "value"] for kind in ("factual", "counterfactual"))
         if len(f) and len(c):
             for name, statistic in statistics.items():
@@ -108,7 +122,7 @@ def drop(table, seed=0):
     return pd.DataFrame(rows, columns=[*CELL, "factual", "counterfactual", "drop", *Interval._fields])
 
 
-def chance(table):
+def chance(table) -> pd.DataFrame:
     """Fidelity by chance: every answer scored against the events of all other clips of its kind.
 
     Args:
@@ -121,17 +135,18 @@ def chance(table):
 
     Example:
         >>> model, clips = avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4)
-        >>> table = chance(measure(model, clips, ["Describe what you hear."]))
+        >>> table = chance(measure(model, clips, ["Describe what you hear."], inputs=["both"]))
         >>> table.columns.tolist(), len(table)
         (['clip', 'kind', 'inputs', 'question', 'modality', 'value', 'null'], 4)
     """
+    table = judged(table)
     held = [frozenset((*row.matched, *row.missed)) for row in table.itertuples()]
     said = [frozenset((*row.matched, *row.invented)) for row in table.itertuples()]
     cells = table.assign(held=held).groupby(["kind", *CELL])["held"]
     return _with_null(table, held, said, _jaccard)[cells.transform("nunique").gt(1)]
 
 
-def confusions(table):
+def confusions(table) -> pd.DataFrame:
     """Whether answers about one modality name something that only the other one holds: seen, and said to be heard.
 
     Args:
@@ -146,10 +161,11 @@ def confusions(table):
 
     Example:
         >>> model, clips = avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4)
-        >>> table = confusions(measure(model, clips, ["Describe what you hear."]))
+        >>> table = confusions(measure(model, clips, ["Describe what you hear."], inputs=["both"]))
         >>> table["kind"].tolist(), set(table["value"]) <= {0, 1}
         (['counterfactual', 'counterfactual'], True)
     """
+    table = judged(table)
     table = table[[len(events) > 0 for events in table["elsewhere"]]]
     held = [frozenset(events) for events in table["elsewhere"]]
     # All that is named: what is matched here is elsewhere in other clips.
@@ -157,7 +173,7 @@ def confusions(table):
     return _with_null(table, held, said, lambda a, b: float(not a.isdisjoint(b)))
 
 
-def controls(table, rewritten, question=HEAR, seed=0):
+def controls(table, rewritten, question=HEAR, seed=0) -> pd.DataFrame:
     """What another sound does to audio fidelity, beside all else that differs between the kinds of clips.
 
     Args:
@@ -175,7 +191,8 @@ def controls(table, rewritten, question=HEAR, seed=0):
     Raises:
         ValueError: the table lacks one of these; names it.
     """
-    table, rewritten = (t[(t["question"] == question) & (t["modality"] == "audio")] for t in (table, rewritten))
+    tables = (judged(t) for t in (table, rewritten))
+    table, rewritten = (t[(t["question"] == question) & (t["modality"] == "audio")] for t in tables)
 
     def rows(kind, inputs="both"):
         some = table[(table["inputs"] == inputs) & (table["kind"] == kind)]
@@ -194,7 +211,7 @@ def controls(table, rewritten, question=HEAR, seed=0):
     return pd.DataFrame([(label, *one) for label, one in found.items()], columns=["label", *Interval._fields])
 
 
-def as_published(table, audio=HEAR, video=SEE, seed=0):
+def as_published(table, audio=HEAR, video=SEE, seed=0) -> dict:
     """The numbers that the study prints, for `paper.compare`.
 
     Args:
@@ -206,11 +223,11 @@ def as_published(table, audio=HEAR, video=SEE, seed=0):
         dict: "audio fidelity, factual" and the like -> `stats.Interval`; empty for what was not measured.
 
     Example:
-        >>> table = measure(avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4))
+        >>> table = measure(avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4), inputs=["both"])
         >>> list(as_published(table))[2]
         'audio fidelity, counterfactual - factual'
     """
-    found = {}
+    table, found = judged(table), {}
     for modality, question in (("audio", audio), ("video", video)):
         rows = table[(table[CELL] == ["both", question, modality]).all(axis=1)]
         f, c = (rows[rows["kind"] == kind] for kind in ("factual", "counterfactual"))
@@ -263,9 +280,8 @@ def _asked(model, questions, inputs):
     return [(source, question) for source in inputs for question in questions]
 
 
-def _judged(answer, clip, modality):
+def _judged(judge, answer, clip, modality):
     score = judge.score(answer, clip, modality)
-    other = "audio" if modality == "video" else "video"
-    there = clip.seen if other == "video" else () if clip.kind == "mute" else clip.heard
+    there = clip.events("audio" if modality == "video" else "video")
     elsewhere = tuple(event for event in there if event not in (*score.matched, *score.missed))
-    return score.value, score.matched, score.missed, score.invented, elsewhere
+    return score.value, score.matched, score.missed, score.invented, elsewhere, score.reason

@@ -24,7 +24,7 @@ DEPTHS = ((0.0, 1.0), (0.0, 0.5), (0.25, 0.75), (0.5, 1.0), (0.75, 1.0))
 _BOTH = (["inside", "said"], ["inside"], ["said"])  # which cells make up B, I and S of `tie`
 
 
-def recall(ranks, top_k=1, depth=(0.0, 1.0), by_layer=False):
+def recall(ranks, top_k=1, depth=(0.0, 1.0), by_layer=False) -> pd.DataFrame:
     """Shares of the events of a clip, and of other clips, that a group of positions decodes to.
 
     Args:
@@ -53,7 +53,7 @@ def recall(ranks, top_k=1, depth=(0.0, 1.0), by_layer=False):
     return _by_target(best.assign(value=(best["value"] <= top_k).astype(float)), axes)
 
 
-def log_ranks(ranks):
+def log_ranks(ranks) -> pd.DataFrame:
     """How close each layer is to naming what is heard, what is seen, and what is heard in other clips.
 
     Args:
@@ -71,7 +71,7 @@ def log_ranks(ranks):
     return _by_target(ranks.assign(value=np.log10(ranks["rank"])), ["clip", "kind", "group", "layer"])
 
 
-def gaps(table, a="seen", b="heard", seed=0):
+def gaps(table, a="seen", b="heard", seed=0) -> pd.DataFrame:
     """How much more one target is decoded than another, layer by layer: where does the picture take over?
 
     Args:
@@ -94,7 +94,7 @@ def gaps(table, a="seen", b="heard", seed=0):
     return pd.DataFrame(rows, columns=[*axes, *stats.Interval._fields])
 
 
-def ahead(gaps):
+def ahead(gaps) -> pd.DataFrame:
     """After which layers one of the two targets of `gaps` is ahead: the 95 % interval of a - b leaves out zero.
 
     Args:
@@ -116,7 +116,7 @@ def ahead(gaps):
     return pd.DataFrame(rows, columns=["kind", "group", "a ahead", "b ahead"])
 
 
-def choices(ranks, top_ks=TOP_KS, depths=DEPTHS):
+def choices(ranks, top_ks=TOP_KS, depths=DEPTHS) -> pd.DataFrame:
     """What latent recall would be for other choices of `top_k` and `depth`.
 
     Args:
@@ -142,7 +142,7 @@ def choices(ranks, top_ks=TOP_KS, depths=DEPTHS):
     return pd.DataFrame(rows, columns=["kind", "group", "depth", "top_k", "value", "null", *stats.Interval._fields])
 
 
-def inside_and_said(recalled, fidelity):
+def inside_and_said(recalled, fidelity) -> pd.DataFrame:
     """What is heard inside, against what is said: the two-by-two table of every event heard in a clip.
 
     Args:
@@ -182,7 +182,7 @@ def inside_and_said(recalled, fidelity):
     return pd.DataFrame(rows, columns=["clip", "kind", "inside", "said", "value", "null"])
 
 
-def tie(cells, seed=0):
+def tie(cells, seed=0) -> pd.DataFrame:
     """Whether what is decoded inside is what is said: the share that is both, minus what independence would give.
 
     With I(c), S(c) and B(c) the shares of the events heard in c that are inside, said, and both, this is
@@ -210,7 +210,7 @@ def tie(cells, seed=0):
     return pd.DataFrame(rows, columns=["kind", *stats.Interval._fields])
 
 
-def less_said(ranks, fidelity, top_ks=TOP_KS, depth=(0.0, 1.0), seed=0):
+def less_said(ranks, fidelity, top_ks=TOP_KS, depth=(0.0, 1.0), seed=0) -> pd.DataFrame:
     """Latent recall minus what the answers name, for every `top_k`: is the sign a finding or a choice?
 
     Args:
@@ -228,7 +228,7 @@ def less_said(ranks, fidelity, top_ks=TOP_KS, depth=(0.0, 1.0), seed=0):
 
     Example:
         >>> model, clips = avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4)
-        >>> said = avnb.fidelity.measure(model, clips, ["Describe what you hear."]).query("modality == 'audio'")
+        >>> said = avnb.fidelity.measure(model, clips, ["Describe what you hear."], inputs=["both"])
         >>> less_said(avnb.lens.event_ranks(model, clips), said, top_ks=[1, 5])[["kind", "top_k"]].values.tolist()
         [['factual', 1], ['factual', 5], ['counterfactual', 1], ['counterfactual', 5]]
     """

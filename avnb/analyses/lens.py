@@ -16,21 +16,27 @@ import numpy as np
 import pandas as pd
 import torch
 
-from avnb.analyses.latent import recall
+from avnb.analyses import AnalysisError
+from avnb.analyses.jobs import Job, over
 from avnb.analyses.vocabulary import spelled, vocabulary
 from avnb.engine import run
 from avnb.engine.capture import Capture
 from avnb.layers import depth_layers
-from avnb.media.clip import ClipError, for_each
+from avnb.media.clip import ClipError
 from avnb.models.prompt import PromptError
+from avnb.questions import HEAR
 
 MAX_LOGITS = 2**24  # in one chunk
 
 # What counts as latent recall, chosen on other clips than any chapter measures; see `latent_recall`.
 TOP_K, DEPTH = 3, (0.75, 1.0)
 
+_RANKS = ["clip", "kind", "question", "group", "layer", "event", "rank", "position", "heard", "seen"]
+_RECALL = ["clip", "kind", "question", "value", "null", "value_seen", "found", "reason"]
+_REASONS = ("nothing is known to be heard in it", "all other clips share a sound with it", "")
 
-def decode(model, prompt, group="audio", top_k=5, normed=True, layers=None, answer=""):
+
+def decode(model, prompt, group="audio", *, top_k=5, normed=True, layers=None, answer="") -> pd.DataFrame:
     """The most probable tokens at every position of a group after every layer (figure 5).
 
     Args:
@@ -77,7 +83,7 @@ def decode(model, prompt, group="audio", top_k=5, normed=True, layers=None, answ
     return pd.DataFrame(columns, index=axes).reset_index()
 
 
-def target_rank(model, prompt, words, group="audio", normed=True, layers=None, answer=""):
+def target_rank(model, prompt, words, group="audio", *, normed=True, layers=None, answer="") -> pd.DataFrame:
     """How close every position of a group is to saying a word, after every layer.
 
     Of the tokens that stand for the word (`vocabulary.spelled`), the best one counts.
@@ -113,7 +119,7 @@ def target_rank(model, prompt, words, group="audio", normed=True, layers=None, a
     return pd.DataFrame(columns, index=axes).reset_index()
 
 
-def mark(table, clip, vocabulary):
+def mark(table, clip, vocabulary) -> pd.DataFrame:
     """Which of the decoded tokens name something that is heard or seen in the clip.
 
     Args:
@@ -140,16 +146,19 @@ def mark(table, clip, vocabulary):
     return table.assign(target=[target(i) for i in table["token_id"]])
 
 
+def plan(clips):
+    """A job for each clip, with the names of all that is heard in any of them."""
+    clips = list(clips)
+    if all(isinstance(clip, Job) for clip in clips):
+        return clips
+    if len({clip.id for clip in clips}) < len(clips):
+        raise AnalysisError("some clips have the same id; give every clip its own")
+    return [Job(clip, events=_heard(clips)) for clip in clips]
+
+
 def event_ranks(
-    model,
-    clips,
-    question="Describe what you hear.",
-    group="audio",
-    answer="",
-    normed=True,
-    match="words",
-    threshold=0.8,
-):
+    model, clips, question=HEAR, *, group="audio", answer="", normed=True, match="words", threshold=0.8
+) -> pd.DataFrame:
     """How close a model is to naming every event of a set, clip by clip, layer by layer.
 
     The rank of an event at a position is that of the best token that names it (`vocabulary.vocabulary`); at a group it
@@ -158,20 +167,17 @@ def event_ranks(
 
     Args:
         model: an AVLLM from `avnb.load`.
-        clips: clips with known events (`heard`), at least two that have none in common. One with bad media is reported
-            and left out (`clips.for_each`), but its events count in the null of the others.
+        clips: clips with known events (`heard`). One with bad media, or if nothing is known to be heard in any clip, is
+            reported and left out (`jobs.over`).
         question: what the prompts ask.
         group, answer, normed: as in `decode`; every part of a group such as "audio+video+last" is ranked apart.
         match, threshold: which tokens name an event, as in `vocabulary.vocabulary`.
 
     Returns:
-        DataFrame: clip, kind, group, layer, event (each that is heard in any of the clips, or seen in this one), rank
-        (1 = most probable), position (where), heard, seen (whether it is in this clip), null: how much the event counts
-        in the null of this clip, the mean of [e in E(d)] / |E(d)| over the other clips d, where E(d) is what is heard
-        in d; only those count in which nothing is heard that is heard or seen in this clip. It sums to 1 over events.
+        DataFrame: clip, kind, question, group, layer, event (each that is heard in any of the clips, or seen in this
+        one), rank (1 = most probable), position (where), heard, seen (whether it is in this clip), null (`with_null`).
 
     Raises:
-        ClipError: no event of a clip is known, all others share some with it, ids repeat, or no clip can be read.
         PromptError, ValueError: as in `decode` and `vocabulary.vocabulary`.
 
     Example:
@@ -180,46 +186,85 @@ def event_ranks(
         >>> table.groupby(["clip", "group", "layer"])["null"].sum().round(6).unique().tolist()
         [1.0]
     """
-    clips = list(clips)
-    weights = null_weights(clips)
-    parts = group.split("+")
-    heard = {event for clip in clips for event in clip.heard}
-    names = sorted(heard.union(*(clip.seen for clip in clips)))
-    spelling = vocabulary(model, names, match, threshold).groupby("event")["token_id"].agg(list)
+    options = {"group": group, "answer": answer, "normed": normed, "match": match, "threshold": threshold}
+    return with_null(_ranks(model, plan(clips), question, **options))
 
-    def measured(clip):
-        prompt = model.prompt(clip, question)
-        events = [name for name in names if name in heard or name in clip.seen]
-        best = _best_of([spelling[event] for event in events])
-        layers, positions, (ranks, _) = _scan(model, prompt, group, normed, None, best, answer)
-        rows = pd.MultiIndex.from_product([layers, events], names=["layer", "event"]).to_frame(index=False)
-        event = rows["event"]
-        rows = rows.assign(clip=clip.id, kind=clip.kind, heard=event.isin(clip.heard), seen=event.isin(clip.seen))
-        rows["null"] = event.map(weights[clip.id]).fillna(0.0)
-        tables = []
-        for part, where in _split(prompt, parts, positions).items():
-            at = ranks[:, where].argmin(1)
-            lowest = {"rank": ranks[:, where].min(1).ravel(), "position": positions[where][at].ravel()}
-            tables.append(rows.assign(group=part, **lowest))
-        return pd.concat(tables)
 
-    columns = ["clip", "kind", "group", "layer", "event", "rank", "position", "heard", "seen", "null"]
-    tables, _ = for_each(clips, measured)
-    if not tables:
-        raise ClipError(f"none of the {len(clips)} clips could be read; see the warnings")
-    return pd.concat([table for _, table in tables], ignore_index=True)[columns]
+def with_null(table) -> pd.DataFrame:
+    """How much every event counts in the null of every clip, from which events are heard and seen in them.
+
+    Args:
+        table: clip, event, heard, seen; further columns stay.
+
+    Returns:
+        The table with null: the mean of [e in E(d)] / |E(d)| over the other clips d, where E(d) is what is heard in d;
+        only those count in which nothing is heard that is heard or seen in this clip. It sums to 1 over the events of a
+        clip, and is NaN for a clip that shares something with all others.
+
+    Example:
+        >>> rows = [("a", "dog", True, False), ("a", "bell", False, False), ("b", "bell", True, True)]
+        >>> with_null(pd.DataFrame(rows, columns=["clip", "event", "heard", "seen"]))["null"].tolist()
+        [0.0, 1.0, 0.0]
+    """
+    there = table[table["heard"] | table["seen"]].groupby("clip", sort=False)["event"].agg(frozenset)
+    heard = table[table["heard"]].groupby("clip", sort=False)["event"].agg(frozenset)
+    weights = {}
+    for clip in dict.fromkeys(table["clip"]):
+        others = [events for events in heard if there.get(clip, frozenset()).isdisjoint(events)]
+        for event in set().union(*others):
+            weights[clip, event] = sum((event in events) / len(events) for events in others) / len(others)
+        weights[clip] = 0.0 if others else np.nan
+    keys = zip(table["clip"], table["event"], strict=True)
+    return table.assign(null=[weights.get(key, weights[key[0]]) for key in keys])
+
+
+def decoded(
+    model, clips, question=HEAR, *, top_k=TOP_K, depth=DEPTH, normed=True, match="words", threshold=0.8
+) -> pd.DataFrame:  # fmt: skip
+    """Which events of a set the audio positions of each clip decode to, somewhere in a part of the decoder.
+
+    Args:
+        As in `latent_recall`.
+
+    Returns:
+        DataFrame: clip, kind, question, event (as in `event_ranks`), heard, seen (whether it is in this clip), value: 1
+        if it is decoded, else 0.
+    """
+    layers = depth_layers(len(model.decoder.layers), depth)
+    table = _ranks(model, plan(clips), question, "audio", "", normed, match, threshold)
+    if table.empty:
+        return table.drop(columns=["group", "layer", "rank", "position"]).assign(value=[])
+    best = table[table["layer"].isin(layers)]
+    keys = ["clip", "kind", "question", "event", "heard", "seen"]
+    found = best.groupby(keys, sort=False, as_index=False)["rank"].min()
+    found = found.assign(value=(found.pop("rank") <= top_k).astype(float))
+    found.attrs = table.attrs
+    return found
+
+
+def relate(table) -> pd.DataFrame:
+    """Latent recall of every clip, with its null, from what each one decodes to.
+
+    Args:
+        table: from `decoded`.
+
+    Returns:
+        DataFrame, as `latent_recall` gives it.
+    """
+    table, rows = with_null(table) if len(table) else table, []
+    for (clip, kind, question), some in table.groupby(["clip", "kind", "question"], sort=False):
+        values = [_mean(some["value"], some[weight]) for weight in ("heard", "null", "seen")]
+        found = tuple(some.loc[some["heard"] & (some["value"] > 0), "event"])
+        reasons = [why for value, why in zip(values, _REASONS, strict=True) if np.isnan(value)]
+        rows.append((clip, kind, question, *values, found, reasons[0] if reasons else ""))
+    result = pd.DataFrame(rows, columns=_RECALL)
+    result.attrs = table.attrs
+    return result
 
 
 def latent_recall(
-    model,
-    clips,
-    question="Describe what you hear.",
-    top_k=TOP_K,
-    depth=DEPTH,
-    normed=True,
-    match="words",
-    threshold=0.8,
-):
+    model, clips, question=HEAR, *, top_k=TOP_K, depth=DEPTH, normed=True, match="words", threshold=0.8
+) -> pd.DataFrame:  # fmt: skip
     """Share of the events heard in a clip that its audio positions decode to, somewhere.
 
     An event e is decoded in clip c if, at any audio position after any of the layers L, one of the tokens V(e) that
@@ -238,18 +283,19 @@ def latent_recall(
 
     Args:
         model: an AVLLM from `avnb.load`.
-        clips: clips whose heard events are known, at least two that have none in common.
+        clips: clips whose heard events are known; of one without, value is NaN.
         question: what the prompts ask.
         top_k, depth: as in `recall`.
         normed: as in `decode`.
         match, threshold: as in `vocabulary.vocabulary`.
 
     Returns:
-        DataFrame: clip, kind, value, null, seen (the same share of the events seen in the clip; NaN if none is known),
-        all in [0, 1], and found (the events heard that are decoded, a tuple). `event_ranks` tells where.
+        DataFrame: clip, kind, question, value, null, value_seen (the same share of the events seen in the clip; NaN if
+        none is known), all in [0, 1], found (the events heard that are decoded, a tuple; `event_ranks` tells where),
+        reason (why value or null is NaN, else empty).
 
     Raises:
-        ClipError, PromptError, ValueError: as in `event_ranks` and `recall`.
+        PromptError, ValueError: as in `event_ranks` and `recall`.
 
     Source: arXiv 2604.02605, latent audio understanding, whose pooling is not published; this one is ours.
 
@@ -257,19 +303,37 @@ def latent_recall(
         >>> model = avnb.load("toy-omni")
         >>> table = latent_recall(model, avnb.datasets.load("toybox", n=4))
         >>> table.columns.tolist(), len(table)
-        (['clip', 'kind', 'value', 'null', 'seen', 'found'], 4)
+        (['clip', 'kind', 'question', 'value', 'null', 'value_seen', 'found', 'reason'], 4)
     """
-    clips, layers = list(clips), depth_layers(len(model.decoder.layers), depth)
-    ranks = event_ranks(model, clips, question, "audio", "", normed, match, threshold)
-    shares = recall(ranks, top_k, depth).pivot(index="clip", columns="target", values="value")
-    inside = ranks["layer"].isin(layers) & (ranks["rank"] <= top_k)
-    found = ranks[inside & ranks["heard"]].groupby("clip")["event"].agg(set)
-    rows = []
-    for clip in (clip for clip in clips if clip.id in shares.index):
-        values = (shares.loc[clip.id].get(target, np.nan) for target in ("heard", "other clips", "seen"))
-        events = tuple(dict.fromkeys(event for event in clip.heard if event in found.get(clip.id, ())))
-        rows.append((clip.id, clip.kind, *values, events))
-    return pd.DataFrame(rows, columns=["clip", "kind", "value", "null", "seen", "found"])
+    options = {"top_k": top_k, "depth": depth, "normed": normed, "match": match, "threshold": threshold}
+    return relate(decoded(model, clips, question, **options))
+
+
+def _ranks(model, jobs, question, group, answer, normed, match, threshold):
+    """The table of `event_ranks` without its null: what every job has by itself."""
+    parts = group.split("+")
+    named = cache(lambda names: vocabulary(model, names, match, threshold).groupby("event")["token_id"].agg(list))
+
+    def ranked(job):
+        clip = job.clip
+        events = tuple(sorted({*job.events, *clip.seen}))
+        if not job.events:
+            raise ClipError(f"{clip.id}: heard is empty, here and in all other clips; the lens looks for known events")
+        spelling = named(events)
+        prompt = model.prompt(clip, question)
+        best = _best_of([spelling[event] for event in events])
+        layers, positions, (ranks, _) = _scan(model, prompt, group, normed, None, best, answer)
+        rows = pd.MultiIndex.from_product([layers, events], names=["layer", "event"]).to_frame(index=False)
+        is_there = {name: rows["event"].isin(getattr(clip, name)) for name in ("heard", "seen")}
+        rows = rows.assign(clip=clip.id, kind=clip.kind, question=question, **is_there)
+        tables = []
+        for part, where in _split(prompt, parts, positions).items():
+            at = ranks[:, where].argmin(1)
+            lowest = {"rank": ranks[:, where].min(1).ravel(), "position": positions[where][at].ravel()}
+            tables.append(rows.assign(group=part, **lowest))
+        return pd.concat(tables)
+
+    return over(jobs, ranked, _RANKS)
 
 
 def _scan(model, prompt, group, normed, layers, reduce, answer):
@@ -301,10 +365,10 @@ def _hidden(model, prompt, group, layers, answer):
         if len(prompt.segments.positions(part)) == 0:
             raise PromptError(f"{prompt.clip_id or 'prompt'}: the lens needs {part} positions, and the prompt has none")
     if not answer or "last" not in parts:
-        capture = Capture(hidden=group, hidden_layers=layers)
+        capture = Capture(hidden=group, layers=layers)
         out = run(model, prompt, max_new_tokens=0, capture=capture)[0]
         return out.hidden_positions, out.hidden
-    capture = Capture(hidden="+".join(["generated", *(part for part in parts if part != "last")]), hidden_layers=layers)
+    capture = Capture(hidden="+".join(["generated", *(part for part in parts if part != "last")]), layers=layers)
     # The last token of a forced answer is never fed, so one follows whose choice is of no account.
     tokens = [*model.tokenizer(answer, add_special_tokens=False)["input_ids"], min(model.stop_ids, default=0)]
     out = run(model, prompt, forced=tokens, capture=capture)[0]
@@ -340,30 +404,12 @@ def _texts(model):
     return cache(lambda i: None if model.tokenizer is None else model.tokenizer.decode([i]))
 
 
-def null_weights(clips):
-    """How much each event counts in the null of each clip: {clip id: {event: weight}}; see `lens.event_ranks`.
+def _heard(clips):
+    """Names of all that is heard in any clip."""
+    return tuple(sorted({event for clip in clips for event in clip.events("audio")}))
 
-    Raises:
-        ClipError: nothing is known to be heard in a clip, every other clip shares some of its events, or ids repeat.
 
-    Example:
-        >>> dog, bell = (avnb.Clip(name, "", heard=(name,)) for name in ("dog", "bell"))
-        >>> null_weights([dog, bell])
-        {'dog': {'bell': 1.0}, 'bell': {'dog': 1.0}}
-    """
-    if len({clip.id for clip in clips}) < len(clips):
-        raise ClipError("some clips have the same id; give every clip its own")
-    unknown = [clip for clip in clips if not clip.heard]
-    if unknown:
-        raise ClipError(f"{unknown[0].id}: heard is empty; latent recall needs at least one known event")
-    weights = {}
-    for clip in clips:
-        here = {*clip.heard, *clip.seen}
-        others = [set(other.heard) for other in clips if here.isdisjoint(other.heard)]
-        if not others:
-            raise ClipError(
-                f"{clip.id}: every other clip holds a sound of something that this clip shows or sounds like, so that "
-                "none can serve as its null; add clips with other events"
-            )
-        weights[clip.id] = {e: sum((e in o) / len(o) for o in others) / len(others) for e in set().union(*others)}
-    return weights
+def _mean(values, weights):
+    """The weighted mean; NaN without weight."""
+    weights = weights.astype(float)
+    return float((values * weights).sum() / weights.sum()) if weights.sum() > 0 else np.nan

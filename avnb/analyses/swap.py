@@ -16,89 +16,95 @@ sound alone and 1 if it follows the picture alone.
 array([[8., 0.]])
 """
 
-from itertools import product
+from itertools import product, starmap
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from avnb.datasets.similarity import CurationError
+from avnb.analyses.jobs import Job, over
 from avnb.engine import run
-from avnb.media.clip import Clip, for_each
+from avnb.files import cache_folder, digest, file_hash, safe_name
+from avnb.judge.words import share
+from avnb.media.clip import Clip, ClipError
 from avnb.media.editing import swap_audio
+from avnb.questions import HEAR
 from avnb.stats import resampled
 
+_AXES = ["video", "audio"]  # whose picture, whose sound
 
-def pairs(clips):
+
+def pairs(clips) -> list:
     """Clips two by two, of which nothing that is heard or seen in one is heard or seen in the other.
 
     Args:
-        clips: factual clips with their own sound, known events and captions.
+        clips: factual clips with their own sound; their events, or their captions, say what they hold.
 
     Returns:
-        list of (Clip, Clip); every clip is in at most one pair.
-
-    Raises:
-        CurationError: no two clips differ, or nothing is known of one.
+        list of (Clip, Clip); every clip is in at most one pair. Empty if no two clips differ.
 
     Example:
         >>> dog, bell = (Clip(name, f"{name}.mp4", heard=(name,), seen=(name,)) for name in ("dog", "bell"))
         >>> [(a.id, b.id) for a, b in pairs([dog, bell])]
         [('dog', 'bell')]
     """
-    left, found = list(clips), []
-    if unknown := [clip.id for clip in left if not (clip.seen or clip.heard)]:
-        raise CurationError(f"clip {unknown[0]} has no known events; set seen=(...) and heard=(...) or leave it out")
+    left = [clip for clip in clips if clip.seen or clip.heard or (clip.video_captions and clip.audio_captions)]
+    found = []
     while left:
         first = left.pop(0)
-        events = {*first.seen, *first.heard}
-        other = next((clip for clip in left if events.isdisjoint({*clip.seen, *clip.heard})), None)
+        other = next((clip for clip in left if not share(first, clip)), None)
         if other is not None:
             left.remove(other)
             found.append((first, other))
-    if not found:
-        raise CurationError("no two clips differ in all that is seen and heard; add clips with other events")
     return found
 
 
-def margins(model, clips, out, question="Describe what you hear.", field="audio_captions"):
+def plan(clips):
+    """A job for each pair of factual clips; a clip without a partner stands alone, to be left out with its reason."""
+    clips = list(clips)
+    if all(isinstance(clip, Job) for clip in clips):
+        return clips
+    clips = [clip for clip in clips if clip.kind == "factual"]
+    found = pairs(clips)
+    paired = {clip.id for pair in found for clip in pair}
+    return [*starmap(Job, found), *(Job(clip) for clip in clips if clip.id not in paired)]
+
+
+def margins(model, clips, question=HEAR, *, out=None, field="audio_captions") -> pd.DataFrame:
     """The margins of every pair in all four combinations of picture and sound.
 
     Args:
         model: an AVLLM from `avnb.load`.
-        clips: clips with known events and captions. Only factual ones that find a partner (see `pairs`) are used; a
-            pair with bad media is reported and left out (`clips.for_each`).
-        out: folder for the swapped clips; existing files are kept.
+        clips: clips with captions. Only factual ones that find a partner (see `pairs`) are used; a pair with bad media
+            is reported and left out (`jobs.over`).
         question: what is asked.
+        out: folder for the swapped clips, where existing files are kept; None is one in the cache folder.
         field: whose first caption is the answer that is scored: "audio_captions" or "video_captions".
 
     Returns:
-        DataFrame: clip ("A|B", the pair), video, sound ("a" or "b"), value (the margin in nats).
-
-    Raises:
-        CurationError: as in `pairs`, or a clip has no such caption.
+        DataFrame: clip ("A|B", the pair), kind (of the combination), question, video, audio ("a" or "b": whose picture,
+        whose sound), value (the margin in nats).
 
     Example:
-        >>> import tempfile
-        >>> model = avnb.load("toy-omni")
-        >>> table = margins(model, avnb.datasets.load("toybox", n=4), tempfile.mkdtemp())
+        >>> table = margins(avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4))
         >>> table.columns.tolist()
-        ['clip', 'video', 'sound', 'value']
+        ['clip', 'kind', 'question', 'video', 'audio', 'value']
     """
-    found = pairs([clip for clip in clips if clip.kind == "factual"])
-    partner = {a.id: b for a, b in found}
-    answers = {clip.id: _answer(clip, field) for pair in found for clip in pair}
+    folder = cache_folder() / "swapped" if out is None else Path(out)
 
-    def of_pair(first):
-        pair, rows = (first, partner[first.id]), []
+    def of_pair(job):
+        if job.other is None:
+            raise ClipError("no clip is left that is known to differ from it in all that is seen and heard")
+        pair, rows = (job.clip, job.other), []
+        answers = [_answer(clip, field) for clip in pair]
         for (v, picture), (s, sound) in product(zip("ab", pair, strict=True), repeat=2):
-            prompt = model.prompt(_combined(picture, sound, Path(out)), question)
-            a, b = (run(model, prompt, forced=answers[clip.id])[0].logprobs.sum() for clip in pair)
-            rows.append((f"{pair[0].id}|{pair[1].id}", v, s, float(a - b)))
+            clip = _combined(picture, sound, folder)
+            prompt = model.prompt(clip, question)
+            a, b = (run(model, prompt, forced=answer)[0].logprobs.sum() for answer in answers)
+            rows.append((job.id, clip.kind, question, v, s, float(a - b)))
         return rows
 
-    rows = [row for _, some in for_each([a for a, _ in found], of_pair)[0] for row in some]
-    return pd.DataFrame(rows, columns=["clip", "video", "sound", "value"])
+    return over(plan(clips), of_pair, ["clip", "kind", "question", *_AXES, "value"])
 
 
 def effects(margin):
@@ -115,7 +121,7 @@ def shortcut_index(effect):
     return video / (audio + video)
 
 
-def by_pair(table):
+def by_pair(table) -> pd.DataFrame:
     """The main effects of every pair, long.
 
     Args:
@@ -126,7 +132,7 @@ def by_pair(table):
 
     Example:
         >>> rows = [("x", v, s, m) for (v, s), m in zip(["aa", "ab", "ba", "bb"], [4.0, -2.0, 2.0, -4.0])]
-        >>> by_pair(pd.DataFrame(rows, columns=["clip", "video", "sound", "value"]))["value"].tolist()
+        >>> by_pair(pd.DataFrame(rows, columns=["clip", "video", "audio", "value"]))["value"].tolist()
         [6.0, 2.0]
     """
     wide = _wide(table)
@@ -134,7 +140,7 @@ def by_pair(table):
     return found.melt(var_name="modality", ignore_index=False).reset_index()
 
 
-def summary(table, seed=0):
+def summary(table, seed=0) -> dict:
     """Main effects and shortcut index of margins, with bootstrap 95 % intervals over pairs.
 
     Args:
@@ -147,7 +153,7 @@ def summary(table, seed=0):
     Example:
         >>> cells = [(v, s, m) for v, row in zip("ab", [[4, -2], [2, -4]]) for s, m in zip("ab", row)]
         >>> rows = [(clip, *cell) for clip in "xyz" for cell in cells]
-        >>> table = pd.DataFrame(rows, columns=["clip", "video", "sound", "value"])
+        >>> table = pd.DataFrame(rows, columns=["clip", "video", "audio", "value"])
         >>> summary(table)["shortcut index"].mean
         0.25
     """
@@ -159,19 +165,20 @@ def summary(table, seed=0):
 
 def _wide(table):
     """One row a pair; columns (picture, sound): aa, ab, ba, bb."""
-    return table.pivot(index="clip", columns=["video", "sound"], values="value").sort_index(axis=1)
+    return table.pivot(index="clip", columns=_AXES, values="value").sort_index(axis=1)
 
 
 def _answer(clip, field):
     captions = getattr(clip, field)
     if not captions:
-        raise CurationError(f"clip {clip.id} has no {field}, of which the first would be scored; leave it out")
+        raise ClipError(f"clip {clip.id} has no {field}, of which the first would be scored")
     return captions[0]
 
 
 def _combined(picture, sound, out):
     """The picture of one clip with the sound of one, written anew for its own sound too: the encoding tells nothing."""
-    path = out / f"{picture.id}+{sound.id}.mp4"
+    made_of = digest([file_hash(file) for file in (picture.video, sound.sound)])  # ids may repeat between sets
+    path = out / made_of / f"{safe_name(picture.id)}+{safe_name(sound.id)}.mp4"
     if not path.exists():
-        swap_audio(picture.video, sound.audio or sound.video, path, fit="loop")
+        swap_audio(picture.video, sound.sound, path, fit="loop")
     return Clip(path.stem, path, kind="factual" if picture is sound else "counterfactual")

@@ -2,7 +2,7 @@
 
     >>> model = avnb.load("toy-omni")
     >>> table = shift(model, avnb.datasets.load("toybox", n=8), base=model)
-    >>> table["baseline"].unique().tolist()
+    >>> table["against"].unique().tolist()
     ['base model', 'without audio', 'other audio', 'text only', 'base, text only']
 
 An AVLLM answers greedily. The same tokens are then forced through its vision-language base, which sees the pictures of
@@ -15,8 +15,8 @@ A token of base rank 1 is **unshifted**: the base would have said it too. Ranks 
 another clip, and with the question alone. What its base says to the question alone, without the pictures, is the
 control of the base's agreement: only the pictures differ.
 
-How the tokens that name audio events are found: in the part of an answer that is about the sound (`judge.about`), every
-word whose stem names a source of the toybox world (`sources.mentioned`); every token that holds a letter of such a word
+How the tokens that name audio events are found: in the part of an answer that is about the sound (`judge.parts`), every
+word whose stem names an event of the clip's world (`judge.words`); every token that holds a letter of such a word
 counts. Forcing hands over the beginning of the answer, so that "barking" costs little after "a dog": the first token
 that names its event is marked, too.
 """
@@ -24,18 +24,20 @@ that names its event is marked, too.
 import logging
 import re
 from dataclasses import replace
-from functools import cache
 
 import numpy as np
 import pandas as pd
 import torch
 
-from avnb import judge, stats
+from avnb import stats
+from avnb.analyses.jobs import Job, over
 from avnb.engine import run
 from avnb.engine.capture import Capture
-from avnb.judge.words import mentioned
-from avnb.media.clip import for_each
+from avnb.judge.parts import about
+from avnb.judge.words import by_stem, sounds_like, world_of
 from avnb.models import base_of, load
+from avnb.questions import HEAR, MAX_NEW_TOKENS
+from avnb.text import stems
 
 BASELINES = ("base model", "without audio", "other audio", "text only", "base, text only")
 BINS = ("unshifted", "marginal", "shifted")  # base rank 1, 2 to 3, above
@@ -44,27 +46,28 @@ GROUPS = ("all", "audio events", "first of an event", "right", "hallucinated", "
 
 _ANSWER = ["step", "token", "token_id", "event", "is_audio", "first", "right", "hallucinated"]
 _SHIFT = ["kl", "kl_reverse", "entropy", "base_entropy", "base_rank", "base_token", "bin"]
-_COLUMNS = ["clip", "kind", "baseline", *_ANSWER, *_SHIFT]
+_COLUMNS = ["clip", "kind", "question", "against", *_ANSWER, *_SHIFT]
 
 log = logging.getLogger(__name__)
 
 
-def shift(model, clips, base=None, question="Describe what you hear.", max_new_tokens=32, seed=0):
+def shift(model, clips, question=HEAR, *, base=None, max_new_tokens=MAX_NEW_TOKENS, seed=0) -> pd.DataFrame:
     """How far every token of a model's answers is from what its base and other baselines would say (figure 7).
 
     Args:
         model: an AVLLM from `avnb.load`.
-        clips: clips whose heard events are known; one with bad media is reported and left out (`clips.for_each`).
-        base: its vision-language base, a name for `avnb.load` or a model; it gets the pictures only. None is the one
-            that belongs to the model (`base_of`).
+        clips: clips; one with bad media is reported and left out (`jobs.over`). Words that name events are found where
+            the clip's events are known.
         question: about the sound.
+        base: its vision-language base, a name for `avnb.load` or a model; it gets the pictures only. None is the one
+            that belongs to the model (`models.base_of`).
         max_new_tokens: the longest answer.
         seed: which clip lends the sound for "other audio", one in which nothing is heard that the clip shows or sounds
             like.
 
     Returns:
-        DataFrame, one row per clip, baseline and answer token (special tokens are left out): clip, kind, baseline (one
-        of `BASELINES`), step (0 = first), token (its text), token_id, event (the source that its word names, or None),
+        DataFrame, one row per clip, baseline and answer token (special tokens are left out): clip, kind, question,
+        against (one of `BASELINES`), step (0 = first), token (its text), token_id, event (that its word names or None),
         is_audio (it has an event), first (it is the first token of its event), right (the event is heard),
         hallucinated (the event is not heard), kl (model || baseline) and kl_reverse (baseline || model) in nats,
         entropy (of the model) and base_entropy (of the baseline) in nats, base_rank (1 = the baseline's most probable
@@ -72,46 +75,70 @@ def shift(model, clips, base=None, question="Describe what you hear.", max_new_t
         common (`common_tokens`).
 
     Raises:
-        JudgeError: what is heard in a clip is not known.
-        ValueError: model and base have different tokens, no base is known, or no clip can lend its sound; names them.
+        ValueError: model and base have different tokens, or no base is known; names them.
 
     Source: arXiv 2604.02605, figure 7, after arXiv 2312.01552.
 
     Example:
         >>> model = avnb.load("toy-omni")
-        >>> table = shift(model, avnb.datasets.load("toybox", n=8)[:3], base=model)
+        >>> table = shift(model, avnb.datasets.load("toybox", n=8), base=model)
         >>> len(table) == 5 * len(table.groupby(["clip", "step"]))
         True
     """
-    clips = list(clips)
-    for clip in clips:
-        judge.score("", clip, "audio")
-    donors = _donors(clips, seed)
     base = base_of(model.name) if base is None else base
     base = load(base) if isinstance(base, str) else base
     common = common_tokens(model, base)
     baselines = dict(zip(BASELINES, (base, model, model, model, base), strict=True))
     modalities = dict(zip(BASELINES, (("video",), ("video",), ("video", "audio"), (), ()), strict=True))
 
-    def measure(clip):
+    def compared(job):
+        clip = job.clip
         answer, said = _scored(model, model.prompt(clip, question), common, max_new_tokens=max_new_tokens)
         tokens = label(model.tokenizer, answer, clip)
         # Media placeholders and the end of the answer are no words; tokens that one of the two lacks have no rank.
         kept = np.isin(answer, common) & ~np.isin(answer, [*model.tokenizer.all_special_ids, *model.stop_ids])
         for name, other in baselines.items():
-            shown = donors[clip.id] if name == "other audio" else clip
-            prompt = other.prompt(shown, question, modalities=modalities[name])
-            _, expected = _scored(other, prompt, common, forced=answer)
-            found = _compare(said, expected, answer, common, model.tokenizer)
-            yield tokens.assign(clip=clip.id, kind=clip.kind, baseline=name, **found)[kept]
+            shown = job.other if name == "other audio" else clip
+            if shown is not None:
+                prompt = other.prompt(shown, question, modalities=modalities[name])
+                _, expected = _scored(other, prompt, common, forced=answer)
+                found = _compare(said, expected, answer, common, model.tokenizer)
+                yield tokens.assign(clip=clip.id, kind=clip.kind, question=question, against=name, **found)[kept]
 
-    parts, _ = for_each(clips, lambda clip: pd.concat(measure(clip)))
-    if not parts:
-        return pd.DataFrame(columns=_COLUMNS)
-    return pd.concat([part for _, part in parts], ignore_index=True)[_COLUMNS]
+    return over(plan(clips, seed), lambda job: pd.concat(compared(job)), _COLUMNS)
 
 
-def label(tokenizer, answer, clip):
+def plan(clips, seed=0) -> list:
+    """A job for each clip, with the clip as it is with the sound of another one: one that sounds like nothing in it.
+
+    Args:
+        clips: the clips.
+        seed: of the draw.
+
+    Returns:
+        list of `Job`; `other` is None where no clip of the set can lend its sound.
+
+    Example:
+        >>> dog, bell = (avnb.Clip(name, f"{name}.mp4", heard=(name,), seen=(name,)) for name in ("dog", "bell"))
+        >>> [str(job.other.audio) for job in plan([dog, bell])]
+        ['bell.mp4', 'dog.mp4']
+    """
+    clips = list(clips)
+    if all(isinstance(clip, Job) for clip in clips):
+        return clips
+    rng, jobs = np.random.default_rng(seed), []
+    for clip in clips:
+        donors = [one for one in clips if one.kind != "mute" and _sounds(one) and not sounds_like(one, clip)]
+        other = None
+        if donors:
+            other = replace(clip, audio=donors[rng.integers(len(donors))].sound, kind="counterfactual")
+        else:
+            log.warning("clip %s: no clip of the set can lend it a sound, so that it lacks %r", clip.id, BASELINES[2])
+        jobs.append(Job(clip, other))
+    return jobs
+
+
+def label(tokenizer, answer, clip) -> pd.DataFrame:
     """The tokens of an answer, and which of them name an audio event (see the module).
 
     Args:
@@ -123,7 +150,7 @@ def label(tokenizer, answer, clip):
         DataFrame, one row per token: step, token, token_id, event, is_audio, first, right, hallucinated, as in `shift`.
 
     Example:
-        >>> tokenizer, clip = avnb.load("toy-omni").tokenizer, Clip("0", "0.mp4", heard=("dog",))
+        >>> tokenizer, clip = avnb.load("toy-omni").tokenizer, avnb.Clip("0", "0.mp4", heard=("dog",))
         >>> table = label(tokenizer, tokenizer("I hear a dog and ringing.")["input_ids"], clip)
         >>> table.loc[table["is_audio"], ["token", "event", "right"]].values.tolist()
         [[' dog', 'dog', True], [' ringing', 'telephone', False]]
@@ -134,12 +161,12 @@ def label(tokenizer, answer, clip):
     stops = [len(text) for text in texts]
     starts = [0, *stops[:-1]]
     events = [None] * len(answer)
-    for start, stop, source in _named(texts[-1]):
+    for start, stop, source in _named(texts[-1], clip):
         for i in range(len(answer)):
             if starts[i] < stop and stops[i] > start:
                 events[i] = events[i] or source
     event = pd.Series(events, dtype=object)
-    named, heard = event.notna(), event.isin(() if clip.kind == "mute" else clip.heard)
+    named, heard = event.notna(), event.isin(clip.events("audio"))
     return pd.DataFrame(
         {
             "step": range(len(answer)),
@@ -187,7 +214,7 @@ def common_tokens(model, base):
     return np.asarray(ids, dtype=np.int64)
 
 
-def by_group(table, seed=0):
+def by_group(table, seed=0) -> pd.DataFrame:
     """The rows of every group of tokens: all, those that name audio events, and so on.
 
     Args:
@@ -197,12 +224,12 @@ def by_group(table, seed=0):
             words, not to their number.
 
     Returns:
-        DataFrame: `table` with a column tokens (one of `GROUPS`); a row comes once for every group that it is in.
+        DataFrame: `table` with a column group (one of `GROUPS`); a row comes once for every group that it is in.
 
     Example:
-        >>> table = pd.DataFrame({"clip": "0", "baseline": "base model", "step": [0, 1], "is_audio": [False, True]})
+        >>> table = pd.DataFrame({"clip": "0", "against": "base model", "step": [0, 1], "is_audio": [False, True]})
         >>> table = table.assign(first=table["is_audio"], right=table["is_audio"], hallucinated=False)
-        >>> by_group(table)["tokens"].value_counts()["all"]
+        >>> by_group(table)["group"].value_counts()["all"]
         np.int64(2)
     """
     rng = np.random.default_rng(seed)
@@ -214,11 +241,11 @@ def by_group(table, seed=0):
     every = pd.Series(True, table.index)
     at_random = pd.Series(pd.MultiIndex.from_frame(table[["clip", "step"]]).isin(drawn), table.index)
     masks = (every, table["is_audio"], table["first"], table["right"], table["hallucinated"], at_random)
-    parts = [table[mask].assign(tokens=name) for name, mask in zip(GROUPS, masks, strict=True)]
+    parts = [table[mask].assign(group=name) for name, mask in zip(GROUPS, masks, strict=True)]
     return pd.concat(parts, ignore_index=True)
 
 
-def summary(table, seed=0):
+def summary(table, seed=0) -> pd.DataFrame:
     """Means with 95 % intervals over clips, by kind of clip, baseline and group of tokens.
 
     Args:
@@ -226,10 +253,10 @@ def summary(table, seed=0):
         seed: of the resampling, and as in `by_group`.
 
     Returns:
-        DataFrame: kind, baseline, tokens, quantity ("kl" and "kl_reverse" in nats, "unshifted" and "within top 3" as
+        DataFrame: kind, against, group, quantity ("kl" and "kl_reverse" in nats, "unshifted" and "within top 3" as
         shares in 0..1), mean, low, high, n (clips that have such tokens).
     """
-    rows, by = by_group(table, seed), ["kind", "baseline", "tokens", "quantity"]
+    rows, by = by_group(table, seed), ["kind", "against", "group", "quantity"]
     parts = [
         stats.summarise(rows.assign(value=values.astype(float), quantity=name), by, seed=seed)
         for name, values in _quantities(rows).items()
@@ -237,7 +264,7 @@ def summary(table, seed=0):
     return pd.concat(parts, ignore_index=True)
 
 
-def headline(table, seed=0):
+def headline(table, seed=0) -> dict:
     """What the study states, for tokens that name audio events, over all kinds of clips.
 
     Args:
@@ -247,7 +274,7 @@ def headline(table, seed=0):
     Returns:
         dict: name of a quantity of `paper.quantities` -> `stats.Interval`, or None if no token names an event.
     """
-    rows = table[table["is_audio"] & (table["baseline"] == BASELINES[0])]
+    rows = table[table["is_audio"] & (table["against"] == BASELINES[0])]
     values = _quantities(rows) | {name: rows["bin"] == name for name in BINS[1:]}
     values["KL to the base"] = values.pop("kl")
     del values["kl_reverse"]
@@ -277,35 +304,23 @@ def _compare(said, expected, answer, common, tokenizer):
     }
 
 
-def _named(text):
-    """(start, stop, source) of every word that names an audio event."""
-    lower, at = text.lower(), 0
-    for part in judge.about(text, "audio").split(". "):
+def _named(text, clip):
+    """(start, stop, event) of every word that names an audio event."""
+    # Of a clip with captions alone it is not known which words name its events.
+    unknown = not (clip.seen or clip.heard) and (clip.audio_captions or clip.video_captions)
+    lower, at, named = text.lower(), 0, by_stem(() if unknown else world_of(clip))
+    for part in about(text, "audio").split(". "):
         at = lower.index(part, at)
-        for word in re.finditer("[a-z]+", part):
-            for source in _sources(word.group()):
-                yield at + word.start(), at + word.end(), source
+        for word in re.finditer(r"[^\W\d_]+", part):
+            for stem in stems(word.group()):
+                if stem in named:
+                    yield at + word.start(), at + word.end(), named[stem]
         at += len(part)
 
 
-_sources = cache(mentioned)
-
-
-def _donors(clips, seed):
-    """{id: the clip with the sound of another one, in which nothing is heard that the clip shows or sounds like}"""
-    rng = np.random.default_rng(seed)
-    found = {}
-    for clip in clips:
-        events = {*clip.seen, *clip.heard}
-        others = [one for one in clips if one.kind != "mute" and one.heard and events.isdisjoint(one.heard)]
-        if not others:
-            raise ValueError(
-                f"clip {clip.id}: none of the {len(clips)} clips can lend it a sound for the comparison with other "
-                "audio, as all sound like something in it; add clips with other events"
-            )
-        donor = others[rng.integers(len(others))]
-        found[clip.id] = replace(clip, audio=donor.audio or donor.video, kind="counterfactual")
-    return found
+def _sounds(clip):
+    """Whether anything is known of a clip's sound."""
+    return bool(clip.heard or clip.audio_captions)
 
 
 def _quantities(rows):

@@ -9,19 +9,16 @@ an event if one of its words has the stem of one of these. With a sentence embed
 it means the same as, in whatever language.
 """
 
-import re
 from contextlib import suppress
 
 import numpy as np
 import pandas as pd
-import snowballstemmer
 
-from avnb.toybox.sources import SOURCES
-
-_STEMMER = snowballstemmer.stemmer("english")
+from avnb.judge.words import words_of
+from avnb.text import stems as stems_of
 
 
-def vocabulary(model, events, match="words", threshold=0.8):
+def vocabulary(model, events, match="words", threshold=0.8) -> pd.DataFrame:
     """The tokens that name each event.
 
     An event whose words the tokenizer has only in pieces is named by the longest first piece of each (see `spelled`).
@@ -50,10 +47,10 @@ def vocabulary(model, events, match="words", threshold=0.8):
         True
     """
     events = list(dict.fromkeys(events))
-    words = {event: SOURCES[event].words if event in SOURCES else (event,) for event in events}
+    words = {event: words_of(event) for event in events}
     texts = _texts(model)
-    stems = {event: _stems(" ".join(words[event])) for event in events}
-    token_stems = [_stems(text) for text in texts]
+    stems = {event: set(stems_of(" ".join(words[event]))) for event in events}
+    token_stems = [set(stems_of(text)) for text in texts]
     named = np.array([[not stems[event].isdisjoint(some) for event in events] for some in token_stems])
     if match != "words":
         named |= _alike(_embedder(match), texts, words, threshold)
@@ -108,10 +105,6 @@ def _texts(model):
     if model.tokenizer is None:
         raise ValueError(f"{model.name} has no tokenizer, so its tokens cannot be read")
     return [model.tokenizer.decode([i]) for i in range(model.decoder.config.vocab_size)]
-
-
-def _stems(text):
-    return set(_STEMMER.stemWords(re.findall(r"[^\W\d_]+", text.lower())))
 
 
 def _embedder(match):

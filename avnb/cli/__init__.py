@@ -16,6 +16,7 @@ from rich.console import Console
 from rich.table import Table
 from typer.core import TyperGroup
 
+from avnb.analyses import ANALYSES
 from avnb.errors import AvnbError
 
 
@@ -25,8 +26,8 @@ class _Commands(TyperGroup):
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
-        except AvnbError as error:
-            _complain(error)
+        except (AvnbError, OSError) as error:
+            _complain(_named(error))
             raise typer.Exit(1) from error
 
 
@@ -82,31 +83,31 @@ def caption(
     import transformers
 
     import avnb
-    from avnb.models.prompt import PromptError
 
     if not sys.stderr.isatty():
         transformers.utils.logging.disable_progress_bar()
     modalities = (only.value,) if only else ("video", "audio")
     loaded = avnb.load(model)
-    rows, n_failed = [], 0
-    for path in clips:
-        row = {"clip": str(path), "model": model, "question": question}
-        try:
-            answer = loaded.caption(avnb.Clip(path.stem, path), question, modalities=modalities)
-            rows.append({**row, "answer": answer})
-        except (avnb.ClipError, PromptError) as error:
-            _complain(error)
-            rows.append({**row, "error": _one_line(error)})
-            n_failed += 1
-    answered = [row for row in rows if "answer" in row]
-    _show(rows, json, [_table(answered, ["clip", "answer"])] if answered else [])
-    if n_failed:
+    rows = []
+    try:
+        for path in clips:
+            row = {"clip": str(path), "model": model, "question": question}
+            try:
+                row["answer"] = loaded.caption(avnb.Clip(path.stem, path), question, modalities=modalities)
+            except Exception as error:  # whatever happens to a clip, the others are asked
+                row["error"] = _one_line(_named(error))
+                _complain(_named(error))
+            rows.append(row)
+    finally:  # what was answered is shown, also when the call is interrupted
+        answered = [row for row in rows if "answer" in row]
+        _show(rows, json, [_table(answered, ["clip", "answer"])] if answered else [])
+    if len(answered) < len(rows):
         raise typer.Exit(1)
 
 
 @app.command()
 def measure(
-    analysis: Annotated[str, typer.Argument(help="fidelity, swap, attention, lens, knockout or tokens.")],
+    analysis: Annotated[str, typer.Argument(help=f"One of {', '.join(ANALYSES)}.")],
     models: Annotated[str, typer.Option(help="Models, with commas between them, or all the organisms.")] = "all",
     data: Annotated[str, typer.Option(help="toybox, or the path of a manifest or a folder.")] = "toybox",
     n: Annotated[
@@ -114,6 +115,7 @@ def measure(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clips.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the tables; default the cache folder.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Ask again about the clips that were left out.")] = False,
     options: Settings = None,
     json: Json = False,
 ):
@@ -131,22 +133,25 @@ def measure(
 
     if not sys.stderr.isatty():
         transformers.utils.logging.disable_progress_bar()
-    analyses.check_analysis(analysis)
+    analyses.find(analysis)
     names = batch.names_in(models)
+    if not names:
+        _refuse("--models names no model; name some with commas between them, or all")
     if names == "all":
         names = loading.shipped(hearing=analysis != "fidelity")  # a model that only sees can still say what it sees
+    names = list(dict.fromkeys(names))
     for name in names:
         loading.check(name)
-    given = {"inputs": ["both", "video", "audio"]} if analysis == "fidelity" else {}
-    given |= _settings(options)
+    given = _settings(options)
     clips = datasets.load(data, n=400 if n is None and data == "toybox" else n, seed=seed)
     rows, n_failed = [], 0
     for name in names:
         try:
-            table = study.measure(analysis, name, clips, dataset=data, seed=seed, out=out, **given)
+            table = study.measure(analysis, name, clips, dataset=data, seed=seed, out=out, retry=retry, **given)
             rows += study.means(analysis, table, seed).to_dict("records")
-        except ValueError as error:
-            _complain(f"{name}: {error}")
+            n_failed += bool(table.attrs["left_out"])
+        except Exception as error:  # whatever happens to a model, the others go on
+            _complain(f"{name}: {_named(error)}")
             n_failed += 1
     rows = [{key: None if value != value else value for key, value in row.items()} for row in rows]
     shown = [{key: f"{value:.3f}" if isinstance(value, float) else value for key, value in row.items()} for row in rows]
@@ -357,6 +362,11 @@ def _billions(parameters):
 
 def _one_line(error):
     return " ".join(str(error).split())
+
+
+def _named(error):
+    """An error in one line; of one that was not written for people also its kind."""
+    return str(error) if isinstance(error, AvnbError | OSError) else f"{type(error).__name__}: {error}"
 
 
 def _refuse(message):

@@ -51,7 +51,7 @@ def models():
     return rows
 
 
-def examine():
+def examine() -> dict:
     """Looks at this machine.
 
     Returns:

@@ -22,7 +22,7 @@ __all__ = ["NAMES", "DatasetError", "cache_folder", "from_table", "load", "save"
 NAMES = ("toybox", "counterfactual-av-eval", "audiocaps")
 
 
-def load(name, split="test", n=None, seed=0, root=None):
+def load(name, split="test", n=None, seed=0, root=None) -> list:
     """Clips of a set.
 
     Args:

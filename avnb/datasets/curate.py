@@ -20,7 +20,7 @@ from avnb.media import editing
 from avnb.media.clip import ClipError, for_each
 
 
-def assign_donors(clips, embed=None, known_events=True):
+def assign_donors(clips, embed=None, known_events=True) -> pd.DataFrame:
     """Finds for every clip the clip that will lend its sound: together, the audio captions are least alike.
 
     The assignment is optimal over all clips at once (Hungarian method): every clip lends once, never to itself. Memory
@@ -39,8 +39,8 @@ def assign_donors(clips, embed=None, known_events=True):
         CurationError: a clip lacks an audio caption or sound, ids repeat, or no assignment is possible.
 
     Example:
-        >>> barks = Clip("dog", "dog.mp4", audio_captions=("Barking.",), heard=("dog",))
-        >>> rings = Clip("bell", "bell.mp4", audio_captions=("A bell rings.",), heard=("bell",))
+        >>> barks = avnb.Clip("dog", "dog.mp4", audio_captions=("Barking.",), heard=("dog",))
+        >>> rings = avnb.Clip("bell", "bell.mp4", audio_captions=("A bell rings.",), heard=("bell",))
         >>> assign_donors([barks, rings]).to_dict("list")
         {'clip': ['dog', 'bell'], 'donor': ['bell', 'dog'], 'similarity': [0.0, 0.0]}
     """
@@ -65,7 +65,7 @@ def assign_donors(clips, embed=None, known_events=True):
     return pd.DataFrame({"clip": ids, "donor": [ids[i] for i in donors], "similarity": alike[rows, donors]})
 
 
-def counterfactual(clips, out, donors=None, fit="loop", match_loudness=True):
+def counterfactual(clips, out, donors=None, fit="loop", match_loudness=True) -> list:
     """Writes clips that keep their picture and sound like another clip.
 
     A clip that cannot be read is reported and left out (`for_each`). Files that exist are kept, so that an interrupted
@@ -99,7 +99,7 @@ def counterfactual(clips, out, donors=None, fit="loop", match_loudness=True):
             if donor.kind == "mute":
                 raise ClipError(f"clip {donor.id} is mute and cannot lend a sound; choose another donor")
             source = _own_sound(clip) if match_loudness else clip.video
-            editing.swap_audio(source, donor.audio or donor.video, path, fit=fit, match_loudness=match_loudness)
+            editing.swap_audio(source, donor.sound, path, fit=fit, match_loudness=match_loudness)
         return replace(
             clip,
             id=path.stem,
@@ -113,7 +113,7 @@ def counterfactual(clips, out, donors=None, fit="loop", match_loudness=True):
     return _made([known[name] for name in pairs], swapped)
 
 
-def mute(clips, out):
+def mute(clips, out) -> list:
     """Writes clips without sound, `CLIP+mute.mp4`; unreadable clips are reported and left out, existing files kept.
 
     Returns:
@@ -129,7 +129,7 @@ def mute(clips, out):
     return _made(clips, muted)
 
 
-def shift(clips, out, seconds):
+def shift(clips, out, seconds) -> list:
     """Writes clips whose own sound comes later, `CLIP+shift1.5.mp4`; bad clips are left out, existing files kept.
 
     Args:
@@ -150,7 +150,7 @@ def shift(clips, out, seconds):
     return _made(clips, shifted)
 
 
-def split_half(clips, seed=0):
+def split_half(clips, seed=0) -> tuple:
     """Draws half of the clips (rounded up) to stay factual; the rest is to be given other sounds.
 
     Returns:
@@ -165,7 +165,7 @@ def split_half(clips, seed=0):
     return [c for i, c in enumerate(clips) if i in stay], [c for i, c in enumerate(clips) if i not in stay]
 
 
-def agreement(clips, embed=None):
+def agreement(clips, embed=None) -> pd.DataFrame:
     """How alike the captions of picture and sound are, clip by clip: what a listener could guess from the picture.
 
     Args:
@@ -176,7 +176,7 @@ def agreement(clips, embed=None):
         DataFrame: clip, kind, similarity in [-1, 1] of the first video caption and the first audio caption.
 
     Example:
-        >>> guessable = Clip("0", "0.mp4", video_captions=("A dog.",), audio_captions=("A dog barking.",))
+        >>> guessable = avnb.Clip("0", "0.mp4", video_captions=("A dog.",), audio_captions=("A dog barking.",))
         >>> agreement([guessable])["similarity"].round(2).tolist()
         [0.58]
     """
@@ -186,7 +186,7 @@ def agreement(clips, embed=None):
     return pd.DataFrame({"clip": [c.id for c in both], "kind": [c.kind for c in both], "similarity": alike})
 
 
-def summary(clips, embed=None):
+def summary(clips, embed=None) -> pd.DataFrame:
     """What a set holds.
 
     Returns:
@@ -194,7 +194,7 @@ def summary(clips, embed=None):
         kind; NaN where captions are missing).
 
     Example:
-        >>> clips = [Clip("0", "0.mp4"), Clip("1", "1.mp4", kind="mute")]
+        >>> clips = [avnb.Clip("0", "0.mp4"), avnb.Clip("1", "1.mp4", kind="mute")]
         >>> summary(clips)[["kind", "n"]].to_dict("list")
         {'kind': ['factual', 'mute'], 'n': [1, 1]}
     """

@@ -21,7 +21,7 @@ _COLUMNS = {
 _NEEDED = ("id", "video", "kind")
 
 
-def from_table(table, files, media=None):
+def from_table(table, files, media=None) -> list:
     """Clips of a Hugging Face `datasets.Dataset` whose columns have names that can be understood.
 
     Args:

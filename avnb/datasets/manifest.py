@@ -16,7 +16,7 @@ class DatasetError(AvnbError):
     """A set of clips cannot be loaded: says which file and line, what is wrong and what to do."""
 
 
-def save(clips, manifest):
+def save(clips, manifest) -> Path:
     """Writes a manifest that `load` reads back, as does `datasets.load_dataset("json", data_files=...)`.
 
     Files below the manifest's folder are named relative to it, so that the folder can be moved; others by their full
@@ -33,6 +33,7 @@ def save(clips, manifest):
         DatasetError: the suffix is another one.
 
     Example:
+        >>> import tempfile
         >>> folder = Path(tempfile.mkdtemp())
         >>> path = save([Clip("0", folder / "0.mp4")], folder / "set.jsonl")
         >>> json.loads(path.read_text())["video"]

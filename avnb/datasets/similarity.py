@@ -1,18 +1,11 @@
 """How alike captions are."""
 
-import re
 from collections import Counter
 
 import numpy as np
-import snowballstemmer
 
 from avnb.errors import AvnbError
-
-# Words that say nothing about what is seen or heard.
-_FUNCTION_WORDS = re.compile(
-    r"\b(?:a|an|and|are|as|at|be|been|being|but|by|for|from|has|have|i|in|into|is|it|its|of|on|or|so|some|that|the|their|"
-    r"then|there|these|they|this|to|was|we|were|while|which|with|you)\b"
-)
+from avnb.text import content
 
 
 class CurationError(AvnbError):
@@ -48,9 +41,7 @@ def similarity(captions, embed=None):
 
 def _tf_idf(texts):
     """Counts of word stems, weighted down by the number of texts that hold them: [n, n_stems]."""
-    stemmer = snowballstemmer.stemmer("english")
-    words = [re.findall(r"\w+", _FUNCTION_WORDS.sub(" ", text.lower())) for text in texts]
-    counts = [Counter(stemmer.stemWords(some)) for some in words]
+    counts = [Counter(content(text)) for text in texts]
     columns = {stem: i for i, stem in enumerate(sorted(set().union(*counts)))}
     table = np.zeros((len(texts), len(columns)))
     for row, count in zip(table, counts, strict=True):

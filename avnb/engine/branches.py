@@ -369,7 +369,7 @@ class _Engine:
 
         The layers are left alone if nobody needs them.
         """
-        if not needed and not self.recorder.hidden_layers:
+        if not needed and not self.recorder.layers:
             yield
             return
 

@@ -1,7 +1,7 @@
 """What is recorded during a run, reduced where it arises: no T x T tensor is ever kept.
 
-    >>> Capture(shares="paper", hidden="audio", hidden_layers=[0, 13, 27])
-    Capture(shares='paper', maps=None, hidden='audio', hidden_layers=(0, 13, 27), logits=False)
+    >>> Capture(shares="paper", hidden="audio", layers=[0, 13, 27])
+    Capture(shares='paper', maps=None, hidden='audio', layers=(0, 13, 27), logits=False)
 
 Step t is the decoder row whose output chose answer token t: step 0 is the last prompt position, step t the answer
 token t - 1.
@@ -26,26 +26,26 @@ class Capture:
             to each group, per layer and head. The answer's own tokens are one more group, "generated".
         maps: a group, e.g. "video": the attention of each step to each position of the group, mean over heads.
         hidden: residual stream after the layers, at a group ("audio", "last+generated") or at prompt positions.
-        hidden_layers: after which layers; None for all. The final norm is not applied.
+        layers: after which layers; None for all. The final norm is not applied.
         logits: keep the logits of every step.
     """
 
     shares: str | None = None
     maps: str | None = None
     hidden: str | tuple[int, ...] | None = None
-    hidden_layers: tuple[int, ...] | None = None
+    layers: tuple[int, ...] | None = None
     logits: bool = False
 
     def __post_init__(self):
         if self.shares not in (None, *GROUPS):
             raise ValueError(f"shares={self.shares!r} is unknown; use one of {', '.join(map(repr, GROUPS))}")
-        for name in ("hidden", "hidden_layers"):
+        for name in ("hidden", "layers"):
             value = getattr(self, name)
             if value is not None and not isinstance(value, str):
                 object.__setattr__(self, name, tuple(int(i) for i in value))
-        layers = self.hidden_layers
+        layers = self.layers
         if layers is not None and (self.hidden is None or not layers or len(set(layers)) < len(layers)):
-            raise ValueError(f"hidden_layers={layers}: name each layer once, at least one, and give `hidden` positions")
+            raise ValueError(f"layers={layers}: name each layer once, at least one, and give `hidden` positions")
 
 
 class Recorder:
@@ -62,10 +62,10 @@ class Recorder:
         self.groups, self._one_hot = _groups(capture.shares, prompt)
         self.map_positions = _group_positions(capture.maps, prompt) if capture.maps else None
         self.hidden_positions, self.hidden_generated = _hidden_positions(capture.hidden, prompt)
-        layers = range(n_layers) if capture.hidden_layers is None else capture.hidden_layers
-        self.hidden_layers = list(layers) if capture.hidden is not None else []
-        if wrong := [i for i in self.hidden_layers if not 0 <= i < n_layers]:
-            raise ValueError(f"hidden_layers: the decoder has layers 0 to {n_layers - 1}, no layer {wrong[0]}")
+        layers = range(n_layers) if capture.layers is None else capture.layers
+        self.layers = list(layers) if capture.hidden is not None else []
+        if wrong := [i for i in self.layers if not 0 <= i < n_layers]:
+            raise ValueError(f"layers: the decoder has layers 0 to {n_layers - 1}, no layer {wrong[0]}")
         self._records = {"shares": [], "maps": [], "hidden": [], "logits": []}
         self._on_device = {}
 
@@ -91,7 +91,7 @@ class Recorder:
             self._records["maps"].append((branches, step, layer, mean))
 
     def wants_hidden(self, layer):
-        return layer in self.hidden_layers
+        return layer in self.layers
 
     def add_hidden(self, layer, hidden, branches, start):
         """Residual stream [n, rows, width] after a layer, of rows from `start` on, for n branches."""
@@ -158,11 +158,11 @@ class Recorder:
         for branches, where, layer, value in self._of("hidden", branch):
             row = self._row(value, branches, branch)
             if out is None:
-                out = torch.zeros(len(self.hidden_layers), len(positions), row.shape[-1], dtype=row.dtype)
+                out = torch.zeros(len(self.layers), len(positions), row.shape[-1], dtype=row.dtype)
             kept = [(i, at[p]) for i, p in enumerate(where.tolist()) if p in at]
             if kept:
                 source, target = (list(x) for x in zip(*kept, strict=True))
-                out[self.hidden_layers.index(layer), target] = row[source]
+                out[self.layers.index(layer), target] = row[source]
         return out
 
     def _constant(self, name, like):

@@ -1,6 +1,7 @@
 """Clips: one video with one audio track, and what is known of them.
 
 >>> import tempfile
+>>> import numpy as np
 >>> from avnb.media.editing import write
 >>> tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(32000) / 16000)
 >>> video = write(tempfile.mkdtemp() + "/grey.mp4", np.full((50, 48, 64, 3), 128, np.uint8), fps=25, wave=tone)
@@ -54,6 +55,21 @@ class Clip:
         if self.kind == "mute" and self.audio is not None:
             raise ValueError(f"clip {self.id} is mute but has audio={str(self.audio)!r}; drop one of the two")
 
+    def events(self, modality):
+        """Names of the known events of "audio" (heard) or "video" (seen), each once; a mute clip holds no sound."""
+        if modality == "audio":
+            return () if self.kind == "mute" else tuple(dict.fromkeys(self.heard))
+        return tuple(dict.fromkeys(self.seen))
+
+    def captions(self, modality):
+        """The reference captions of one modality, "audio" or "video"."""
+        return self.audio_captions if modality == "audio" else self.video_captions
+
+    @property
+    def sound(self):
+        """The file that holds the sound: that of `audio`, else the video itself."""
+        return self.audio or self.video
+
     def frames(self, fps=2.0, max_frames=768, max_pixels=None):
         """Frames uint8 [T, H, W, 3] and their times [T] in seconds; see `read_frames`."""
         return read_frames(self.video, fps, max_frames, max_pixels)
@@ -62,10 +78,10 @@ class Clip:
         """The sound, float32 [n] at `rate` Hz (see `read_audio`), or None for a mute clip."""
         if self.kind == "mute":
             return None
-        return read_audio(self.audio or self.video, rate, max_seconds)
+        return read_audio(self.sound, rate, max_seconds)
 
 
-def for_each(clips, function):
+def for_each(clips, function) -> tuple:
     """Calls a function on each clip; a clip whose media are bad is reported and skipped.
 
     Args:

@@ -2,6 +2,7 @@
 
 The picture of an edited video is copied packet by packet, so that only the sound differs.
 
+    >>> import tempfile
     >>> folder = Path(tempfile.mkdtemp())
     >>> grey = np.full((30, 48, 64, 3), 128, np.uint8)
     >>> quiet, loud = (write(folder / f"{level}.mp4", grey, 10, np.full(48000, level)) for level in (0.0, 0.5))
@@ -34,7 +35,7 @@ _SAMPLES_PER_PACKET = 1024
 logger = logging.getLogger(__name__)
 
 
-def write(path, frames, fps, wave=None, rate=16000):
+def write(path, frames, fps, wave=None, rate=16000) -> Path:
     """Writes an .mp4 file: H.264 (yuv420p) and, if there is a wave, AAC.
 
     H.264 in yuv420p needs even sizes, so the last column or row of an odd picture is doubled. The file appears under
@@ -55,6 +56,7 @@ def write(path, frames, fps, wave=None, rate=16000):
         ValueError: the suffix, a shape or the rate does not fit, or there are no frames.
 
     Example:
+        >>> import tempfile
         >>> write(Path(tempfile.mkdtemp(), "black.mp4"), np.zeros((5, 32, 32, 3), np.uint8), fps=5).name
         'black.mp4'
     """
@@ -78,7 +80,7 @@ def write(path, frames, fps, wave=None, rate=16000):
     return _save(path, encoded, wave, rate)
 
 
-def swap_audio(video, donor, out, fit="loop", match_loudness=False):
+def swap_audio(video, donor, out, fit="loop", match_loudness=False) -> Path:
     """Gives a video the sound of another file; the video's packets are copied untouched.
 
     The donor's sound is cut to the length of the video; a shorter one is filled up. It is written as mono
@@ -110,7 +112,7 @@ def swap_audio(video, donor, out, fit="loop", match_loudness=False):
     return _remux(video, out, wave)
 
 
-def mute(video, out):
+def mute(video, out) -> Path:
     """Removes the audio; the video's packets are copied untouched.
 
     Args:
@@ -126,7 +128,7 @@ def mute(video, out):
     return _remux(video, out, None)
 
 
-def shift_audio(video, out, seconds):
+def shift_audio(video, out, seconds) -> Path:
     """Moves the sound against the picture; the video's packets are copied untouched.
 
     What moves out at one end is cut, and silence fills the other: the length stays that of the video. Written as mono

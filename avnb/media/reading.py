@@ -22,6 +22,7 @@ _LATE = 0.5  # seconds; how far a complete file may end before the duration in i
 
 _GAP = 0.1  # seconds; a longer hole inside an audio track is filled with silence
 
+_ABSURD = 1e3  # times full scale: no sound is that loud
 _WORTH_A_SEEK = 1.0  # seconds that must be skipped before a jump is cheaper than decoding on
 
 
@@ -29,7 +30,7 @@ class ClipError(AvnbError):
     """A media file cannot be used; says which file, what is wrong and what to do."""
 
 
-def read_frames(path, fps=2.0, max_frames=768, max_pixels=None):
+def read_frames(path, fps=2.0, max_frames=768, max_pixels=None) -> tuple:
     """Samples a video on a uniform grid of times: at each time the frame that a player would show.
 
     Presentation times count, so a variable frame rate is sampled right; turned and mirrored phone video comes upright.
@@ -121,6 +122,8 @@ def read_audio(path, rate=16000, max_seconds=None):
     wave = np.concatenate(chunks)
     if not len(wave):
         raise ClipError(f'{Path(path).name} has an audio track without sound; use kind="mute" or attach audio=...')
+    if not np.abs(wave).max() < _ABSURD:  # also where it is not a number
+        raise ClipError(f"{Path(path).name} holds sound that is no number or far out of range; make it again")
     return wave if max_seconds is None else wave[:n_wanted]
 
 

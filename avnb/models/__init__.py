@@ -5,9 +5,13 @@
 
 import json
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from avnb.errors import AvnbError
 from avnb.models import families
+
+if TYPE_CHECKING:
+    from avnb.models.native import AVModel
 
 CHECKPOINTS = Path(__file__).parent.parent / "organisms" / "checkpoints"
 
@@ -46,7 +50,7 @@ def base_of(name):
     return "toy-vl" if name in shipped() else families.base_of(name)
 
 
-def load(name, dtype=None, device_map=None, quantize=None, revision=None):
+def load(name, dtype=None, device_map=None, quantize=None, revision=None) -> "AVModel":
     """A model ready to be measured.
 
     Args:
@@ -89,7 +93,7 @@ def load(name, dtype=None, device_map=None, quantize=None, revision=None):
     return AVModel(hf, processor, name)
 
 
-def wrap(hf, processor=None):
+def wrap(hf, processor=None) -> "AVModel":
     """A transformers model that is already in memory, ready to be measured."""
     from avnb.models.native import AVModel
 

@@ -11,6 +11,7 @@ import numpy as np
 import torch
 from transformers.processing_utils import OmniModalProcessorMixin
 
+from avnb.media.reading import ClipError
 from avnb.models.prompt import MEDIA, Prompt, PromptError, Segments
 
 SYSTEM = "You are a helpful assistant."
@@ -104,7 +105,15 @@ class AVModel:
             raise PromptError(
                 f"{clip.id}: no modality is left of {modalities} for {self.name} (clip of kind {clip.kind})"
             )
-        return self.process(video, audio, question, system, fps)
+        try:
+            return self.process(video, audio, question, system, fps)
+        except PromptError:
+            raise
+        except Exception as error:  # a processor may refuse in any way, e.g. a picture that is too narrow
+            reason = " ".join(str(error).split())
+            raise ClipError(
+                f"{clip.id}: {type(self.processor).__name__} refuses it ({reason}); leave it out"
+            ) from error
 
     def _wave(self, clip):
         """The sound of a clip, all of which the model must be able to take."""
@@ -112,7 +121,7 @@ class AVModel:
         longest = getattr(extractor, "chunk_length", None)
         wave = clip.wave(max_seconds=longest and longest + 1)
         if longest and len(wave) > longest * extractor.sampling_rate:
-            raise PromptError(
+            raise ClipError(
                 f"{clip.id} lasts longer than the {longest} s of sound that {self.name} takes; cut the clip"
             )
         return wave
@@ -227,7 +236,7 @@ class AVModel:
         return types
 
 
-class _Intercepted(Exception):
+class _Intercepted(Exception):  # noqa: N818 (it carries the call, and is no error)
     def __init__(self, kwargs):
         self.kwargs = kwargs
 

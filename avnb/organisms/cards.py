@@ -1,6 +1,6 @@
 """Model cards of the shipped organisms, written from their recipes, their learning curves and what was measured.
 
-python -m avnb.toybox.cards        # measures what is not measured yet, and writes every card anew
+python -m avnb.organisms.cards        # measures what is not measured yet, and writes every card anew
 """
 
 import json
@@ -41,8 +41,8 @@ A model organism, {what}. It was trained on the drawn and synthesised clips of t
   `processor_kwargs`; `avnb.load("{name}")` applies them.
 - **Data:** {n_clips:,} clips of the train split of the toybox world (seed {seed}), 24 sources, with captions from its
   grammar.
-- **Recipe** (`avnb.toybox.recipes.RECIPES["{name}"]`, seed {seed}). The encoders are trained first, then frozen; they
-  are the same in all organisms.
+- **Recipe** (`avnb.organisms.recipes.RECIPES["{name}"]`, seed {seed}). The encoders are trained first, then frozen;
+  they are the same in all organisms.
 {stages}
 - **Curve:** `{log}`, the loss of every step in nats.
 - **Made by** `avnb train {name} --out OUT --work WORK` with one thread; another number of threads sums in

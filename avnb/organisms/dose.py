@@ -4,7 +4,7 @@ The last stage of training is run with every dose of conflicting clips, after ev
 several seeds. The rest of that stage is the same for all: the encoders, the clips, the number of steps. Each of the
 resulting organisms takes the same exam on clips of the test split.
 
-    python -m avnb.toybox.dose --work WORK       # everything from nothing; resumes
+    python -m avnb.organisms.dose --work WORK       # everything from nothing; resumes
 
 >>> table = results()
 >>> sorted(table["order"].unique())
@@ -78,7 +78,7 @@ def sweep(work, out=FILE, shard=(0, 1)):
     if not all(file.exists() for file in files):
         return None
     table = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
-    table = table[["order", "dose", "seed", "measure", "clip", "value"]].astype({"value": "float32"})
+    table = table[["order", "dose", "seed", "quantity", "clip", "value"]].astype({"value": "float32"})
     table = table.assign(steps=STEPS, learning_rate=LEARNING_RATE)
     table.to_parquet(out, compression="zstd")
     return table

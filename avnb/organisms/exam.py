@@ -62,7 +62,7 @@ class Exam:
         effects = swap.effects(self._margins(learner))
         for column, name in enumerate(EFFECTS):
             rows += [(name, clip.id, effect) for clip, effect in zip(clips, effects[:, column], strict=True)]
-        return pd.DataFrame(rows, columns=["measure", "clip", "value"])
+        return pd.DataFrame(rows, columns=["quantity", "clip", "value"])
 
     def _margins(self, learner):
         """Margins [n, 2, 2] of every clip and its donor; see `swap`."""

@@ -1,7 +1,7 @@
 """What the dose-response sweep says: curves, sentences, and a conclusion.
 
 >>> from avnb.organisms.dose import results
->>> sorted(set(response(results())["measure"]) - set(results()["measure"]))
+>>> sorted(set(response(results())["quantity"]) - set(results()["quantity"]))
 ['shortcut index']
 """
 
@@ -29,10 +29,10 @@ def response(table, seed=0):
         >>> response(results())["order"].nunique()
         3
     """
-    means = stats.summarise(table, ["order", "measure", "dose"], seed=seed)
+    means = stats.summarise(table, ["order", "quantity", "dose"], seed=seed)
     rows = []
     for (order, dose), some in table.groupby(["order", "dose"], sort=False):
-        effects = some[some["measure"].isin(EFFECTS)].pivot_table(index="clip", columns="measure", values="value")
+        effects = some[some["quantity"].isin(EFFECTS)].pivot_table(index="clip", columns="quantity", values="value")
         found = stats.resampled(swap.shortcut_index, effects[list(EFFECTS)].to_numpy(), seed=seed)
         rows.append((order, "shortcut index", dose, *found))
     return pd.concat([means, pd.DataFrame(rows, columns=means.columns)], ignore_index=True)
@@ -40,10 +40,10 @@ def response(table, seed=0):
 
 def by_seed(table):
     """The same means for every single organism. Returns DataFrame: order, measure, dose, seed, value."""
-    keys = ["order", "measure", "dose", "seed"]
+    keys = ["order", "quantity", "dose", "seed"]
     means = table.groupby(keys, sort=False)["value"].mean().reset_index()
-    wide = means[means["measure"].isin(EFFECTS)].pivot(
-        index=["order", "dose", "seed"], columns="measure", values="value"
+    wide = means[means["quantity"].isin(EFFECTS)].pivot(
+        index=["order", "dose", "seed"], columns="quantity", values="value"
     )
     index = swap.shortcut_index(wide[list(EFFECTS)].to_numpy()[:, None]).tolist()
     rows = wide.reset_index()[["order", "dose", "seed"]].assign(measure="shortcut index", value=index)
@@ -65,7 +65,7 @@ def describe(table, measure="audio fidelity, counterfactual", seed=0):
         >>> describe(results()).startswith("- **Without conflict**")
         True
     """
-    rows = table[table["measure"] == measure]
+    rows = table[table["quantity"] == measure]
     lowest, highest = rows["dose"].min(), rows["dose"].max()
     value = rows.pivot_table(index="clip", columns=["order", "dose"], values="value")
     run = rows.groupby(["order", "dose", "seed"])["value"].mean()
@@ -105,7 +105,7 @@ def conclusion(table, seed=0):
         seed: of the resampling.
     """
     measure = "modality preference"
-    rows = table[table["measure"] == measure]
+    rows = table[table["quantity"] == measure]
     lowest, highest = rows["dose"].min(), rows["dose"].max()
     value = rows.pivot_table(index="clip", columns=["order", "dose"], values="value")
     order = stats.difference(value["vision first", lowest], value["audio first", lowest], seed)

@@ -41,7 +41,7 @@ def curves(panels, published=False):
         axes[-1].set(title=f"published: {MODEL},\nread off a plot", xlabel=DEPTH)
         axes[-1].set_facecolor("#F3F3F3")
     axes[0].set(ylabel="share of attention to inputs", xlim=(0, 1), ylim=(0, 1))
-    means = next(iter(panels.values())).groupby("group")[["value", "baseline"]].mean()
+    means = next(iter(panels.values())).groupby("group")[["value", "null"]].mean()
     share, uniform = means.loc[most := means["value"].idxmax()]
     fig.suptitle(f"Over all layers, most attention goes to {most}: {share:.0%}, where {uniform:.0%} would be uniform")
     _legend(fig, axes[0], {"uniform": "--"})
@@ -99,8 +99,8 @@ def fine(table):
     axes[0, 0].set(xlim=(0, 1), ylim=(0, None), xticks=(0, 0.5, 1))
     fig.supxlabel(DEPTH, fontsize=10)
     fig.supylabel("share of all attention", fontsize=10)
-    found = table.groupby("group")[["value", "baseline"]].mean()
-    most = (found["value"] / found["baseline"].where(found["baseline"] > 0)).idxmax()
+    found = table.groupby("group")[["value", "null"]].mean()
+    most = (found["value"] / found["null"].where(found["null"] > 0)).idxmax()
     fig.suptitle(f"For the number of its positions, “{most}” draws most (n = {n}; dashed: uniform)")
     return fig
 
@@ -190,7 +190,7 @@ def steps(table):
     fig, axes = plt.subplots(
         2, 1, figsize=(max(6, 0.5 * len(words) + 2), 5), layout="constrained", sharex=True, sharey=True
     )
-    table = table.assign(ratio=table["value"] / table["baseline"])
+    table = table.assign(ratio=table["value"] / table["null"])
     top = table.loc[table["group"].isin(("audio", "video")), "ratio"].max()
     for ax, group in zip(axes, ("audio", "video"), strict=True):
         ratio = table[table["group"] == group].pivot(index="layer", columns="step", values="ratio")
@@ -220,7 +220,7 @@ def over_steps(table):
         rows = summarise(table[table["group"] == group], "step").sort_values("step")
         ax.fill_between(rows["step"], rows["low"], rows["high"], color=PALETTE[group], alpha=0.2, linewidth=0)
         ax.plot(rows["step"], rows["mean"], color=PALETTE[group], label=group, marker="o", markersize=3)
-        baseline = table[table["group"] == group].groupby("step")["baseline"].mean()
+        baseline = table[table["group"] == group].groupby("step")["null"].mean()
         ax.plot(baseline.index, baseline, "--", color=PALETTE[group], linewidth=1, alpha=0.7)
     ax.set(xlabel="answer token (0 = first)", ylabel="share of attention to inputs", ylim=(0, 1))
     ax.set_title(f"Attention as the answer goes on (n = {clips.max()}, at the end {kept.iloc[-1]})")
@@ -286,7 +286,7 @@ def _curve(ax, table, colour, label, line="-"):
 
 def _uniform(ax, table, colour):
     """Draws what uniform attention would give."""
-    ax.plot((0, 1), [table["baseline"].mean()] * 2, "--", color=colour, linewidth=1)
+    ax.plot((0, 1), [table["null"].mean()] * 2, "--", color=colour, linewidth=1)
 
 
 def _legend(fig, ax, lines=None):

@@ -1,4 +1,4 @@
-"""Figures of the origin of the bias, from the tables of `avnb.toybox.dose` and from learning curves."""
+"""Figures of the origin of the bias, from the tables of `avnb.organisms.dose` and from learning curves."""
 
 import matplotlib.pyplot as plt
 import pandas as pd
@@ -30,11 +30,11 @@ def response(table, seeds, measures, title):
     doses = sorted(table["dose"].unique())
     for ax, (measure, (label, limits)) in zip(axes.flat, measures.items(), strict=True):
         for order, colour in ORDERS.items():
-            line = table[(table["measure"] == measure) & (table["order"] == order)].sort_values("dose")
+            line = table[(table["quantity"] == measure) & (table["order"] == order)].sort_values("dose")
             at = [doses.index(dose) for dose in line["dose"]]
             ax.plot(at, line["mean"], color=colour, marker=_MARKS[order], markersize=5, label=order)
             ax.fill_between(at, line["low"], line["high"], color=colour, alpha=0.15, linewidth=0)
-            dots = seeds[(seeds["measure"] == measure) & (seeds["order"] == order)]
+            dots = seeds[(seeds["quantity"] == measure) & (seeds["order"] == order)]
             ax.scatter(
                 [doses.index(d) for d in dots["dose"]], dots["value"], s=9, color=colour, alpha=0.55, linewidth=0
             )
@@ -89,7 +89,7 @@ def treatments(table, measures, title):
     names = list(table["treatment"].unique())
     colours = ["black", *sns.blend_palette([PALETTE["control"], PALETTE["other"]], len(names) - 1)]
     for place, (name, colour) in enumerate(zip(names, colours, strict=True)):
-        rows = table[table["treatment"] == name].set_index("measure").loc[list(measures)]
+        rows = table[table["treatment"] == name].set_index("quantity").loc[list(measures)]
         y = [len(measures) - 1 - i + 0.2 * ((len(names) - 1) / 2 - place) for i in range(len(measures))]
         reach = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
         label = "untreated" if name == "none" else f"{name} conflict"

@@ -134,7 +134,7 @@ def swap(table, effects, title):
         The figure.
     """
     fig, (left, right) = plt.subplots(1, 2, figsize=(7.6, 3.1), width_ratios=(1, 1.5), layout="constrained")
-    means = summarise(table, ["video", "sound"]).set_index(["video", "sound"])
+    means = summarise(table, ["video", "audio"]).set_index(["video", "audio"])
     wide = means["mean"].unstack()
     text = means.apply(_with_interval, axis=1).unstack()
     limit = max(wide.abs().to_numpy().max(), 1e-6)

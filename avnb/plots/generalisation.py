@@ -131,6 +131,6 @@ def _basis(table):
     lines = []
     if len(n):
         lines.append(f"here: n = {n.min()}" + ("" if n.min() == n.max() else f" to {n.max()}"))
-    for text in dict.fromkeys(table.loc[table["source"] == numbers.PUBLISHED, "provenance"]):
-        lines.append("published: " + text.replace("; ", ";\n"))
+    published = dict.fromkeys(table.loc[table["source"] == numbers.PUBLISHED, "provenance"])
+    lines += ["published: " + text.replace("; ", ";\n") for text in published]
     return "\n".join(lines)

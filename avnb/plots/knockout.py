@@ -5,7 +5,7 @@ import pandas as pd
 import seaborn as sns
 from matplotlib.patches import FancyArrowPatch
 
-from avnb.analyses.knockout import CONTROL, NOTHING, effect
+from avnb.analyses.changes import CONTROL, NOTHING, effect
 from avnb.paper import MODEL, knockout_curves
 from avnb.plots.style import PALETTE
 from avnb.stats import summarise, verdict
@@ -124,7 +124,7 @@ def words(changes, spans, xlabel):
     for ax, blocked in zip(axes, cuts, strict=True):
         ax.axhline(0, color="black", linewidth=1)
         for name, (colour, marker) in looks.items():
-            rows = changes[changes["caption"] == name]
+            rows = changes[changes["quantity"] == name]
             _curve(ax, rows[rows["blocked"] == blocked], spans, (colour, "-", marker), f"{name} caption")
             control = rows[rows["blocked"] == CONTROL + blocked]
             _curve(ax, control, spans, (colour, ":", None), f"{name} caption, control", band=False)
@@ -137,7 +137,7 @@ def flow(changes, spans, n_layers):
     """The information-flow map: what each edge carries in all layers, and where.
 
     Args:
-        changes: of `knockout.change`, from `knockout.flow`, one of its captions ("margin") and one kind of clips.
+        changes: of `knockout.change`, from `knockout.flow`, one of its quantities ("margin") and one kind of clips.
         spans: the windows along the horizontal axis; all layers at once are added.
         n_layers: of the decoder.
 

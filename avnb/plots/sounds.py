@@ -28,7 +28,7 @@ def spectrogram(wave, ax, title=""):
     return image
 
 
-def spectrograms(waves, titles):
+def spectrograms(waves, titles) -> plt.Figure:
     """Sounds beside each other on one scale. Returns the figure."""
     fig, axes = plt.subplots(
         1, len(waves), figsize=(2.6 * len(waves), 2.3), sharey=True, squeeze=False, layout="constrained"

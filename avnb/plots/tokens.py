@@ -46,7 +46,7 @@ def caption(table, clip, baselines=None):
 
     Example:
         >>> row = {"token": " a dog", "base_rank": 1, "kl": 0.1, "base_token": " a dog", "bin": "unshifted"}
-        >>> row |= {"event": "dog", "is_audio": True, "right": True, "clip": "0", "baseline": "base model", "step": 0}
+        >>> row |= {"event": "dog", "is_audio": True, "right": True, "clip": "0", "against": "base model", "step": 0}
         >>> "rank 1, KL 0.10 nats" in caption(pd.DataFrame([row]), "0").data
         True
     """
@@ -55,12 +55,10 @@ def caption(table, clip, baselines=None):
     if rows.empty:
         raise ValueError(f"the table has no tokens of clip {name!r}; it has clips such as {table['clip'].iloc[0]!r}")
     if baselines is None:
-        baselines = rows["baseline"].unique()
-    if unknown := [one for one in baselines if one not in set(rows["baseline"])]:
-        raise ValueError(
-            f"the table has no baseline {unknown[0]!r}; use some of {', '.join(rows['baseline'].unique())}"
-        )
-    lines = {one: rows[rows["baseline"] == one].sort_values("step") for one in baselines}
+        baselines = rows["against"].unique()
+    if unknown := [one for one in baselines if one not in set(rows["against"])]:
+        raise ValueError(f"the table has no baseline {unknown[0]!r}; use some of {', '.join(rows['against'].unique())}")
+    lines = {one: rows[rows["against"] == one].sort_values("step") for one in baselines}
     shown = "".join(
         '<div style="display:flex;flex-wrap:wrap;gap:0 0.75rem;margin:0.4rem 0">'
         f'<span style="flex:0 0 8.5em;opacity:0.8">{html.escape(name)}</span>'
@@ -69,7 +67,7 @@ def caption(table, clip, baselines=None):
         for name, rows in lines.items()
     )
     names = {"token": "token", "base_rank": "rank", "kl": "KL (nats)", "base_token": "most probable"}
-    numbers = pd.concat([rows.assign(baseline=name) for name, rows in lines.items()])[["baseline", *names]]
+    numbers = pd.concat([rows.assign(against=name) for name, rows in lines.items()])[["against", *names]]
     numbers = numbers.rename(columns=names).to_html(index=False, border=0, float_format="{:.2f}".format)
     keys = "".join(
         f'<span style="{_TOKEN.format(*colours)};margin-right:0.6em">{name}: {what}</span>'
@@ -94,13 +92,13 @@ def bins(summary, groups=("audio events", "first of an event"), published=None):
     Returns:
         The figure.
     """
-    table = summary[summary["tokens"].isin(groups)]
+    table = summary[summary["group"].isin(groups)]
     kinds = table["kind"].unique()
     size = 4.1 * len(kinds), 1 + 1.9 * len(groups)
     fig, axes = plt.subplots(len(groups), len(kinds), figsize=size, sharex=True, squeeze=False, layout="constrained")
     for row, group in zip(axes, groups, strict=True):
         for ax, kind in zip(row, kinds, strict=True):
-            here = table[(table["kind"] == kind) & (table["tokens"] == group)].set_index(["quantity", "baseline"])
+            here = table[(table["kind"] == kind) & (table["group"] == group)].set_index(["quantity", "against"])
             _stack(ax, here)
             n = here["n"].max() if len(here) else 0
             ax.set(title=f"{group}, {kind} (n = {n})", xlim=(0, 1))
@@ -114,8 +112,8 @@ def bins(summary, groups=("audio events", "first of an event"), published=None):
     if published:
         handles.append(Line2D([], [], color="black", marker="v", linestyle="", label="the study: rank 1, top 3"))
     fig.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
-    said = table[(table["tokens"] == groups[-1]) & (table["quantity"] == "unshifted")]
-    said = said[said["baseline"] == said["baseline"].iloc[0]] if len(said) else said
+    said = table[(table["group"] == groups[-1]) & (table["quantity"] == "unshifted")]
+    said = said[said["against"] == said["against"].iloc[0]] if len(said) else said
     found = ", ".join(f"{row.mean:.0%} ({row.kind})" for row in said.itertuples())
     fig.suptitle(f"{groups[-1].capitalize()}: the base would have said {found or 'none'}", fontsize="medium")
     return fig
@@ -151,12 +149,12 @@ def divergence(summary, quantity="kl"):
         The figure.
     """
     table = summary[summary["quantity"] == quantity]
-    kinds, groups, baselines = (table[name].unique() for name in ("kind", "tokens", "baseline"))
+    kinds, groups, baselines = (table[name].unique() for name in ("kind", "group", "against"))
     fig, axes = plt.subplots(
         1, len(kinds), figsize=(4.6 * len(kinds), 4.4), sharex=True, squeeze=False, layout="constrained"
     )
     for ax, kind in zip(axes[0], kinds, strict=True):
-        here = table[table["kind"] == kind].set_index(["baseline", "tokens"])
+        here = table[table["kind"] == kind].set_index(["against", "group"])
         for i, baseline in enumerate(baselines):
             points = here.loc[baseline].reindex(groups)
             at = [row + 0.17 * (i - (len(baselines) - 1) / 2) for row in range(len(groups))]
@@ -171,7 +169,7 @@ def divergence(summary, quantity="kl"):
         ax.grid(axis="x", color="#DDDDDD", linewidth=0.6)
         ax.tick_params(axis="y", length=0)
     fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(baselines), frameon=False)
-    named = table[(table["tokens"] == "audio events") & (table["baseline"] == baselines[0])]
+    named = table[(table["group"] == "audio events") & (table["against"] == baselines[0])]
     found = ", ".join(f"{row.mean:.2f} nats ({row.kind})" for row in named.itertuples())
     fig.suptitle(f"KL of audio events from the {baselines[0]}: {found or 'none were named'}", fontsize="medium")
     return fig

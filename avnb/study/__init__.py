@@ -6,34 +6,36 @@
 True
 
 A table is one Parquet file. Its name follows from the model, the data set, the analysis, the parameters and the clip
-ids; its metadata hold all of these, the versions of the packages, and fingerprints of the code of `avnb`, of the
-model with its processor, and of the clips' files. A table whose fingerprints are not those of today is measured again,
-so that a retrained model is never answered for by an old one.
+ids; its metadata hold all of these, the versions of the packages, and fingerprints of the code that the analysis rests
+on, of the model with its processor, and of the clips' files. A table whose fingerprints are not those of today is
+measured again, so that a retrained model is never answered for by an old one.
 """
 
 import contextlib
 import inspect
 import json
-from importlib import import_module
+import logging
 from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
 
-from avnb import models, stats
-from avnb.analyses import check_analysis
+from avnb import analyses, models, stats
 from avnb.files import cache_folder, digest, safe_name
 from avnb.study.fingerprints import clips_fingerprint, code_fingerprint, made_with, model_fingerprint
-from avnb.study.tables import StudyError, collect, joined, kept, read, read_about, write
+from avnb.study.parts import Parts
+from avnb.study.tables import StudyError, collect, joined, read, read_about, write
 
 __all__ = ["StudyError", "collect", "means", "measure", "read", "read_about"]
 
+logger = logging.getLogger(__name__)
 
-def measure(analysis, model, clips, *, dataset, seed=0, out=None, **options):
+
+def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, **options) -> pd.DataFrame:
     """The table of one analysis, measured on first use and read from disk afterwards.
 
-    An interrupted measurement goes on where it stopped, clip by clip ("swap", "lens" and "tokens", which set clips
-    against each other, start anew).
+    An interrupted measurement goes on where it stopped, job by job. A clip that cannot be used is left out, and named
+    at every call.
 
     Args:
         analysis: a name of `ANALYSES`.
@@ -42,21 +44,23 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, **options):
         dataset: what the set of clips is called, for the table's name.
         seed: handed to analyses that draw at random.
         out: folder for tables (and for clips that an analysis makes); None is `tables` in the cache folder.
+        retry: ask again about the clips that were left out.
         **options: of the analysis; names, numbers, or lists of them.
 
     Returns:
-        DataFrame: model (its name), then the columns of the analysis; tuples have become lists.
+        DataFrame: model (its name), then the columns of the analysis; tuples have become lists. `attrs["left_out"]`
+        tells which clips have no rows, and why.
 
     Raises:
-        StudyError: no such analysis, no clips, an option that the analysis does not have or that is not plain JSON.
+        AnalysisError: no such analysis, or none that these clips allow.
+        StudyError: no clips, an option that the analysis does not have or that is not plain JSON.
 
     Example:
         >>> clips = avnb.datasets.load("toybox", n=2)
-        >>> measure("fidelity", "toy-omni", clips, dataset="toybox").groupby("kind").size().to_dict()
+        >>> measure("fidelity", "toy-omni", clips, dataset="toybox", inputs=["both"]).groupby("kind").size().to_dict()
         {'counterfactual': 4, 'factual': 4}
     """
-    known = check_analysis(analysis)
-    module = import_module(f"avnb.analyses.{known.module}")
+    known, module = analyses.find(analysis)
     function = getattr(module, known.function)
     clips = list(clips)
     if not clips:
@@ -68,40 +72,44 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, **options):
     about = {"analysis": analysis, "model": model.name, "dataset": str(dataset), "seed": seed, "parameters": options}
     folder = cache_folder() / "tables" if out is None else Path(out)
     name = "--".join(safe_name(text) for text in (model.name, Path(str(dataset)).stem, analysis))
-    ids = [clip.id for clip in clips]
-    path = folder / f"{name}--{digest([about, ids])}.parquet"
+    path = folder / f"{name}--{digest([about, [clip.id for clip in clips]])}.parquet"
     # A second model that an analysis compares with is loaded once, not once per clip.
     others = {key: models.load(options[key]) for key in ("base",) if isinstance(options.get(key), str)}
-    code, weights = code_fingerprint(), [model_fingerprint(each) for each in (model, *others.values())]
-    media = [clips_fingerprint([clip]) for clip in clips]
-    fingerprints = {"code": code, "weights": weights, "clips": media}
-    if path.exists() and read_about(path).get("fingerprints") == fingerprints:
-        with contextlib.suppress(OSError):  # `collect` takes the table that was last asked for; others may own the file
-            path.touch()
+    code = code_fingerprint(analysis)
+    weights = [model_fingerprint(each) for each in (model, *others.values())]
+    fingerprints = {"code": code, "weights": weights, "clips": [clips_fingerprint([clip]) for clip in clips]}
+    kept = _kept(path, fingerprints)
+    if kept is None or (retry and kept.attrs["left_out"]):
+        jobs = module.plan(clips, **({"seed": seed} if "seed" in inspect.signature(module.plan).parameters else {}))
+        arguments = options | others
+        if "out" in inspect.signature(function).parameters:
+            arguments["out"] = str(folder / "clips")
+        parts = Parts(folder / f".{name}--{digest(about)}.part", [code, weights], jobs)
+        bar = tqdm(jobs, f"{analysis}, {model.name}", unit="job", disable=None)
+        table, left_out = parts.fill(bar, lambda job: function(model, [job], **arguments))
+        table = module.relate(table) if hasattr(module, "relate") and len(table) else table
+        table.insert(0, "model", model.name)
+        about |= {"clips": [clip.id for clip in clips], "fingerprints": fingerprints, "left_out": left_out}
+        write(table, path, about | {"made_with": made_with(model)})
+        parts.sweep(keep=bool(left_out))
         return read(path)
-    arguments = options | others
-    if "out" in inspect.signature(function).parameters:
-        arguments["out"] = str(folder / "clips" / digest(media))
-    parts = folder / f".{name}--{digest(about)}.part"
-    if known.by_clip:
-        finished = [parts / f"{digest([code, weights, print_])}.parquet" for print_ in media]
-        bar = tqdm(
-            zip(clips, finished, strict=True), f"{analysis}, {model.name}", len(clips), unit="clip", disable=None
-        )
-        table = joined([kept(shard, lambda clip=clip: function(model, [clip], **arguments)) for clip, shard in bar])
-    else:
-        table = function(model, clips, **arguments)
-    table.insert(0, "model", model.name)
-    write(table, path, about | {"clips": ids, "fingerprints": fingerprints, "made_with": made_with(model)})
-    if known.by_clip:
-        for shard in finished:
-            shard.unlink(missing_ok=True)
-        with contextlib.suppress(OSError):  # another run may be at work in it
-            parts.rmdir()
-    return read(path)
+    for clip, reason in kept.attrs["left_out"].items():  # as was said when it was measured
+        logger.warning("left out clip %s: %s", clip, reason)
+    return kept
 
 
-def means(analysis, table, seed=0):
+def _kept(path, fingerprints):
+    """The table on disk, if it holds: a damaged or outdated one is measured again."""
+    with contextlib.suppress(StudyError):
+        if path.exists() and read_about(path).get("fingerprints") == fingerprints:
+            table = read(path)
+            with contextlib.suppress(OSError):  # `collect` takes the table that was last asked for
+                path.touch()
+            return table
+    return None
+
+
+def means(analysis, table, seed=0) -> pd.DataFrame:
     """What a table says in short: means with bootstrap 95 % intervals over clips.
 
     Args:
@@ -118,10 +126,17 @@ def means(analysis, table, seed=0):
         >>> found.groupby("kind")["quantity"].agg(list).to_dict()
         {'counterfactual': ['value', 'null'], 'factual': ['value', 'null']}
     """
-    known = check_analysis(analysis)
-    summary = getattr(import_module(f"avnb.analyses.{known.module}"), "summary", None)
+    known, module = analyses.find(analysis)
+    summary = getattr(module, "summary", None)
     found = []
     for model, rows in table.groupby("model", sort=False):
+        if "reason" in rows:
+            unscored = rows.loc[rows["value"].isna(), "reason"]
+            for reason, n in unscored.value_counts().items():
+                logger.warning("%s, %s: %d of %d values are missing: %s", analysis, model, n, len(rows), reason)
+            rows = rows.drop(unscored.index)
+        if rows.empty:
+            continue
         if summary is None:
             if "quantity" in known.means_by:
                 rows = pd.concat([rows.assign(quantity=name, value=rows[name]) for name in ("value", "null")])

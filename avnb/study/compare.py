@@ -12,7 +12,7 @@ when the answer may not look at the picture, is it there inside, and does the so
 import pandas as pd
 
 from avnb import models, paper, stats, study
-from avnb.analyses import fidelity, knockout, swap
+from avnb.analyses import changes, fidelity
 from avnb.questions import HEAR
 
 HERE, PUBLISHED = "measured here", "published"
@@ -34,7 +34,7 @@ _ALIKE = {
 _COLUMNS = ["model", "source", "provenance", "quantity", *stats.Interval._fields, "stands"]
 
 
-def measure(names, clips, dataset, seed=0, out=None):
+def measure(names, clips, dataset, seed=0, out=None) -> dict:
     """The tables that the numbers come from, measured or read.
 
     Args:
@@ -53,7 +53,7 @@ def measure(names, clips, dataset, seed=0, out=None):
     for name in names:
         model = models.load(name)
         options = {
-            "fidelity": {"questions": [HEAR]},
+            "fidelity": {"questions": [HEAR], "inputs": ["both"]},
             "knockout": {
                 "questions": [HEAR], "blocked": [_BLOCKED], "spans": [[0, len(model.decoder.layers)]], "n_draws": 1
             },
@@ -79,7 +79,7 @@ def collect(folder, names=None, dataset=None, seed=None):
     """
     holds = {
         "fidelity": lambda table, about: {"factual", "counterfactual"} <= set(_about_sound(table)["kind"]),
-        "knockout": lambda table, about: about["parameters"]["source"] == knockout.ANSWER and len(_full_cut(table)) > 0,
+        "knockout": lambda table, about: about["parameters"]["source"] == changes.ANSWER and len(_full_cut(table)) > 0,
         "lens": lambda table, about: about["parameters"]["question"] == HEAR,
         "swap": lambda table, about: about["parameters"]["question"] == HEAR,
     }
@@ -95,7 +95,7 @@ def collect(folder, names=None, dataset=None, seed=None):
     return found
 
 
-def numbers(tables, seed=0):
+def numbers(tables, seed=0) -> pd.DataFrame:
     """What the tables say, model by model, and what is published.
 
     Args:
@@ -117,7 +117,7 @@ def numbers(tables, seed=0):
     return pd.DataFrame(rows, columns=_COLUMNS).astype(types)
 
 
-def overview(numbers):
+def overview(numbers) -> pd.DataFrame:
     """Every number in its own cell, for reading.
 
     Args:
@@ -140,7 +140,7 @@ def overview(numbers):
     return table[["model", "source", *order["quantity"]]].reset_index(drop=True)
 
 
-def against(tables, first, seed=0):
+def against(tables, first, seed=0) -> pd.DataFrame:
     """How much better every other model names the sound of counterfactual clips than the first, paired over clips.
 
     Args:
@@ -163,7 +163,7 @@ def against(tables, first, seed=0):
     return pd.DataFrame(rows, columns=["model", *stats.Interval._fields])
 
 
-def answers(tables, clip=None):
+def answers(tables, clip=None) -> pd.DataFrame:
     """What every model says about one clip.
 
     Args:
@@ -191,9 +191,9 @@ def _measured(tables, seed):
         for row in fidelity.drop(rows, seed).query("drop == 'absolute'").itertuples():
             yield DROP, model, stats.Interval(row.mean, row.low, row.high, row.n)
     for model, rows in _of_models(tables, "knockout"):
-        changes = knockout.change(_full_cut(rows)).query("kind == 'counterfactual'")
-        by_cut = {blocked: some.set_index("clip")["value"] for blocked, some in changes.groupby("blocked")}
-        effect, control = by_cut.get(_BLOCKED), by_cut.get(knockout.CONTROL + _BLOCKED)
+        moved = changes.change(_full_cut(rows)).query("kind == 'counterfactual'")
+        by_cut = {blocked: some.set_index("clip")["value"] for blocked, some in moved.groupby("blocked")}
+        effect, control = by_cut.get(_BLOCKED), by_cut.get(changes.CONTROL + _BLOCKED)
         for quantity, values in ((RECOVERY, effect), (RECOVERY_CONTROL, control)):
             if values is not None:
                 yield quantity, model, stats.interval(values, seed)
@@ -202,8 +202,10 @@ def _measured(tables, seed):
             yield RECOVERY_BEYOND, model, found.difference, found.stands and found.effect.mean > 0
     for model, rows in _of_models(tables, "lens"):
         rows = rows[rows["kind"] == "counterfactual"] if (rows["kind"] == "counterfactual").any() else rows
-        yield RECALL, model, stats.interval(rows["value"], seed)
+        yield RECALL, model, stats.interval(rows["value"].dropna(), seed)
         yield RECALL_NULL, model, stats.interval(rows["null"], seed)
+    from avnb.analyses import swap  # loads torch, which a figure of these numbers does without
+
     for model, rows in _of_models(tables, "swap"):
         yield SHORTCUT, model, swap.summary(rows, seed)[SHORTCUT]
 
@@ -237,7 +239,7 @@ def _about_sound(table):
 def _full_cut(table):
     """Rows of a knockout sweep about the sound: the baselines, and the cut of the picture in all layers there are."""
     table = table[(table["question"] == HEAR) & (table["modality"] == "audio")]
-    is_baseline = table["blocked"] == knockout.NOTHING
-    is_cut = table["blocked"].isin([_BLOCKED, knockout.CONTROL + _BLOCKED]) & (table["start"] == 0)
+    is_baseline = table["blocked"] == changes.NOTHING
+    is_cut = table["blocked"].isin([_BLOCKED, changes.CONTROL + _BLOCKED]) & (table["start"] == 0)
     cut = table[is_cut & (table["stop"] == table["stop"].max())]
     return table[is_baseline | table.index.isin(cut.index)] if len(cut) else cut

@@ -1,38 +1,28 @@
-"""Fingerprints: what a table rests on, so that it is measured anew when that has changed."""
+"""Fingerprints: what a table rests on, so that it is measured anew when that has changed, and only then."""
 
 import hashlib
 import platform
 from dataclasses import asdict
-from functools import cache
 from importlib.metadata import version
-from pathlib import Path
 
-import torch
-
+from avnb.closure import code_hash
 from avnb.files import digest, file_hash
 
 _PACKAGES = ("avnb", "torch", "transformers", "numpy", "pandas", "pyarrow", "av", "soxr")
 
-_NOT_MEASURING = (
-    "plots", "batch.py", "cli.py", "doctor.py", "generalisation.py", "paper.py", "show.py", "speed.py",
-    "cards.py", "dose.py", "exam.py", "learner.py", "recipes.py", "response.py", "train.py",
-)  # fmt: skip
 
-_N_SAMPLED = 4096  # weights of a tensor that its fingerprint looks at
+def code_fingerprint(analysis):
+    """A hash of the code that an analysis rests on: its module and all that this imports, and the adapter of models.
 
-
-@cache
-def code_fingerprint(everything=False):
-    """A hash of the code of `avnb`; by default of what measurements rest on, which figures and the like do not."""
-    package = Path(__file__).parent.parent
-    files = sorted(path.relative_to(package) for path in [*package.rglob("*.py"), *package.glob("*.json")])
-    if not everything:
-        files = [path for path in files if path.suffix == ".py" and not {*path.parts} & {*_NOT_MEASURING}]
-    return digest([(path.as_posix(), file_hash(package / path)) for path in files])
+    Prose does not count, nor does the code of figures, of other analyses and of the like.
+    """
+    return code_hash(f"avnb.analyses.{analysis}", "avnb.models.native")
 
 
 def model_fingerprint(model):
-    """A hash of a model: its settings, those of its processor, and weights spread over all of its tensors."""
+    """A hash of a model: its settings, those of its processor, all of its weights, and its code if it is ours."""
+    import torch
+
     total = hashlib.sha256()
     settings = model.hf.config.to_dict()
     ignored = ("_name_or_path", "transformers_version")  # neither changes an answer, both differ between machines
@@ -41,8 +31,9 @@ def model_fingerprint(model):
     for name, weight in sorted(model.hf.state_dict().items()):
         total.update(f"{name} {list(weight.shape)} {weight.dtype}".encode())
         if weight.device.type != "meta" and weight.numel():
-            some = weight.detach().flatten()[:: max(1, weight.numel() // _N_SAMPLED)]
-            total.update(some.contiguous().cpu().view(torch.uint8).numpy().tobytes())
+            total.update(weight.detach().flatten().contiguous().cpu().view(torch.uint8).numpy())
+    ours = sorted({type(one).__module__ for one in (model.hf, model.processor)})
+    total.update("".join(code_hash(module) for module in ours if module.startswith("avnb.")).encode())
     return total.hexdigest()[:16]
 
 
@@ -63,16 +54,19 @@ def clips_fingerprint(clips):
     return digest([described(clip) for clip in clips])
 
 
+def job_fingerprint(job):
+    """A hash of a job: its clips, and the names that it looks for."""
+    return digest([clips_fingerprint([clip for clip in (job.clip, job.other) if clip is not None]), job.events])
+
+
 def made_with(model):
     """The packages and the model behind a table, for readers; only fingerprints decide whether it holds."""
-    config = model.hf.config
     return {
         "python": platform.python_version(),
         **{name: version(name) for name in _PACKAGES},
         "model": {
             "class": type(model.hf).__name__,
-            "path": config.name_or_path,
-            "revision": getattr(config, "_commit_hash", None),
+            "revision": getattr(model.hf.config, "_commit_hash", None),
             "dtype": str(model.hf.dtype),
             "device": str(model.device),
         },

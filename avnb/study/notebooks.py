@@ -23,12 +23,13 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from avnb import models
+from avnb.closure import package_hash
 from avnb.errors import AvnbError
 from avnb.files import file_hash, safe_name
 from avnb.media.clip import MANIFEST
-from avnb.study.fingerprints import code_fingerprint
 
-_MEASURING = ("02", "07")  # the first and last chapter that take any model: before come the tools, after it training
+_LONGEST = 12 * 3600  # seconds that a cell may take
+_INTERACTIVE = "interactive"  # the tag of cells for a reader with a kernel, in which a batch would wait for ever
 _NO_PROGRESS = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}  # a bar would fill the executed notebook
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _SET_HERE = ("model", "models", "out", "tables")
@@ -74,12 +75,12 @@ class Outcome:
     error: str = ""
 
 
-def plan(model_names, notebooks="all", out="runs", parameters=None):
+def plan(model_names, notebooks="all", out="runs", parameters=None) -> list:
     """The jobs of a batch, every argument of which has been checked.
 
     Args:
         model_names: names for `avnb.load`; or "all", the organisms that hear.
-        notebooks: names of chapters ("02_fidelity"), or paths of notebooks; or "all", the chapters that measure.
+        notebooks: names of chapters ("02_caption_fidelity"), or paths of notebooks; or "all", those that measure.
         out: folder to write to.
         parameters: values for the notebooks that have such a parameter.
 
@@ -115,7 +116,7 @@ def plan(model_names, notebooks="all", out="runs", parameters=None):
     return jobs + [_job(path, None, out, known[path], given) for path in paths if "model" not in known[path]]
 
 
-def from_file(path):
+def from_file(path) -> dict:
     """The arguments of `plan` from a small YAML file.
 
     Returns:
@@ -156,7 +157,7 @@ def names_in(text):
     return "all" if names == ["all"] else names
 
 
-def execute(jobs, report=lambda outcome: None):
+def execute(jobs, report=lambda outcome: None) -> list:
     """Runs what is missing or has changed; a notebook that fails does not stop the others.
 
     Args:
@@ -186,17 +187,16 @@ def execute(jobs, report=lambda outcome: None):
 
 
 def chapters():
-    """Paths of the book's chapters that measure, in order: the .py files, else the .ipynb files.
+    """Paths of the book's chapters that measure any model, in order: the .py files, else the .ipynb files.
+
+    A notebook says so in its metadata, `avnb: {batch: true}`.
 
     Raises:
         BatchError: this is no checkout of the project.
     """
     folder = _notebook_folder()
-    found = {}
-    for path in [*folder.glob("*.ipynb"), *folder.glob("*.py")]:
-        if _MEASURING[0] <= path.stem[:2] <= _MEASURING[1]:
-            found[path.stem] = path
-    return [found[name] for name in sorted(found)]
+    found = {path.stem: path for path in [*folder.glob("*.ipynb"), *folder.glob("*.py")]}  # .py before .ipynb
+    return [path for _, path in sorted(found.items()) if _read(path).metadata.get("avnb", {}).get("batch")]
 
 
 def parameters_of(notebook, path="notebook"):
@@ -270,7 +270,7 @@ def _key(job):
     rests_on = [
         cells,
         job.parameters,
-        code_fingerprint(everything=True),
+        package_hash(),
         _manifest(job.parameters.get("dataset")),
     ]
     if job.model is not None:
@@ -312,12 +312,15 @@ def _run(papermill, job, key):
     job.target.parent.mkdir(parents=True, exist_ok=True)
     partial = job.target.with_name(f".{job.target.name}")
     notebook = _read(job.notebook)
+    notebook.cells = [cell for cell in notebook.cells if _INTERACTIVE not in cell.metadata.get("tags", [])]
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     source, error = job.target.with_name(f".{job.target.stem}.source.ipynb"), ""
     nbformat.write(notebook, source)
     try:
         with _environment(_NO_PROGRESS):
-            papermill.execute_notebook(source, partial, parameters=job.parameters, progress_bar=False)
+            papermill.execute_notebook(
+                source, partial, parameters=job.parameters, progress_bar=False, execution_timeout=_LONGEST
+            )
         job.log.unlink(missing_ok=True)
     except Exception as failure:  # whatever happens in a notebook, the others go on
         error = _one_line(failure)

@@ -56,8 +56,8 @@ def expected(weights, mask, all_masks, over):
 @pytest.mark.parametrize("groups", ["paper", "fine"])
 @pytest.mark.parametrize("left_out", [None, [[0, 7], [3]]])
 def test_shares_are_reduced_attention_matrices(model, prompts, groups, over, left_out):
-    table = attention.shares(model, prompts, groups, over, N_TOKENS, left_out)
-    assert table.columns.tolist() == ["clip", "layer", "group", "value", "baseline"]
+    table = attention.shares(model, prompts, groups=groups, over=over, max_new_tokens=N_TOKENS, without=left_out)
+    assert table.columns.tolist() == ["clip", "layer", "group", "value", "null"]
     table = table.set_index(["clip", "layer", "group"])
     n_rows = 0
     for i, prompt in enumerate(prompts):
@@ -78,7 +78,7 @@ def test_shares_are_reduced_attention_matrices(model, prompts, groups, over, lef
             for layer in range(n_layers):
                 row = table.loc[(f"clip-{i}", layer, name)]
                 assert row["value"] == pytest.approx(value[layer], abs=1e-5)
-                assert row["baseline"] == pytest.approx(baseline, abs=1e-9)
+                assert row["null"] == pytest.approx(baseline, abs=1e-9)
                 n_rows += 1
     assert n_rows == len(table)
     np.testing.assert_allclose(table.groupby(["clip", "layer"]).sum(), 1, atol=1e-9)
@@ -88,17 +88,15 @@ def test_baseline_over_inputs_is_the_share_of_tokens(model, prompts):
     table = attention.shares(model, prompts[:1], max_new_tokens=N_TOKENS).query("layer == 2").set_index("group")
     for group in ("audio", "video", "text"):
         share = len(prompts[0].segments.positions(group)) / len(prompts[0])
-        assert table.loc[group, "baseline"] == pytest.approx(share)
+        assert table.loc[group, "null"] == pytest.approx(share)
 
 
 @pytest.mark.parametrize("over", ["inputs", "all"])
 def test_every_head(model, prompts, over):
     table = attention.by_head(model, prompts, over=over, max_new_tokens=N_TOKENS)
-    assert table.columns.tolist() == ["clip", "layer", "head", "group", "value", "baseline"]
-    baseline = attention.shares(model, prompts, over=over, max_new_tokens=N_TOKENS).set_index(["clip", "group"])[
-        "baseline"
-    ]
-    assert table.set_index(["clip", "group"])["baseline"].to_dict() == baseline.to_dict()
+    assert table.columns.tolist() == ["clip", "layer", "head", "group", "value", "null"]
+    baseline = attention.shares(model, prompts, over=over, max_new_tokens=N_TOKENS).set_index(["clip", "group"])["null"]
+    assert table.set_index(["clip", "group"])["null"].to_dict() == baseline.to_dict()
     for i, prompt in enumerate(prompts):
         weights, all_masks = matrices(model, prompt).mean(0), masks(prompt, "paper")
         for group in ("audio", "video", "text"):
@@ -113,32 +111,32 @@ def test_sinks_are_the_positions_that_draw_most(model, prompts):
     weights = matrices(model, prompt).mean((0, 2))[:, : len(prompt)]
     ratio = (weights / weights.sum(-1, keepdims=True)).mean(0) * len(prompt)
     factor = np.sort(ratio)[-4] - 1e-3
-    table = attention.sinks(model, prompt, factor, N_TOKENS)
+    table = attention.sinks(model, prompt, factor=factor, max_new_tokens=N_TOKENS)
     assert table["position"].tolist() == np.argsort(-ratio)[:4].tolist()
     np.testing.assert_allclose(table["ratio"], np.sort(ratio)[::-1][:4], atol=1e-3)
     np.testing.assert_allclose(table["value"] * len(prompt), table["ratio"])
     assert table["type"].tolist() == prompt.segments.types[table["position"]].tolist()
-    everything = attention.sinks(model, prompt, 0, N_TOKENS)
+    everything = attention.sinks(model, prompt, factor=0, max_new_tokens=N_TOKENS)
     assert sorted(everything["position"]) == list(range(len(prompt)))
     assert everything["value"].sum() == pytest.approx(1)
     assert attention.sinks(model, prompt, factor=len(prompt) + 1).empty
 
 
 def test_curves_without_sinks(model, prompts):
-    found = attention.sinks(model, prompts[0], 1.2, N_TOKENS)
+    found = attention.sinks(model, prompts[0], factor=1.2, max_new_tokens=N_TOKENS)
     assert 0 < len(found) < len(prompts[0]) / 2
-    before = attention.shares(model, prompts[:1], "fine", max_new_tokens=N_TOKENS)
-    after = attention.shares(model, prompts[:1], "fine", max_new_tokens=N_TOKENS, without=[found["position"]])
+    before = attention.shares(model, prompts[:1], groups="fine", max_new_tokens=N_TOKENS)
+    after = attention.shares(model, prompts[:1], groups="fine", max_new_tokens=N_TOKENS, without=[found["position"]])
     assert not np.allclose(before["value"], after["value"], atol=0.01)
     assert before["group"].tolist() == after["group"].tolist()
-    np.testing.assert_allclose(after.groupby("layer")[["value", "baseline"]].sum(), 1)
+    np.testing.assert_allclose(after.groupby("layer")[["value", "null"]].sum(), 1)
 
 
 @pytest.mark.parametrize("over", ["inputs", "all"])
 @pytest.mark.parametrize("groups", ["paper", "fine"])
 def test_every_step(model, prompts, groups, over):
-    table = attention.by_step(model, prompts, groups, over, N_TOKENS)
-    assert table.columns.tolist() == ["clip", "step", "token", "layer", "group", "value", "baseline"]
+    table = attention.by_step(model, prompts, groups=groups, over=over, max_new_tokens=N_TOKENS)
+    assert table.columns.tolist() == ["clip", "step", "token", "layer", "group", "value", "null"]
     table = table.set_index(["clip", "step", "layer", "group"])
     for i, prompt in enumerate(prompts):
         weights, all_masks = matrices(model, prompt).mean(2), masks(prompt, groups)
@@ -152,13 +150,15 @@ def test_every_step(model, prompts, groups, over):
                 np.testing.assert_allclose(rows["value"], value[step], atol=1e-5)
                 seen = np.arange(len(mask)) < len(prompt) + step
                 baseline = (mask & seen).sum() / (np.any(counted, axis=0) & seen).sum()
-                np.testing.assert_allclose(rows["baseline"], baseline)
+                np.testing.assert_allclose(rows["null"], baseline)
 
 
 def test_steps_average_to_shares(model, prompts):
-    steps = attention.by_step(model, prompts, "fine", "all", N_TOKENS)
-    shares = attention.shares(model, prompts, "fine", "all", N_TOKENS).set_index(["clip", "layer", "group"])
-    mean = steps.groupby(["clip", "layer", "group"])[["value", "baseline"]].mean()
+    steps = attention.by_step(model, prompts, groups="fine", over="all", max_new_tokens=N_TOKENS)
+    shares = attention.shares(model, prompts, groups="fine", over="all", max_new_tokens=N_TOKENS).set_index(
+        ["clip", "layer", "group"]
+    )
+    mean = steps.groupby(["clip", "layer", "group"])[["value", "null"]].mean()
     pd.testing.assert_frame_equal(mean, shares, check_like=True, atol=1e-6)
 
 
@@ -168,9 +168,9 @@ def test_shuffled_labels_average_to_the_baseline(model, prompts):
     table = pd.concat(draws).query("layer == 1").groupby("group")
     assert (table["value"].std() > 0.01).all()
     standard_error = table["value"].std() / np.sqrt(len(draws))
-    assert ((table["value"].mean() - table["baseline"].mean()).abs() < 4 * standard_error).all()
+    assert ((table["value"].mean() - table["null"].mean()).abs() < 4 * standard_error).all()
     real = attention.shares(model, prompts[:1], max_new_tokens=2).query("layer == 1").set_index("group")
-    assert real["baseline"].to_dict() == pytest.approx(table["baseline"].mean().to_dict())
+    assert real["null"].to_dict() == pytest.approx(table["null"].mean().to_dict())
     again = attention.shares(model, prompts[:1], max_new_tokens=2, shuffled=0)
     pd.testing.assert_frame_equal(draws[0], again)
 
@@ -190,14 +190,14 @@ def test_preference_is_zero_where_attention_is_uniform(model, prompts):
     audio, video = (row[group] / n[group] for group in ("audio", "video"))
     value = found.query("clip == 'clip-1' and layer == 2 and head == 3")["value"].item()
     assert value == pytest.approx((audio - video) / (audio + video))
-    np.testing.assert_allclose(attention.preference(table.assign(value=table["baseline"]))["value"], 0, atol=1e-12)
+    np.testing.assert_allclose(attention.preference(table.assign(value=table["null"]))["value"], 0, atol=1e-12)
     with pytest.raises(ValueError, match="no audio and no video rows"):
         attention.preference(table[table["group"] == "text"])
 
 
 def test_attention_over_frames_sums_to_the_video_share(model, prompts):
     for prompt in prompts:
-        over = attention.over_frames(model, prompt, N_TOKENS)
+        over = attention.over_frames(model, prompt, max_new_tokens=N_TOKENS)
         assert over.attention.shape[:2] == (N_TOKENS, 4) and len(over.tokens) == N_TOKENS
         steps = attention.by_step(model, [prompt], over="all", max_new_tokens=N_TOKENS).query("group == 'video'")
         summed = steps.pivot(index="step", columns="layer", values="value")
@@ -251,11 +251,11 @@ def test_grids_that_are_not_known_are_refused(model, prompts):
 def test_measure_is_the_function_over_clips(random_organism, toybox_clips, by):
     clips = [*toybox_clips[:2], avnb.Clip("lost", "lost.mp4")]
     question = "Describe what you see."
-    table = attention.measure(random_organism, clips, question, by, over="all", max_new_tokens=3)
+    table = attention.measure(random_organism, clips, question, by=by, over="all", max_new_tokens=3)
     prompts = [random_organism.prompt(clip, question) for clip in clips[:2]]
     function = {"layer": attention.shares, "head": attention.by_head, "step": attention.by_step}[by]
     pd.testing.assert_frame_equal(
-        table.drop(columns="kind"), function(random_organism, prompts, over="all", max_new_tokens=3)
+        table.drop(columns=["kind", "question"]), function(random_organism, prompts, over="all", max_new_tokens=3)
     )
     assert table["kind"].tolist() == ["factual"] * len(table) and table.columns[1] == "kind"
     assert attention.measure(random_organism, [], by=by).columns.tolist() == table.columns.tolist()
@@ -264,14 +264,14 @@ def test_measure_is_the_function_over_clips(random_organism, toybox_clips, by):
 def test_measure_without_sinks_and_shuffled(random_organism, toybox_clips):
     clip, question = toybox_clips[0], "Describe what you hear."
     prompt = random_organism.prompt(clip, question)
-    found = attention.sinks(random_organism, prompt, 1.0, 3)
+    found = attention.sinks(random_organism, prompt, factor=1.0, max_new_tokens=3)
     assert 0 < len(found) < len(prompt)
     table = attention.measure(random_organism, [clip], without_sinks=1.0, max_new_tokens=3)
     direct = attention.shares(random_organism, [prompt], max_new_tokens=3, without=[found["position"]])
-    pd.testing.assert_frame_equal(table.drop(columns="kind"), direct)
+    pd.testing.assert_frame_equal(table.drop(columns=["kind", "question"]), direct)
     shuffled = attention.measure(random_organism, [clip], shuffled=True, seed=5, max_new_tokens=3)
     direct = attention.shares(random_organism, [prompt], max_new_tokens=3, shuffled=5)
-    pd.testing.assert_frame_equal(shuffled.drop(columns="kind"), direct)
+    pd.testing.assert_frame_equal(shuffled.drop(columns=["kind", "question"]), direct)
     with pytest.raises(ValueError, match="by='word' is unknown"):
         attention.measure(random_organism, [clip], by="word")
     for option in ({"shuffled": True}, {"without_sinks": 10.0}):

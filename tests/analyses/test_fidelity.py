@@ -9,14 +9,14 @@ import pandas as pd
 import pytest
 
 from avnb import fidelity, paper, plots
-from avnb.judge import JudgeError, score
+from avnb.judge import score
 from avnb.media.clip import Clip, ClipError
-from avnb.questions import BOTH, HEAR, SEE
+from avnb.questions import BOTH, HEAR, SEE, modalities_of
 from avnb.toybox.captions import Writer
 from avnb.toybox.sources import SOURCES
 
 COLUMNS = ["clip", "kind", "inputs", "question", "modality", "answer", "value"]
-COLUMNS += ["matched", "missed", "invented", "elsewhere"]
+COLUMNS += ["matched", "missed", "invented", "elsewhere", "reason"]
 NAMES = list(SOURCES)
 
 
@@ -85,8 +85,10 @@ def test_every_prompt_about_every_clip():
 
 def test_answers_are_cut_off():
     clips = [clip_of("a", ["dog"], ["bell", "dog"])]
-    assert fidelity.measure(Planted(), clips, [HEAR])["value"].tolist() == [1]
-    assert fidelity.measure(Planted(), clips, [HEAR], max_new_tokens=5)["missed"].tolist() == [("dog",)]
+    assert fidelity.measure(Planted(), clips, [HEAR], inputs=["both"])["value"].tolist() == [1]
+    assert fidelity.measure(Planted(), clips, [HEAR], inputs=["both"], max_new_tokens=5)["missed"].tolist() == [
+        ("dog",)
+    ]
 
 
 def test_what_a_question_asks_for():
@@ -104,7 +106,7 @@ def test_a_mute_clip_is_never_asked_from_sound_alone():
     table = fidelity.measure(Planted("looks"), [mute], [HEAR], inputs=["both", "audio", "video"])
     assert table["inputs"].tolist() == ["both", "video"]
     assert table["value"].tolist() == [0, 0] and table["elsewhere"].tolist() == [("dog",)] * 2
-    table = fidelity.measure(Planted("looks"), [mute], [SEE])
+    table = fidelity.measure(Planted("looks"), [mute], [SEE], inputs=["both"])
     assert table["value"].tolist() == [1] and table["elsewhere"].tolist() == [()]  # it lists a sound that is not there
 
 
@@ -116,28 +118,29 @@ def test_a_deaf_model_is_asked_what_it_sees():
         assert table[["inputs", "question", "modality"]].values.tolist() == [["video", SEE, "video"]]
     for questions, inputs in ([[HEAR, BOTH], ["both"]], [[SEE], ["audio"]]):
         with pytest.raises(ValueError, match="planted does not hear; ask it what it sees"):
-            fidelity.measure(deaf, [clip], questions, inputs)
+            fidelity.measure(deaf, [clip], questions, inputs=inputs)
 
 
-def test_bad_media_are_left_out_and_unknown_events_stop_it_beforehand(caplog):
+def test_bad_media_are_left_out_and_unknown_events_have_a_reason(caplog):
     clips = [clip_of("a", ["dog"], ["bell"]), clip_of("bad", ["dog"], ["bell"])]
-    assert fidelity.measure(Planted(), clips, [HEAR])["clip"].tolist() == ["a"]
-    assert "skipped clip bad" in caplog.text
+    assert fidelity.measure(Planted(), clips, [HEAR], inputs=["both"])["clip"].tolist() == ["a"]
+    assert "left out clip bad" in caplog.text
     model = Planted()
     silent = Clip("late", "late.mp4", seen=("dog",), audio_captions=("A man walks.",))
-    with pytest.raises(JudgeError, match="clip late has no known audio events"):
-        fidelity.measure(model, [*clips, silent], [HEAR])
-    assert model.calls == []
-    assert fidelity.measure(model, [silent], [SEE])["value"].tolist() == [1]
-    assert fidelity.measure(model, []).columns.tolist() == COLUMNS
+    table = fidelity.measure(model, [clips[0], silent], [HEAR], inputs=["both"])
+    assert table["value"].notna().tolist() == [True, False] and all(table["answer"])
+    assert table["reason"].tolist() == ["", "no audio events are known of it; set heard=(...)"]
+    assert fidelity.drop(table).empty and len(fidelity.chance(table)) == 0
+    assert fidelity.measure(model, [silent], [SEE], inputs=["both"])["value"].tolist() == [1]
+    assert fidelity.measure(model, [], inputs=["both"]).columns.tolist() == COLUMNS
 
 
 def test_drop_of_planted_models():
     clips = many(12)
-    listens = fidelity.drop(fidelity.measure(Planted("listens"), clips))
+    listens = fidelity.drop(fidelity.measure(Planted("listens"), clips, inputs=["both"]))
     assert (listens[["factual", "counterfactual"]] == 1).all(axis=None)
     assert (listens[["mean", "low", "high"]] == 0).all(axis=None) and set(listens["n"]) == {24}
-    looks = fidelity.drop(fidelity.measure(Planted("looks"), clips))
+    looks = fidelity.drop(fidelity.measure(Planted("looks"), clips, inputs=["both"]))
     assert (looks.query("modality == 'audio'")[["mean", "low", "high"]] == 1).all(axis=None)
     assert (looks.query("modality == 'video'")[["mean", "low", "high"]] == 0).all(axis=None)
 
@@ -180,11 +183,11 @@ def said_at_random(seed):
     return lambda clip: [str(name) for name in rng.choice([*NAMES[:4], *clip.seen, *clip.heard], 2)]
 
 
-@pytest.mark.parametrize("question, modality", [(HEAR, "audio"), (SEE, "video")])
+@pytest.mark.parametrize(("question", "modality"), [(HEAR, "audio"), (SEE, "video")])
 def test_chance_is_the_score_against_other_clips(question, modality):
     clips = many(6, seed=2) + [clip_of("m", ["dog"], [], kind="mute"), clip_of("n", ["cat"], [], kind="mute")]
     model = Planted(said_at_random(0))
-    table = fidelity.measure(model, clips, [question])
+    table = fidelity.measure(model, clips, [question], inputs=["both"])
     found = fidelity.chance(table).set_index("clip")
     known = {clip.id: clip for clip in clips}
     for row in table.itertuples():
@@ -200,17 +203,17 @@ def test_chance_is_the_score_against_other_clips(question, modality):
 
 def test_confusions_name_what_only_the_other_modality_holds():
     clips = many(4, seed=3)[4:] + [clip_of("same", ["dog"], ["dog"]), clip_of("m", ["dog"], [], kind="mute")]
-    table = fidelity.measure(Planted("looks"), clips)
+    table = fidelity.measure(Planted("looks"), clips, inputs=["both"])
     found = fidelity.confusions(table)
     assert set(found["clip"]) == {clip.id for clip in clips} - {"same"}
     assert set(found.query("modality == 'audio'")["value"]) == {1} and set(
         found.query("modality == 'video'")["value"]
     ) == {0}
-    assert set(fidelity.confusions(fidelity.measure(Planted("listens"), clips))["value"]) == {0}
+    assert set(fidelity.confusions(fidelity.measure(Planted("listens"), clips, inputs=["both"]))["value"]) == {0}
     alone = found[found["kind"] == "mute"]
     assert alone["null"].isna().all() and len(alone) == 2  # its picture is not confused: there is no sound
 
-    table = fidelity.measure(Planted(said_at_random(1)), many(8, seed=4), [HEAR])
+    table = fidelity.measure(Planted(said_at_random(1)), many(8, seed=4), [HEAR], inputs=["both"])
     found = fidelity.confusions(table)
     known = {clip.id: clip for clip in many(8, seed=4)}
     answers = table.set_index("clip")["answer"]
@@ -235,11 +238,11 @@ def all_kinds(way, n=8, seed=6):
     model = Planted(way)
     table = pd.concat(
         [
-            fidelity.measure(model, [*clips, *late, *mute]),
+            fidelity.measure(model, [*clips, *late, *mute], inputs=["both"]),
             fidelity.measure(model, clips, [HEAR], inputs=["audio"]),
         ]
     )
-    return table, fidelity.measure(model, anew[::-1], [HEAR])
+    return table, fidelity.measure(model, anew[::-1], [HEAR], inputs=["both"])
 
 
 def test_controls_of_planted_models():
@@ -310,7 +313,7 @@ def test_figures_show_the_numbers():
 
 
 def test_tables_from_disk_serve_as_well(tmp_path):
-    table = fidelity.measure(Planted(said_at_random(2)), many(5, seed=5))
+    table = fidelity.measure(Planted(said_at_random(2)), many(5, seed=5), inputs=["both"])
     lists = table.map(lambda value: list(value) if isinstance(value, tuple) else value)
     for function in (fidelity.drop, fidelity.chance, fidelity.confusions):
         pd.testing.assert_frame_equal(function(table), function(lists))

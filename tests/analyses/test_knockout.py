@@ -14,6 +14,7 @@ from avnb.analyses.knockout import ANSWER, CONTROL, change, effect, flow, recove
 from avnb.engine.capture import Capture
 from avnb.engine.conditions import Condition, Random
 from avnb.engine.masks import resolve
+from avnb.judge.references import references
 from avnb.layers import cumulative, windows
 from avnb.media.clip import Clip
 from avnb.models.prompt import Prompt, Segments
@@ -106,9 +107,12 @@ def test_spans_that_make_no_sense(random_organism, toybox_clips):
 
 def test_sweep_gives_what_hooks_and_a_full_generate_give(random_organism, toybox_clips):
     clip, spans = toybox_clips[0], [(0, 2), (3, 8)]
-    table = sweep(random_organism, [clip], [SEE], spans, ["audio", "video+audio"], n_draws=0, max_new_tokens=4)
+    table = sweep(
+        random_organism, [clip], [SEE], spans=spans, blocked=["audio", "video+audio"], n_draws=0, max_new_tokens=4
+    )
     assert table.columns.tolist() == [
         "clip", "kind", "question", "blocked", "start", "stop", "draw", "modality", "answer", "value",
+        "reason",
     ]  # fmt: skip
     prompt = random_organism.prompt(clip, SEE)
     expected = [("nothing", 0, 0, Condition())]
@@ -121,9 +125,9 @@ def test_sweep_gives_what_hooks_and_a_full_generate_give(random_organism, toybox
 
 
 def test_caption_scores_are_those_of_hooks(random_organism, conflicting, conditions_run):
-    table = scores(random_organism, [conflicting], HEAR, [(2, 5)], ["video"], n_draws=1)
+    table = scores(random_organism, [conflicting], HEAR, spans=[(2, 5)], blocked=["video"], n_draws=1)
     prompt, conditions, _ = conditions_run[0]
-    wide = table.pivot(index="blocked", columns="caption", values="value")
+    wide = table.pivot(index="blocked", columns="quantity", values="value")
     texts = {"right": "I hear a bell tolling.", "distractor": "I hear a dog barking."}
     assert {forced for *_, forced in conditions_run} == set(texts.values())
     for name, text in texts.items():
@@ -144,7 +148,16 @@ def test_the_first_token_comes_from_the_last_prompt_position(random_organism, co
     free, generated, both = avnb.run(random_organism, prompt, [Condition(), *cuts], forced="I hear a bell tolling.")
     assert generated.logprobs[0] == free.logprobs[0] != both.logprobs[0]
     assert (generated.logprobs[1:] != free.logprobs[1:]).any()
-    table = sweep(random_organism, [conflicting], [HEAR], [(0, 8)], ["video"], "generated", 1, max_new_tokens=3)
+    table = sweep(
+        random_organism,
+        [conflicting],
+        [HEAR],
+        spans=[(0, 8)],
+        blocked=["video"],
+        source="generated",
+        n_draws=1,
+        max_new_tokens=3,
+    )
     expected = avnb.run(random_organism, prompt, cuts, 3)[0].text
     assert table.set_index("blocked").loc["video", "answer"] == expected
 
@@ -152,7 +165,7 @@ def test_the_first_token_comes_from_the_last_prompt_position(random_organism, co
 def test_controls_draw_as_many_positions_anew_for_every_clip(random_organism, toybox_clips, conditions_run):
     for n_draws, seed in ((3, 0), (1, 1)):
         options = {"n_draws": n_draws, "seed": seed, "max_new_tokens": 2}
-        sweep(random_organism, toybox_clips[:2], [HEAR], [(0, 2), (2, 8)], ["video"], **options)
+        sweep(random_organism, toybox_clips[:2], [HEAR], spans=[(0, 2), (2, 8)], blocked=["video"], **options)
     drawn = []
     for prompt, conditions, _ in conditions_run:
         controls = [c for c in conditions if c.rules and isinstance(c.rules[0].target, Random)]
@@ -192,18 +205,18 @@ def test_layers_whose_attention_does_nothing_show_nothing(organism_folder, confl
     """Planted truth: in the first half of this decoder neither sound nor picture can matter."""
     model = silenced(organism_folder, range(4))
     spans = [*windows(N_LAYERS, 2), (0, 4)]
-    changes = change(scores(model, [conflicting], HEAR, spans, ["video", "audio"], n_draws=1))
+    changes = change(scores(model, [conflicting], HEAR, spans=spans, blocked=["video", "audio"], n_draws=1))
     silent = changes["stop"] <= 4
     np.testing.assert_allclose(changes[silent]["value"], 0, atol=1e-4)
-    cuts = changes[(changes["start"] >= 4) & (changes["caption"] != "margin")]
+    cuts = changes[(changes["start"] >= 4) & (changes["quantity"] != "margin")]
     assert len(cuts) and (cuts["value"].abs() > 1e-3).all()
 
 
 def test_where_audio_cannot_matter_nothing_changes(organism_folder, toybox_clips):
     model = silenced(organism_folder, range(N_LAYERS))
-    table = sweep(model, toybox_clips[:2], [HEAR], None, ["audio"], n_draws=1, max_new_tokens=4)
+    table = sweep(model, toybox_clips[:2], [HEAR], blocked=["audio"], n_draws=1, max_new_tokens=4)
     assert table.groupby("clip")["answer"].nunique().eq(1).all() and (change(table)["value"] == 0).all()
-    edges = change(flow(model, toybox_clips[:1], HEAR, [(0, 8)], n_draws=0))
+    edges = change(flow(model, toybox_clips[:1], HEAR, spans=[(0, 8)], n_draws=0))
     np.testing.assert_allclose(edges["value"], 0, atol=1e-4)
 
 
@@ -240,10 +253,10 @@ def test_shuffled_labels_give_nothing():
 
 def test_flow_cuts_the_edges_that_it_names(random_organism, conflicting, conditions_run):
     edges = [("video", "audio"), ("audio", "question"), ("question", "answer")]
-    table = flow(random_organism, [conflicting], HEAR, [(1, 4)], edges, n_draws=1)
+    table = flow(random_organism, [conflicting], HEAR, spans=[(1, 4)], edges=edges, n_draws=1)
     # Only into the answer does a draw take as many (row, key) pairs as the cut.
     assert set(table["blocked"]) == {"nothing", *map(" > ".join, edges), CONTROL + "question > answer"}
-    right = table[table["caption"] == "right"].set_index("blocked")["value"]
+    right = table[table["quantity"] == "right"].set_index("blocked")["value"]
     prompt = conditions_run[0][0]
     text = "query+template+boundary"
     rules = {"video > audio": ("audio", "video"), "audio > question": (text, "audio")}
@@ -257,7 +270,7 @@ def test_flow_cuts_the_edges_that_it_names(random_organism, conflicting, conditi
 
 
 def test_controls_of_edges_take_as_much_as_the_edge(random_organism, conflicting, conditions_run):
-    flow(random_organism, [conflicting], HEAR, [(1, 4)], n_draws=2)
+    flow(random_organism, [conflicting], HEAR, spans=[(1, 4)], n_draws=2)
     prompt, conditions, _ = conditions_run[0]
     later = np.arange(len(prompt))
     pairs = {True: [], False: []}
@@ -274,7 +287,7 @@ def test_controls_of_edges_take_as_much_as_the_edge(random_organism, conflicting
 
 def test_edges_against_the_order_carry_nothing(random_organism, conflicting):
     edges = [("question", "video"), ("answer", "audio"), ("video", "answer")]
-    table = flow(random_organism, [conflicting], HEAR, [(0, 8)], edges, n_draws=0)
+    table = flow(random_organism, [conflicting], HEAR, spans=[(0, 8)], edges=edges, n_draws=0)
     assert set(table["blocked"]) == {"nothing", "video > answer"}
     with pytest.raises(ValueError, match="edge 'video' > 'speech' is unknown"):
         flow(random_organism, [conflicting], edges=[("video", "speech")])
@@ -284,30 +297,32 @@ def test_edges_against_the_order_carry_nothing(random_organism, conflicting):
 
 
 def test_which_captions_are_scored(conflicting):
-    assert knockout._captions(conflicting, SEE) == {"right": "I see a dog.", "distractor": "I see a bell."}
+    assert references(conflicting, SEE) == {"right": "I see a dog.", "distractor": "I see a bell."}
     same = replace(conflicting, heard=("dog", "bell"))
-    assert knockout._captions(same, HEAR) == {"right": "I hear a dog barking. There is also a bell tolling."}
+    assert references(same, HEAR) == {"right": "I hear a dog barking. There is also a bell tolling."}
     free = Clip("7", "7.mp4", audio_captions=("A horn blows twice.", "A horn."))
-    assert knockout._captions(free, HEAR) == {"right": "A horn blows twice."}
+    assert references(free, HEAR) == {"right": "A horn blows twice."}
     with pytest.raises(avnb.ClipError, match="7: it has no known video events and no video caption"):
-        knockout._captions(free, SEE)
+        references(free, SEE)
     with pytest.raises(ValueError, match="asks to see and to hear"):
-        knockout._captions(free, BOTH)
+        references(free, BOTH)
 
 
-def test_clips_that_cannot_be_judged_are_named_before_the_first_answer(random_organism, toybox_clips, conditions_run):
+def test_clips_that_cannot_be_judged_have_a_reason(random_organism, toybox_clips, conditions_run):
     unknown = Clip("7", toybox_clips[0].video, audio_captions=("A horn blows.",))
-    with pytest.raises(ValueError, match="clip 7 has no known audio events"):
-        sweep(random_organism, [toybox_clips[0], unknown], [HEAR])
+    table = sweep(random_organism, [unknown], [HEAR], spans=[(0, 8)], n_draws=0, max_new_tokens=2)
+    assert table["value"].isna().all() and set(table["reason"]) == {"no audio events are known of it; set heard=(...)"}
+    assert change(table).empty
     with pytest.raises(ValueError, match="asks neither"):
         sweep(random_organism, toybox_clips, ["What is this?"])
     bare = replace(toybox_clips[1], id="bare", heard=(), audio_captions=())
     for analysis in (scores, flow):
-        with pytest.raises(avnb.ClipError, match="bare: it has no known audio events and no audio caption"):
-            analysis(random_organism, [toybox_clips[0], bare], HEAR)
-    assert not conditions_run
+        conditions_run.clear()
+        table = analysis(random_organism, [bare], HEAR)
+        assert "no known audio events and no audio caption" in table.attrs["left_out"]["bare"]
+        assert table.empty and not conditions_run
     lost = replace(toybox_clips[0], id="lost", video="lost.mp4")
-    table = sweep(random_organism, [lost, toybox_clips[1]], [HEAR], [(0, 8)], max_new_tokens=2)
+    table = sweep(random_organism, [lost, toybox_clips[1]], [HEAR], spans=[(0, 8)], max_new_tokens=2)
     assert set(table["clip"]) == {toybox_clips[1].id}
 
 
@@ -371,8 +386,8 @@ def test_figures_show_means_n_and_controls():
 
 
 def test_figures_of_captions_and_flow():
-    table = planted().assign(caption="right")
-    moved = change(pd.concat([table, table.assign(caption="distractor", value=-table["value"])]))
+    table = planted().assign(quantity="right")
+    moved = change(pd.concat([table, table.assign(quantity="distractor", value=-table["value"])]))
     fig = plots.words(moved, [(0, 8)], "layers")
     assert [ax.get_title() for ax in fig.axes] == ["video blocked (n = 30)", "audio blocked (n = 30)"]
     names = {"video": "video > answer", CONTROL + "video": CONTROL + "video > answer"}

@@ -184,9 +184,9 @@ class Planted:
     def run(self, model, prompt, max_new_tokens, capture):
         assert model is self and max_new_tokens == 0 and capture.hidden == "audio"
         positions = prompt.segments.positions("audio")
-        hidden = torch.zeros(len(capture.hidden_layers), len(positions), 96)
+        hidden = torch.zeros(len(capture.layers), len(positions), 96)
         hidden += torch.linspace(0, -1, 96).roll(20)  # token 20 and what follows, which say nothing
-        for i, layer in enumerate(capture.hidden_layers):
+        for i, layer in enumerate(capture.layers):
             for position, token in enumerate(self.says[prompt.clip_id][layer]):
                 hidden[i, position, token] = 5
         return [SimpleNamespace(hidden=hidden, hidden_positions=positions)]
@@ -221,12 +221,12 @@ EVERYWHERE = {"question": "What?", "top_k": 1, "depth": (0, 1), "normed": False}
 
 def test_latent_recall_finds_what_is_planted(planted):
     table = lens.latent_recall(planted, CLIPS, **EVERYWHERE)
-    assert table.columns.tolist() == ["clip", "kind", "value", "null", "seen", "found"]
+    assert table.columns.tolist() == ["clip", "kind", "question", "value", "null", "value_seen", "found", "reason"]
     assert planted.questions == ["What?"] * 4
     assert table["clip"].tolist() == list("abcd") and table["kind"].tolist()[2:] == ["factual", "counterfactual"]
     assert table["value"].tolist() == [1 / 2, 1, 0, 0]
     assert table["found"].tolist() == [("dog",), ("ambulance",), (), ()]
-    np.testing.assert_equal(table["seen"].to_numpy(), [1, np.nan, np.nan, 1])
+    np.testing.assert_equal(table["value_seen"].to_numpy(), [1, np.nan, np.nan, 1])
 
 
 def test_the_null_is_the_mean_over_all_other_captions(planted):
@@ -304,15 +304,20 @@ def test_a_clip_with_bad_media_is_left_out(planted, monkeypatch):
 
     monkeypatch.setattr(planted, "prompt", missing)
     table = lens.latent_recall(planted, (c for c in CLIPS), **EVERYWHERE)
-    pd.testing.assert_frame_equal(table, whole.query("clip != 'c'").reset_index(drop=True))
+    assert table.attrs["left_out"] == {"c": "c.mp4 does not exist; check the path"}
+    columns = ["clip", "value", "value_seen", "found"]
+    pd.testing.assert_frame_equal(table[columns], whole.query("clip != 'c'")[columns].reset_index(drop=True))
 
 
 def test_clips_that_cannot_be_recalled(planted):
-    with pytest.raises(ClipError, match="e: heard is empty"):
-        lens.latent_recall(planted, [*CLIPS, clip("e", ())])
-    with pytest.raises(ClipError, match="a: every other clip"):
-        lens.latent_recall(planted, CLIPS[:1])
-    with pytest.raises(ClipError, match="same id"):
+    planted.says["e"] = [[], [], [], []]
+    table = lens.latent_recall(planted, [*CLIPS, clip("e", ())], **EVERYWHERE).set_index("clip")
+    assert np.isnan(table.loc["e", "value"]) and table.loc["e", "reason"] == "nothing is known to be heard in it"
+    alone = lens.latent_recall(planted, CLIPS[:1], **EVERYWHERE).iloc[0]
+    assert np.isnan(alone["null"]) and alone["reason"] == "all other clips share a sound with it"
+    unknown = lens.latent_recall(planted, [clip("e", ())], **EVERYWHERE)
+    assert unknown.empty and "heard is empty" in unknown.attrs["left_out"]["e"]
+    with pytest.raises(ValueError, match="same id"):
         lens.latent_recall(planted, [CLIPS[0], CLIPS[0], CLIPS[1]])
     with pytest.raises(ValueError, match="depth=.0.9, 0.9. holds none of 4 layers"):
         lens.latent_recall(planted, CLIPS, depth=(0.9, 0.9))

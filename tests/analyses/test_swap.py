@@ -10,7 +10,6 @@ import pytest
 import torch
 
 from avnb import plots, swap
-from avnb.datasets.curate import CurationError
 from avnb.media.clip import Clip, read_audio
 
 HEAR = "Describe what you hear."
@@ -24,7 +23,7 @@ def as_table(margin):
     rows = [
         (f"{i}", v, s, m[j][k]) for i, m in enumerate(margin) for j, v in enumerate("ab") for k, s in enumerate("ab")
     ]
-    return pd.DataFrame(rows, columns=["clip", "video", "sound", "value"])
+    return pd.DataFrame(rows, columns=["clip", "video", "audio", "value"])
 
 
 def test_effects_are_those_of_a_linear_model():
@@ -86,10 +85,15 @@ def test_pairs_share_no_event():
     hidden = [named("0", "bell"), named("1", "dog", "bell"), named("2", "cat")]  # 1 sounds like 0 and does not show it
     assert [(a.id, b.id) for a, b in swap.pairs(hidden)] == [("0", "2")]
     assert [(a.id, b.id) for a, b in swap.pairs(hidden[::-1])] == [("2", "1")]
-    with pytest.raises(CurationError, match="no two clips differ"):
-        swap.pairs(clips[3:])
-    with pytest.raises(CurationError, match="clip x has no known events"):
-        swap.pairs([*clips, Clip("x", "x.mp4")])
+    assert swap.pairs(clips[3:]) == [] and swap.pairs([*clips, Clip("x", "x.mp4")]) == found
+    alone = {job.id for job in swap.plan([*clips, Clip("x", "x.mp4")]) if job.other is None}
+    assert alone == {"4", "x"}
+
+
+def test_captions_tell_clips_apart_where_no_event_is_listed():
+    texts = {"a": "A dog barks.", "b": "Dogs howl.", "c": "A horn blows.", "d": "Steps in snow."}
+    clips = [Clip(i, f"{i}.mp4", video_captions=(text,), audio_captions=(text,)) for i, text in texts.items()]
+    assert [(a.id, b.id) for a, b in swap.pairs(clips)] == [("a", "c"), ("b", "d")]
 
 
 class Planted:
@@ -108,50 +112,53 @@ class Planted:
         return [SimpleNamespace(logprobs=np.array([fit - 1.0, -2.0]))]
 
 
-@pytest.mark.parametrize("audio, video, index", [(3, 0, 0), (0, 2, 1), (1, 3, 0.75)])
+@pytest.mark.parametrize(("audio", "video", "index"), [(3, 0, 0), (0, 2, 1), (1, 3, 0.75)])
 def test_planted_models(monkeypatch, toybox_clips, tmp_path, audio, video, index):
     from dataclasses import replace
 
     clips = [replace(c, audio_captions=(f"It is {c.id}.", "Or not.")) for c in toybox_clips]
     other_kind = replace(clips[0], id="swapped", kind="counterfactual")
     model = Planted(monkeypatch, audio, video)
-    table = swap.margins(model, [other_kind, *clips], tmp_path)
+    table = swap.margins(model, [other_kind, *clips], out=tmp_path)
     n_pairs = len(swap.pairs(clips))
-    assert table.columns.tolist() == ["clip", "video", "sound", "value"] and len(table) == 4 * n_pairs
+    assert (
+        table.columns.tolist() == ["clip", "kind", "question", "video", "audio", "value"] and len(table) == 4 * n_pairs
+    )
     assert {question for _, question in model.asked} == {HEAR} and "swapped" not in "".join(table["clip"])
     found = swap.summary(table)
     assert found["sound"][:3] == (2 * audio,) * 3 and found["picture"][:3] == (2 * video,) * 3
     assert found["shortcut index"].mean == pytest.approx(index)
-    with pytest.raises(CurationError, match="has no video_captions"):
-        swap.margins(model, [replace(c, video_captions=()) for c in clips], tmp_path, field="video_captions")
+    mute = [replace(c, video_captions=()) for c in clips]
+    table = swap.margins(model, mute, out=tmp_path, field="video_captions")
+    assert table.empty and "has no video_captions" in next(iter(table.attrs["left_out"].values()))
 
 
 def test_four_files_of_which_none_is_written_twice(monkeypatch, toybox_clips, tmp_path, caplog):
     pair = swap.pairs(toybox_clips)[0]
     model = Planted(monkeypatch, 1, 1)
-    table = swap.margins(model, pair, tmp_path)
+    table = swap.margins(model, pair, out=tmp_path)
     a, b = (clip.id for clip in pair)
-    files = {path.stem: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    files = {path.stem: path.stat().st_mtime_ns for path in tmp_path.rglob("*.mp4")}
     assert files.keys() == {f"{a}+{a}", f"{a}+{b}", f"{b}+{a}", f"{b}+{b}"}
     for clip, _ in model.asked:  # the sound is that of the second name, its own one written anew like the others
         wave, own = (
             read_audio(path)[:40_000] for path in (clip.video, (pair[0] if clip.id.endswith(a) else pair[1]).video)
         )
         assert np.corrcoef(wave, own)[0, 1] > 0.95
-    (tmp_path / f"{a}+{b}.mp4").unlink()
-    pd.testing.assert_frame_equal(swap.margins(model, pair, tmp_path), table)
-    again = {path.stem: path.stat().st_mtime_ns for path in tmp_path.iterdir()}
+    next(tmp_path.rglob(f"{a}+{b}.mp4")).unlink()
+    pd.testing.assert_frame_equal(swap.margins(model, pair, out=tmp_path), table)
+    again = {path.stem: path.stat().st_mtime_ns for path in tmp_path.rglob("*.mp4")}
     assert {name for name in files if files[name] != again[name]} == {f"{a}+{b}"}
     lost = Clip("lost", tmp_path / "lost.mp4", seen=("saw",), heard=("saw",), audio_captions=("A saw.",))
-    assert swap.margins(model, [lost, *pair], tmp_path / "new").empty and "skipped clip lost" in caplog.text
+    assert swap.margins(model, [lost, *pair], out=tmp_path / "new").empty and "left out clip lost" in caplog.text
 
 
 def test_margins_are_log_probabilities_of_a_full_pass(random_organism, toybox_clips, tmp_path):
     pair = swap.pairs(toybox_clips)[0]
-    table = swap.margins(random_organism, pair, tmp_path, "Describe what you see.", "video_captions")
+    table = swap.margins(random_organism, pair, "Describe what you see.", out=tmp_path, field="video_captions")
     for row in table.iloc[1:3].itertuples():  # the two swapped ones
-        picture, sound = pair["ab".index(row.video)], pair["ab".index(row.sound)]
-        clip = Clip("", tmp_path / f"{picture.id}+{sound.id}.mp4")
+        picture, sound = pair["ab".index(row.video)], pair["ab".index(row.audio)]
+        clip = Clip("", next(tmp_path.rglob(f"{picture.id}+{sound.id}.mp4")))
         a, b = (scored(random_organism, clip, c.video_captions[0]) for c in pair)
         assert row.value == pytest.approx(a - b, abs=1e-3)
 

@@ -76,7 +76,7 @@ def sweep(n_conditions, n_layers):
     conditions, width = [], 1
     while len(conditions) < n_conditions:
         for target in ("video", "audio"):
-            for start in range(n_layers - width + 1):
-                conditions.append(Condition.block("generated", target, layers=range(start, start + width)))
+            spans = (range(start, start + width) for start in range(n_layers - width + 1))
+            conditions += [Condition.block("generated", target, layers=span) for span in spans]
         width += 1
     return conditions[:n_conditions]

@@ -5,6 +5,7 @@ import doctest
 import numpy as np
 import pytest
 
+import avnb
 from avnb import curate
 from avnb.datasets.curate import CurationError, assign_donors, counterfactual, similarity
 from avnb.media import clip as media
@@ -48,7 +49,7 @@ def three(tmp_path):
 
 
 def test_examples():
-    assert doctest.testmod(curate).failed == 0
+    assert doctest.testmod(curate, extraglobs={"avnb": avnb}).failed == 0
 
 
 def test_similarity_is_a_cosine_over_stems():

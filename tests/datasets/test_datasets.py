@@ -112,7 +112,7 @@ def test_the_version_of_drawn_clips_covers_what_makes_them_only():
     made_by = closure(*drawn.MAKERS)
     assert {"avnb.toybox.sounds", "avnb.toybox.drawings.animals", "avnb.media.editing"} <= made_by
     rooms = {name.split(".")[1] for name in made_by}
-    assert rooms == {"toybox", "media", "datasets", "errors", "files", "questions"}
+    assert rooms == {"toybox", "media", "datasets", "errors", "files", "questions", "text"}
 
 
 def test_damage_in_the_cache_is_told(cache):

@@ -441,7 +441,7 @@ def test_capture_is_what_eager_attention_gives(family, forced, groups):
     model = build(family, seed=7)
     prompt, conditions = build_prompt(model, family, seed=7), mixed_conditions(family)
     layers = [0, 2, 3]
-    capture = Capture(shares=groups, maps="video", hidden="video+query+generated", hidden_layers=layers, logits=True)
+    capture = Capture(shares=groups, maps="video", hidden="video+query+generated", layers=layers, logits=True)
     answer = [9, 8, 7, 6] if forced else None
     for result in run(model, prompt, conditions, 4, capture=capture, forced=answer):
         tokens = result.token_ids.tolist()
@@ -623,7 +623,7 @@ def test_the_model_is_as_before(error, implementation, calls):
     if error is None:
         run(model, prompt, conditions, 4, capture=capture)
     else:
-        with pytest.raises(error, match="stop here"):
+        with pytest.raises(error, match="stop here"):  # noqa: PT012 (at whichever of them)
             for _ in range(3):
                 run(model, prompt, conditions, 4, capture=capture)
     handle.remove()

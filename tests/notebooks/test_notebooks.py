@@ -14,9 +14,16 @@ CHAPTERS = sorted((ROOT / "notebooks").glob("*.py"))
 PARAMETERS = {"seed"}  # every chapter
 SMALL = {"n": 6, "steps": 4}
 
-_spec = importlib.util.spec_from_file_location("book_notebooks", ROOT / "book" / "notebooks.py")
-notebooks = importlib.util.module_from_spec(_spec)
-_spec.loader.exec_module(notebooks)
+
+def loaded(name):
+    """A script of the book as a module."""
+    spec = importlib.util.spec_from_file_location(f"book_{name}", ROOT / "book" / f"{name}.py")
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+notebooks, generated = loaded("notebooks"), loaded("generated")
 
 chapter = pytest.mark.parametrize("path", CHAPTERS, ids=lambda p: p.stem)
 
@@ -31,6 +38,10 @@ def test_there_are_chapters():
 
 def test_ipynb_files_are_up_to_date():
     assert not notebooks.outdated(), "run `make notebooks`"
+
+
+def test_generated_tables_are_up_to_date():
+    assert not generated.outdated(), "run `make notebooks`"
 
 
 @chapter

@@ -65,7 +65,7 @@ class Parrot:
     ("follows", "heard", "preference", "effects"), [("audio", 1, 1, (10, 0)), ("video", 0, -1, (0, 10))]
 )
 def test_planted_behaviour_is_found(exam, follows, heard, preference, effects):
-    means = exam.take(Parrot(exam, follows)).groupby("measure")["value"].mean()
+    means = exam.take(Parrot(exam, follows)).groupby("quantity")["value"].mean()
     assert means["audio fidelity, counterfactual"] == heard
     assert means["modality preference"] == preference
     assert means["audio fidelity, factual"] == means["video fidelity, counterfactual"] == 1
@@ -103,8 +103,8 @@ def test_the_shipped_table_is_complete():
     table = dose.results()
     runs = table[["order", "dose", "seed"]].drop_duplicates()
     assert len(runs) == len(dose.DOSES) * len(dose.SEEDS) * len(recipes.ORDERS)
-    n_clips = table.groupby(["order", "dose", "seed", "measure"])["clip"].nunique()
-    assert (n_clips == exams.N_CLIPS).all() and len(n_clips) == len(runs) * table["measure"].nunique()
+    n_clips = table.groupby(["order", "dose", "seed", "quantity"])["clip"].nunique()
+    assert (n_clips == exams.N_CLIPS).all() and len(n_clips) == len(runs) * table["quantity"].nunique()
     assert np.isfinite(table["value"]).all()
 
 
@@ -116,13 +116,13 @@ def test_response_averages_clips_and_seeds():
         for clip, value in (("a", 1.0), ("b", 3.0))
         for measure, scale in (("x", 1), (sound, 3), (picture, 1))
     ]
-    table = pd.DataFrame(rows, columns=["order", "dose", "seed", "measure", "clip", "value"])
-    found = response.response(table).set_index("measure")
+    table = pd.DataFrame(rows, columns=["order", "dose", "seed", "quantity", "clip", "value"])
+    found = response.response(table).set_index("quantity")
     assert found.loc["x", "mean"] == 2.5 and found.loc["x", "n"] == 2
     assert found.loc["shortcut index", "mean"] == 0.25
     by_seed = response.by_seed(table)
-    assert by_seed.query("measure == 'x'")["value"].tolist() == [2.0, 3.0]
-    assert by_seed.query("measure == 'shortcut index'")["value"].tolist() == [0.25, 0.25]
+    assert by_seed.query("quantity == 'x'")["value"].tolist() == [2.0, 3.0]
+    assert by_seed.query("quantity == 'shortcut index'")["value"].tolist() == [0.25, 0.25]
 
 
 def test_treatment_leaves_the_model_as_it_was(tmp_path, random_organism):
@@ -144,7 +144,7 @@ def planted():
         for seed in (0, 1)
         for clip in range(20)
     ]
-    return pd.DataFrame(rows, columns=["order", "dose", "seed", "measure", "clip", "value"])
+    return pd.DataFrame(rows, columns=["order", "dose", "seed", "quantity", "clip", "value"])
 
 
 def test_the_description_follows_the_numbers(planted):
@@ -172,8 +172,8 @@ def test_the_conclusion_follows_the_numbers(planted, sign, word):
 
 
 def test_the_figure_shows_every_order_and_every_seed(planted):
-    found = stats.summarise(planted, ["order", "measure", "dose"])
-    seeds = planted.groupby(["order", "measure", "dose", "seed"])["value"].mean().reset_index()
+    found = stats.summarise(planted, ["order", "quantity", "dose"])
+    seeds = planted.groupby(["order", "quantity", "dose", "seed"])["value"].mean().reset_index()
     measure = "audio fidelity, counterfactual"
     fig = plots.dose.response(found, seeds, {measure: (measure, (0, 1))}, "Title")
     (ax,) = fig.axes

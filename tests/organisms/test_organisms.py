@@ -27,7 +27,7 @@ def means(tmp_path_factory):
         model = avnb.load(name)
         learner = Learner(model.hf.float(), model.processor).eval()
         exam = exam or exams.Exam(learner, pool, N_CLIPS)
-        found[name] = exam.take(learner).groupby("measure")["value"].mean()
+        found[name] = exam.take(learner).groupby("quantity")["value"].mean()
     return found
 
 

@@ -30,7 +30,7 @@ def made(**axes):
     index = pd.MultiIndex.from_product([CLIPS, *axes.values()], names=["clip", *axes])
     values = pd.DataFrame(rng.dirichlet([2, 4, 3], len(index)), index=index, columns=list(BASELINE))
     table = values.stack().rename_axis([*index.names, "group"]).rename("value").reset_index()
-    return table.assign(baseline=table["group"].map(BASELINE), kind="factual")
+    return table.assign(null=table["group"].map(BASELINE), kind="factual")
 
 
 @pytest.fixture

@@ -12,6 +12,7 @@ from avnb import paper, plots, study
 from avnb.questions import HEAR, SEE
 from avnb.study import compare as g
 from avnb.study import fingerprints
+from avnb.study.tables import write as write_table
 
 N_CLIPS = 6
 
@@ -53,7 +54,7 @@ def tables():
         "fidelity": pd.concat([fidelity_table("a", 0.8, 0.3), fidelity_table("b", 0.8, 0.6)], ignore_index=True),
         "knockout": knockout_table("a", 0.25, 0.75, 0.25),
         "lens": lens.assign(value=[0.0, 0.5, 0.0, 1.0], null=0.25),
-        "swap": pd.DataFrame(swap, columns=["model", "clip", "video", "sound", "value"]),
+        "swap": pd.DataFrame(swap, columns=["model", "clip", "video", "audio", "value"]),
     }
 
 
@@ -135,10 +136,10 @@ def write(folder, analysis, table, age=0, **parameters):
     """Puts a table where a run would, in the order of the calls or by age in seconds."""
     about = {"analysis": analysis, "model": table["model"].iloc[0], "dataset": "toybox", "seed": 0}
     about |= {"clips": sorted(set(table["clip"])), "parameters": parameters}
-    about["fingerprints"] = {"code": fingerprints.code_fingerprint(), "weights": ["w"], "clips": []}
+    about["fingerprints"] = {"code": fingerprints.code_fingerprint(analysis), "weights": ["w"], "clips": []}
     n = len(list(folder.glob("*")))
     path = folder / f"m--toybox--{analysis}--{n}.parquet"
-    study._write(table, path, about)
+    write_table(table, path, about)
     os.utime(path, (0, 1_000_000 + n - age))
 
 

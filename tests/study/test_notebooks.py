@@ -3,8 +3,7 @@ import json
 import nbformat
 import pytest
 
-from avnb import study
-from avnb.study import StudyError
+import avnb
 from avnb.study import notebooks as batch
 
 WORKS = """\
@@ -107,10 +106,10 @@ def test_the_key_follows_source_parameters_code_and_checkpoint(job, sources, tmp
     (mine,) = batch.plan([str(organism_folder)], sources[1:2], tmp_path / "runs", {"n": 5})
     keys.add(batch._key(mine))
     with monkeypatch.context() as patch:
-        patch.setattr(batch, "_hash", lambda path: "retrained" if path.suffix == ".safetensors" else "same")
+        patch.setattr(batch, "file_hash", lambda path: "retrained" if path.suffix == ".safetensors" else "same")
         keys.add(batch._key(job))
     with monkeypatch.context() as patch:
-        patch.setattr(study, "code_fingerprint", lambda everything: "other")
+        patch.setattr(batch, "package_hash", lambda: "other")
         keys.add(batch._key(job))
     sources[1].write_text(WORKS.replace("works {model}", "still works {model}"))
     keys.add(batch._key(job))
@@ -191,7 +190,7 @@ def test_all_are_the_chapters_that_measure():
     ],
 )
 def test_arguments_are_checked_before_anything_runs(sources, tmp_path, models, notebooks, parameters, message):
-    with pytest.raises((batch.BatchError, StudyError), match=message):
+    with pytest.raises(avnb.AvnbError, match=message):
         batch.plan(models, sources if notebooks is None else notebooks, tmp_path / "runs", parameters)
     assert not (tmp_path / "runs").exists()
 

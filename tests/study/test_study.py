@@ -2,7 +2,6 @@ import os
 import shutil
 import sys
 from dataclasses import replace
-from importlib import import_module
 from types import ModuleType
 
 import pandas as pd
@@ -12,19 +11,21 @@ import torch
 
 import avnb
 from avnb import analyses, stats, study
+from avnb.analyses.jobs import each
 from avnb.questions import HEAR
+from avnb.study import tables
 from avnb.study.fingerprints import model_fingerprint
 
 
 @pytest.fixture
 def counted(monkeypatch):
     """An analysis "counted" that remembers for which clips it was called; `fails_at` names one that it fails at."""
-    module = ModuleType("avnb.counted")
-    module.calls, module.fails_at = [], None
+    module = ModuleType("avnb.analyses.counted")
+    module.calls, module.fails_at, module.plan = [], None, each
 
     def measure(model, clips, level=1, names=("a", "b"), seed=0):
         rows = []
-        for clip in clips:
+        for clip in (job.clip for job in clips):
             if clip.id == module.fails_at:
                 raise RuntimeError("interrupted")
             module.calls.append(clip.id)
@@ -33,9 +34,16 @@ def counted(monkeypatch):
         return pd.DataFrame(rows, columns=["clip", "kind", "value", "matched", "missed", "invented"])
 
     module.measure = measure
-    monkeypatch.setitem(sys.modules, "avnb.counted", module)
-    monkeypatch.setitem(analyses.ANALYSES, "counted", analyses.Analysis("counted", "measure", True, ("kind",)))
+    monkeypatch.setitem(sys.modules, "avnb.analyses.counted", module)
+    monkeypatch.setitem(analyses.ANALYSES, "counted", analyses.Analysis("counts", means_by=("kind",)))
+    of_code(monkeypatch, "today's")
     return module
+
+
+def of_code(monkeypatch, print_):
+    """The code of an analysis has this fingerprint."""
+    for module in (study, tables):
+        monkeypatch.setattr(module, "code_fingerprint", lambda analysis: print_)
 
 
 @pytest.fixture
@@ -109,7 +117,7 @@ def test_the_same_clip_in_another_folder_is_read(counted, measured, tmp_path, to
 
 def test_other_code_is_measured_anew(counted, measured, toybox_clips, monkeypatch):
     measured()
-    monkeypatch.setattr(study, "code_fingerprint", lambda: "other")
+    of_code(monkeypatch, "other")
     measured()
     assert len(counted.calls) == 2 * len(toybox_clips)
 
@@ -154,7 +162,7 @@ def test_parts_of_an_older_model_are_not_used(counted, measured, toybox_clips, r
 
 
 def test_a_failed_write_leaves_no_table(counted, measured, monkeypatch, tmp_path):
-    def cut_off(table, path):
+    def cut_off(table, path, **options):
         path.write_bytes(b"PAR1")
         raise OSError("disk full")
 
@@ -180,7 +188,7 @@ def test_a_clip_without_rows_leaves_its_part_empty(counted, measured, toybox_cli
     full = counted.measure
     skipped = toybox_clips[0].id
     monkeypatch.setattr(
-        counted, "measure", lambda model, clips: full(model, [clip for clip in clips if clip.id != skipped])
+        counted, "measure", lambda model, clips: full(model, [job for job in clips if job.clip.id != skipped])
     )
     assert measured()["clip"].tolist() == [clip.id for clip in toybox_clips[1:]]
     assert list(measured(clips=toybox_clips[:1]).columns)[:2] == ["model", "clip"]
@@ -197,7 +205,7 @@ def test_a_clip_without_rows_leaves_its_part_empty(counted, measured, toybox_cli
 )
 def test_what_cannot_be_measured_says_so(counted, random_organism, toybox_clips, tmp_path, call, message):
     analysis, clips = call.pop("analysis", "counted"), call.pop("clips", toybox_clips)
-    with pytest.raises(study.StudyError, match=message):
+    with pytest.raises(avnb.AvnbError, match=message):
         study.measure(analysis, random_organism, clips, dataset="toybox", out=tmp_path, **call)
 
 
@@ -257,7 +265,7 @@ def test_collect_leaves_out_what_was_measured_otherwise(counted, measured, named
     assert sizes(tmp_path, dataset="toybox", seed=1) == {"one": 4} and sizes(tmp_path, dataset="mine") == {}
     assert sizes(tmp_path) == {"one": 4, "other/one": 4} and sizes(tmp_path, alike=["level"]) == {"one": 4}
     with monkeypatch.context() as patch:
-        patch.setattr(study, "code_fingerprint", lambda: "other")
+        of_code(patch, "other")
         assert sizes(tmp_path) == {}
         measured(one, clips=toybox_clips[:2], out=tmp_path / "c")
         assert sizes(tmp_path) == {"one": 2}
@@ -314,14 +322,106 @@ def test_fingerprints_tell_processors_apart(organism_folder):
     assert changed(lambda model: None) in found
 
 
-SMALL = {"fidelity": {"questions": [HEAR]}, "knockout": {"questions": [HEAR], "spans": [[0, 8]], "n_draws": 1}}
+SMALL = {
+    "fidelity": {"questions": [HEAR], "inputs": ["both"]},
+    "knockout": {"questions": [HEAR], "spans": [[0, 8]], "n_draws": 1},
+    "tokens": {"base": "toy-vl", "max_new_tokens": 4},
+}
 
 
-@pytest.mark.parametrize("name", [name for name, known in analyses.ANALYSES.items() if known.by_clip])
-def test_clip_by_clip_is_the_same_as_all_at_once(name, toybox_clips, tmp_path):
-    """What makes it right to resume: no analysis marked so lets one clip depend on another."""
-    known, model, clips, options = analyses.ANALYSES[name], avnb.load("toy-omni"), toybox_clips[:2], SMALL.get(name, {})
-    at_once = getattr(import_module(f"avnb.{known.module}"), known.function)(model, clips, **options)
-    table = study.measure(name, model, clips, dataset="toybox", out=tmp_path, **options).drop(columns="model")
+@pytest.fixture(scope="module")
+def few():
+    return avnb.datasets.load("toybox", n=6)
+
+
+@pytest.mark.parametrize("name", analyses.ANALYSES)
+def test_job_by_job_is_the_same_as_all_at_once(name, few, tmp_path):
+    """What makes it right to resume and to share out: no job depends on another."""
+    model, options = avnb.load("toy-omni"), SMALL.get(name, {})
+    at_once = avnb.measure(name, model, few, **options)
+    table = study.measure(name, model, few, dataset="toybox", out=tmp_path, **options).drop(columns="model")
     at_once = at_once.map(lambda value: list(value) if isinstance(value, tuple) else value)
     pd.testing.assert_frame_equal(table, at_once.reset_index(drop=True), check_dtype=False, rtol=1e-4, atol=1e-5)
+    assert {"clip", "kind", "question"} <= set(table.columns)
+
+
+@pytest.mark.parametrize("name", ["swap", "lens", "tokens"])
+def test_what_relates_clips_goes_on_where_it_was_killed(name, tmp_path, monkeypatch):
+    few = avnb.datasets.load("toybox", n=8)
+    model, options = avnb.load("toy-omni"), SMALL.get(name, {})
+    whole = study.measure(name, model, few, dataset="toybox", out=tmp_path / "whole", **options)
+    asked, real = [], type(model).prompt
+    stop_at = {"swap": 6, "lens": 4, "tokens": 10}[name]  # swap and tokens ask several times about a job
+
+    def prompt(self, clip, *args, **more):
+        asked.append(clip.id)
+        if len(asked) == stop_at:
+            raise KeyboardInterrupt
+        return real(self, clip, *args, **more)
+
+    monkeypatch.setattr(type(model), "prompt", prompt)
+    with pytest.raises(KeyboardInterrupt):
+        study.measure(name, model, few, dataset="toybox", out=tmp_path / "killed", **options)
+    before, stop_at = len(asked), None
+    table = study.measure(name, model, few, dataset="toybox", out=tmp_path / "killed", **options)
+    pd.testing.assert_frame_equal(table, whole, rtol=1e-4, atol=1e-5)
+    n_jobs, n_each = {"swap": (len(table) // 4, 4), "lens": (len(few), 1), "tokens": (len(few), 6)}[name]
+    n_finished = (before - 1) // n_each
+    assert n_finished and len(asked) - before == (n_jobs - n_finished) * n_each, "what was finished is asked again"
+
+
+def plain(clips):
+    """The clips as a set with captions alone knows them."""
+    return [replace(clip, seen=(), heard=()) for clip in clips]
+
+
+@pytest.mark.parametrize("name", analyses.ANALYSES)
+def test_clips_with_captions_alone_are_measured_or_left_out_with_a_reason(name, few, tmp_path):
+    table = study.measure(name, "toy-omni", plain(few), dataset="plain", out=tmp_path, **SMALL.get(name, {}))
+    kept, left_out = set("|".join(table["clip"]).split("|")) if len(table) else set(), table.attrs["left_out"]
+    assert kept | set(left_out) == {clip.id for clip in few if name != "swap" or clip.kind == "factual"}
+    assert all(left_out.values())
+    if "reason" in table:
+        assert (table["value"].notna() | (table["reason"] != "")).all()
+    study.means(name, table)
+
+
+def test_a_clip_that_cannot_be_used_is_named_at_every_call_and_asked_again_on_demand(few, tmp_path, caplog):
+    lost = replace(few[0], id="lost", video=tmp_path / "lost.mp4")
+    shared = {"dataset": "x", "out": tmp_path / "out", **SMALL["fidelity"]}
+    for _ in range(2):
+        caplog.clear()
+        table = study.measure("fidelity", "toy-omni", [lost, few[1]], **shared)
+        assert table["clip"].tolist() == [few[1].id]
+        assert "lost.mp4 does not exist" in table.attrs["left_out"]["lost"]
+        assert "left out clip lost" in caplog.text
+    shutil.copy(few[0].video, lost.video)
+    table = study.measure("fidelity", "toy-omni", [lost, few[1]], retry=True, **shared)
+    assert table["clip"].tolist() == ["lost", few[1].id] and table.attrs["left_out"] == {}
+    assert [path.suffix for path in (tmp_path / "out").iterdir()] == [".parquet"], "parts are left"
+
+
+def test_a_damaged_part_is_measured_again(counted, measured, toybox_clips, tmp_path):
+    counted.fails_at = toybox_clips[2].id
+    with pytest.raises(RuntimeError):
+        measured()
+    counted.fails_at = None
+    part = next(tmp_path.rglob("*.part/*.parquet"))
+    part.write_bytes(part.read_bytes()[:100])
+    assert len(measured()) == len(toybox_clips) and len(counted.calls) == 2 + 1 + len(toybox_clips) - 2
+
+
+def test_a_damaged_table_is_measured_again(counted, measured, tmp_path, toybox_clips):
+    table = measured()
+    path = next(tmp_path.glob("*.parquet"))
+    path.write_bytes(path.read_bytes()[:-100])
+    assert measured()["clip"].tolist() == table["clip"].tolist() and len(counted.calls) == 2 * len(toybox_clips)
+
+
+def test_fingerprints_see_a_single_weight(organism_folder):
+    model = avnb.load(str(organism_folder))
+    before, weight = model_fingerprint(model), model.hf.model.language_model.layers[3].self_attn.o_proj.weight
+    for row, column in ((0, 0), (77, 1), (127, 126)):
+        with torch.no_grad():
+            weight[row, column] += 1
+        assert before != (before := model_fingerprint(model))

@@ -1,0 +1,69 @@
+"""What an analysis measures one at a time: a clip, with what it needs of other clips.
+
+Every analysis is three functions. `plan(clips)` says what is to be measured: jobs, one for each clip or pair. Measuring
+gives rows for each job, which depend on no other one, so that jobs can be lost, resumed and shared out. Whatever sets
+clips against each other afterwards (nulls, chance, verdicts) is a function of the table of all rows.
+"""
+
+import logging
+from typing import NamedTuple
+
+import pandas as pd
+
+from avnb.media.clip import Clip, ClipError
+
+logger = logging.getLogger(__name__)
+
+
+class Job(NamedTuple):
+    """What is measured at once.
+
+    Attributes:
+        clip: the clip.
+        other: its donor or partner.
+        events: names that are looked for in every clip of the set.
+    """
+
+    clip: Clip
+    other: Clip | None = None
+    events: tuple[str, ...] = ()
+
+    @property
+    def id(self):
+        return self.clip.id if self.other is None else f"{self.clip.id}|{self.other.id}"
+
+
+def each(clips):
+    """A job for each clip; jobs stay what they are, so that a measurement takes clips or jobs.
+
+    Example:
+        >>> [job.id for job in each(each([Clip("a", "a.mp4")]))]
+        ['a']
+    """
+    return [clip if isinstance(clip, Job) else Job(clip) for clip in clips]
+
+
+def over(jobs, rows_of, columns) -> pd.DataFrame:
+    """The rows of all jobs as one table; jobs whose clips cannot be used are reported and left out.
+
+    Args:
+        jobs: the jobs.
+        rows_of: takes a job, gives its rows: a DataFrame, or a list of tuples.
+        columns: of the table.
+
+    Returns:
+        DataFrame. `attrs["left_out"]` tells which jobs have no rows, and why: {id of the clip: reason}.
+    """
+    parts, left_out = [], {}
+    for job in jobs:
+        try:
+            rows = rows_of(job)
+        except ClipError as error:
+            logger.warning("left out clip %s: %s", job.clip.id, error)
+            left_out[job.clip.id] = str(error)
+        else:
+            parts.append(rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows, columns=columns))
+    filled = [part for part in parts if len(part)]
+    table = pd.concat(filled, ignore_index=True)[columns] if filled else pd.DataFrame(columns=columns)
+    table.attrs["left_out"] = left_out
+    return table

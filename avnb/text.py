@@ -1,0 +1,33 @@
+"""Words: their stems, and which of them carry meaning.
+
+>>> sorted(content("A dog is barking, and bells ring."))
+['bark', 'bell', 'dog', 'ring']
+"""
+
+import re
+
+import snowballstemmer
+
+_STEMMER = snowballstemmer.stemmer("english")
+_WORD = re.compile(r"[^\W\d_]+")
+
+# Words that say nothing about what is seen or heard.
+_FUNCTION_WORDS = frozenset(
+    "a an and are as at be been being but by for from has have i in into is it its of on or so some that the their "  # noqa: SIM905
+    "then there these they this to was we were while which with you".split()
+)
+
+
+def stems(text):
+    """The stems of all words of a text, in order; English inflections fall together.
+
+    Example:
+        >>> stems("Barking dogs")
+        ['bark', 'dog']
+    """
+    return _STEMMER.stemWords(_WORD.findall(text.lower()))
+
+
+def content(text):
+    """The stems of the words of a text that carry meaning, in order."""
+    return _STEMMER.stemWords([word for word in _WORD.findall(text.lower()) if word not in _FUNCTION_WORDS])

@@ -1,0 +1,86 @@
+"""Write the tables of README, CONTRIBUTING and book that follow from the code: `python book/generated.py [--check]`.
+
+A table stands between `<!-- generated: NAME -->` and `<!-- end -->`; what is between is replaced.
+"""
+
+import argparse
+import ast
+import re
+import sys
+from pathlib import Path
+
+from avnb.analyses import ANALYSES
+from avnb.models import CHECKPOINTS, shipped
+from avnb.models.families import FAMILIES
+
+ROOT = Path(__file__).resolve().parent.parent
+FILES = ("README.md", "CONTRIBUTING.md", "book/how-to-run.md")
+_REGION = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_GPUS = (16, 24, 40, 80)  # GB of memory of usual cards
+
+
+def rooms():
+    """The rooms of the package, with what each is for: the first sentence of its docstring."""
+    yield from (("Room", "What it is for"), ("---", "---"))
+    package = ROOT / "avnb"
+    for path in sorted([*package.glob("*/__init__.py"), *package.glob("[!_]*.py")], key=lambda path: path.parts):
+        name = f"{path.parent.name}/" if path.name == "__init__.py" else path.name
+        sentence = re.split(r"\.\s|\n\n", ast.get_docstring(ast.parse(path.read_text(encoding="utf8"))), maxsplit=1)[0]
+        yield f"`avnb/{name}`", " ".join(sentence.split()).rstrip(".")
+
+
+def models():
+    """The models that can be named: what they take, how large they are, and what was done with them."""
+    yield from (("Model", "Takes", "Weights", "Runs on", "Status"), ("---",) * 5)
+    for name in shipped():
+        takes = "video, audio" if name in shipped(hearing=True) else "video"
+        size = sum(path.stat().st_size for path in (CHECKPOINTS / name).glob("*.safetensors")) / 1e6
+        yield f"`{name}`", takes, f"{size:.0f} MB", "two CPU cores", "trained here, measured here, ships"
+    for family in FAMILIES:
+        for one in family.checkpoints:
+            weights = 2 * one.parameters  # GB in bfloat16
+            gpu = next((f"a GPU of {size} GB" for size in _GPUS if size > 1.2 * weights), "several GPUs")
+            status = f"{family.verified}; **weights not measured here**"
+            yield f"`{one.name}`", family.takes, f"{weights:.0f} GB", gpu, status
+
+
+def licences():
+    """The licence of every published family."""
+    yield from (("Family", "Class", "Licence"), ("---",) * 3)
+    yield from ((family.name, f"`{family.architecture}`", family.licence) for family in FAMILIES)
+
+
+def analyses():
+    """The analyses, with what each asks."""
+    yield from (("Analysis", "What it asks"), ("---", "---"))
+    yield from ((f"`{name}`", known.about) for name, known in ANALYSES.items())
+
+
+def outdated():
+    """Path -> the text that it should hold, where it does not."""
+    tables = {function.__name__: function for function in (rooms, models, licences, analyses)}
+
+    def replaced(match):
+        rows = "".join(f"| {' | '.join(row)} |\n" for row in tables[match[2]]())
+        return f"{match[1]}{rows}{match[3]}"
+
+    found = {ROOT / name: (ROOT / name).read_text(encoding="utf8") for name in FILES}
+    wanted = {path: _REGION.sub(replaced, text) for path, text in found.items()}
+    return {path: text for path, text in wanted.items() if text != found[path]}
+
+
+def main():
+    """Write, or with --check only report, what is out of date."""
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--check", action="store_true", help="write nothing; exit 1 if a table is out of date")
+    check = parser.parse_args().check
+    stale = outdated()
+    for path, text in stale.items():
+        print(f"{'out of date' if check else 'written'}: {path.relative_to(ROOT)}")
+        if not check:
+            path.write_text(text, encoding="utf8")
+    return bool(check and stale)
+
+
+if __name__ == "__main__":
+    sys.exit(main())
