@@ -70,6 +70,7 @@ def load(name, dtype=None, device_map=None, quantize=None, revision=None) -> "AV
     import torch
     import transformers
 
+    import avnb.models.videollama2  # noqa: F401  makes it known to the Auto classes
     from avnb.models.native import AVModel
 
     name = str(name)

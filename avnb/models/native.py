@@ -97,7 +97,7 @@ class AVModel:
     def _inputs(self, clip, question, modalities, system=SYSTEM):
         video = audio = fps = None
         if "video" in modalities:
-            video, times = clip.frames(fps=self.fps)
+            video, times = clip.frames(fps=self.fps, midpoints=self._midpoints)
             fps = round((len(times) - 1) / (times[-1] - times[0]), 6) if len(times) > 1 else self.fps
         if "audio" in modalities and self.hears and clip.kind != "mute":
             audio = self._wave(clip)
@@ -114,6 +114,12 @@ class AVModel:
             raise ClipError(
                 f"{clip.id}: {type(self.processor).__name__} refuses it ({reason}); leave it out"
             ) from error
+
+    @property
+    def _midpoints(self):
+        """How many frames of a clip the processor wants, from the middles of as many parts; None for a rate."""
+        kind, _, n = getattr(self.processor, "sample_frames", "").partition(":")
+        return int(n) if kind == "midpoints" else None
 
     def _wave(self, clip):
         """The sound of a clip, all of which the model must be able to take."""
@@ -137,10 +143,12 @@ class AVModel:
         Raises:
             PromptError: the processor is of a family whose sound cannot be handed over.
         """
-        if audio is not None and not isinstance(self.processor, OmniModalProcessorMixin):
+        joins = isinstance(self.processor, OmniModalProcessorMixin)  # the sound of a video is part of it
+        if audio is not None and not joins and not hasattr(self.processor, "sample_frames"):
             raise PromptError(f"{self.name}: handing sound to {type(self.processor).__name__} is not supported")
-        # With both, the sound is part of the video.
-        media = ["video"] * (video is not None) or ["audio"] * (audio is not None)
+        media = ["video"] * (video is not None) + ["audio"] * (audio is not None)
+        if joins:
+            media = media[:1]
         content = [{"type": kind, kind: ""} for kind in media] + [{"type": "text", "text": question}]
         messages = [
             {"role": "system", "content": [{"type": "text", "text": system}]},
@@ -155,7 +163,7 @@ class AVModel:
             options |= {"videos": [video], "do_sample_frames": False, "fps": fps, "video_metadata": [metadata]}
         if audio is not None:
             options |= {"audio": [audio]}
-        interleaved = video is not None and audio is not None
+        interleaved = joins and video is not None and audio is not None
         if interleaved:
             options |= {"audio_from_video_indices": [0], "load_audio_from_video": True}
         for name, kind in (("position_id_per_seconds", int), ("seconds_per_chunk", float)):

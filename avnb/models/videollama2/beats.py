@@ -33,7 +33,7 @@ class BeatsConfig(PreTrainedConfig):
 
 
 class Beats(nn.Module):
-    """Log mel energies [B, frames, mels] to features [B, (frames // patch) * (mels // patch), width], time outermost."""
+    """Log mel energies [B, frames, mels] to features [B, (frames // patch) * (mels // patch), width], time outside."""
 
     def __init__(self, config):
         super().__init__()
@@ -125,7 +125,8 @@ class _Attention(nn.Module):
 
     def forward(self, x, bias):
         query, key, value = (
-            proj(x).unflatten(-1, (self.n_heads, -1)).transpose(1, 2) for proj in (self.q_proj, self.k_proj, self.v_proj)
+            proj(x).unflatten(-1, (self.n_heads, -1)).transpose(1, 2)
+            for proj in (self.q_proj, self.k_proj, self.v_proj)
         )
         narrow, wide = self.grep_linear(query).unflatten(-1, (2, 4)).sum(-1).sigmoid().chunk(2, dim=-1)
         gate = narrow * (wide * self.grep_a - 1) + 2

@@ -9,7 +9,7 @@ from torch.nn import functional as F
 
 
 class STCConnector(nn.Module):
-    """Patches [B, T, side * side, width_in] to tokens [B, (T / 2) * (side // 2)^2, width], ordered by time, row, column.
+    """Patches [B, T, side * side, width_in] to tokens [B, (T / 2) * (side // 2)^2, width], by time, row, column.
 
     Args:
         width_in: of a patch.

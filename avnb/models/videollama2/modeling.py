@@ -131,7 +131,13 @@ class VideoLlama2ForConditionalGeneration(Qwen2PreTrainedModel, GenerationMixin)
         return self.model.mm_projector_a(self.model.audio_tower(input_features))
 
     def forward(
-        self, input_ids=None, pixel_values_videos=None, input_features=None, inputs_embeds=None, logits_to_keep=0, **kwargs
+        self,
+        input_ids=None,
+        pixel_values_videos=None,
+        input_features=None,
+        inputs_embeds=None,
+        logits_to_keep=0,
+        **kwargs,
     ):
         """Logits of a prompt whose placeholders stand for the video's and the sound's tokens.
 
@@ -163,9 +169,10 @@ class VideoLlama2ForConditionalGeneration(Qwen2PreTrainedModel, GenerationMixin)
 
 
 def _placed(embeds, where, features, kind):
-    if int(where.sum()) != features.shape[0] * features.shape[1]:
+    n_places, n_tokens = int(where.sum()), features.shape[0] * features.shape[1]
+    if n_places != n_tokens:
         raise AvnbError(
-            f"the prompt has {int(where.sum())} {kind} placeholders for {features.shape[0] * features.shape[1]} tokens; "
+            f"the prompt has {n_places} {kind} placeholders for {n_tokens} tokens; "
             "make both with the model's own processor"
         )
     return embeds.masked_scatter(where[..., None], features.to(embeds.dtype))

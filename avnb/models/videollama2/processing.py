@@ -10,6 +10,7 @@ to 30 s) is heard, which is what the published code does for sound alone.
 """
 
 import functools
+import warnings
 
 import numpy as np
 import torch
@@ -196,15 +197,16 @@ def fbank(wave):
 
 @functools.cache
 def _mel_filters():
-    return mel_filter_bank(
-        num_frequency_bins=257,
-        num_mel_filters=N_MELS,
-        min_frequency=20.0,
-        max_frequency=RATE / 2,
-        sampling_rate=RATE,
-        mel_scale="kaldi",
-        triangularize_in_mel_space=True,
-    )
+    with warnings.catch_warnings(action="ignore"):  # the lowest filters are empty, as in Kaldi
+        return mel_filter_bank(
+            num_frequency_bins=257,
+            num_mel_filters=N_MELS,
+            min_frequency=20.0,
+            max_frequency=RATE / 2,
+            sampling_rate=RATE,
+            mel_scale="kaldi",
+            triangularize_in_mel_space=True,
+        )
 
 
 @functools.cache
