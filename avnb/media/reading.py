@@ -30,7 +30,7 @@ class ClipError(AvnbError):
     """A media file cannot be used; says which file, what is wrong and what to do."""
 
 
-def read_frames(path, fps=2.0, max_frames=768, max_pixels=None, at="starts") -> tuple:
+def read_frames(path, fps=2.0, max_frames=768, max_pixels=None, at="starts", midpoints=None) -> tuple:
     """Samples a video on a uniform grid of times: at each time the frame that a player would show.
 
     Presentation times count, so a variable frame rate is sampled right; turned and mirrored phone video comes upright.
@@ -43,6 +43,8 @@ def read_frames(path, fps=2.0, max_frames=768, max_pixels=None, at="starts") -> 
         max_frames: if the grid has more points, this many are spread uniformly over the full length instead.
         max_pixels: frames with more pixels are scaled down to at most this many, in proportion.
         at: "starts", or "ends": the grid is one step later, and its last point shows the last frame of the video.
+        midpoints: this many frames instead of the grid: of the video's frames 0..N-1, the one nearest to the middle of
+            each of that many equal parts, round((i + 0.5) * (N - 1) / midpoints).
 
     Returns:
         (frames, times): uint8 [T, H, W, 3] RGB and float64 [T], the grid in seconds from the first frame. A 10 s video
@@ -70,10 +72,16 @@ def read_frames(path, fps=2.0, max_frames=768, max_pixels=None, at="starts") -> 
         stream.thread_type = "AUTO"
         start = start_of(stream)
         length = ends[stream.index] - start
-        n_frames = max(1, math.ceil(length * fps - 1e-6))
-        step = 1 / fps if n_frames <= max_frames else length / max_frames
-        times = (np.arange(min(n_frames, max_frames)) + (at == "ends")) * step
-        ticks = [round((start + time) / float(stream.time_base)) for time in times]
+        within = 0.0
+        if midpoints is None:
+            n_frames = max(1, math.ceil(length * fps - 1e-6))
+            step = 1 / fps if n_frames <= max_frames else length / max_frames
+            times = (np.arange(min(n_frames, max_frames)) + (at == "ends")) * step
+        else:
+            n_frames = stream.frames or round(length * float(stream.average_rate))
+            times = middles(n_frames, midpoints) * length / n_frames
+            within = length / n_frames / 4  # so that rounding does not take the frame before
+        ticks = [round((start + time + within) / float(stream.time_base)) for time in times]
         frames = size = None
         for i, frame in enumerate(_frames_at(container, stream, ticks, path)):
             size = size or _size_within(frame, max_pixels)
@@ -82,6 +90,16 @@ def read_frames(path, fps=2.0, max_frames=768, max_pixels=None, at="starts") -> 
                 frames = np.empty((len(ticks), *picture.shape), np.uint8)
             frames[i] = picture
     return frames, times
+
+
+def middles(n_frames, n):
+    """Which of 0..n_frames-1 are nearest to the middles of n equal parts, int64 [n].
+
+    Example:
+        >>> middles(250, 8).tolist()
+        [16, 47, 78, 109, 140, 171, 202, 233]
+    """
+    return np.round((np.arange(n) + 0.5) * (n_frames - 1) / n + 1e-6).astype(int)
 
 
 def read_audio(path, rate=16000, max_seconds=None):

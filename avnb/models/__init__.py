@@ -84,7 +84,8 @@ def load(name, dtype=None, device_map=None, quantize=None, revision=None) -> "AV
     import torch
     import transformers
 
-    import avnb.models.minicpm_o  # noqa: F401 (registers its classes)
+    import avnb.models.minicpm_o
+    import avnb.models.videollama2  # noqa: F401 (registers its classes)
     from avnb.models.native import AVModel
 
     name = str(name)

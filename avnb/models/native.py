@@ -98,7 +98,7 @@ class AVModel:
     def _inputs(self, clip, question, modalities, system=None):
         video = audio = fps = None
         if "video" in modalities:
-            video, times = clip.frames(fps=self.fps, at=getattr(self.processor, "sample_frames", "starts"))
+            video, times = clip.frames(fps=self.fps, **self._sampling)
             fps = round((len(times) - 1) / (times[-1] - times[0]), 6) if len(times) > 1 else self.fps
         if self._heard(clip, modalities):
             audio = self._wave(clip)
@@ -115,6 +115,12 @@ class AVModel:
             raise ClipError(
                 f"{clip.id}: {type(self.processor).__name__} refuses it ({reason}); leave it out"
             ) from error
+
+    @property
+    def _sampling(self):
+        """How the processor wants frames: at the starts or ends of steps, or from the middles of as many parts."""
+        kind, _, n = getattr(self.processor, "sample_frames", "starts").partition(":")
+        return {"midpoints": int(n)} if kind == "midpoints" else {"at": kind}
 
     def _heard(self, clip, modalities):
         return "audio" in modalities and self.hears and clip.kind != "mute"
