@@ -127,6 +127,8 @@ def load(checkpoint, dtype=torch.float32, device="cpu"):
 
     Args:
         checkpoint: folder with adapters and maps; without a map of the ears it is the vision-language base.
+        dtype: of the weights.
+        device: where they go.
 
     Returns:
         The transformers model and its processor.
