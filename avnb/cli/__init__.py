@@ -118,7 +118,7 @@ def measure(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clips.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the tables; default the cache folder.")] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Ask again about the clips that were left out.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Ask again about what was left out or has no score.")] = False,
     options: Settings = None,
     json: Json = False,
 ):
