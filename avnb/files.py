@@ -27,6 +27,17 @@ def safe_name(text):
     return re.sub(r"[^\w.+-]", "_", str(text).strip("/").replace("/", "+"))
 
 
+def file_name(identity):
+    """A file name, without suffix, for anything that has an id: never a path, never too long, never that of another id.
+
+    Example:
+        >>> file_name("dog-1"), len(file_name("../" * 100)) <= 120
+        ('dog-1', True)
+    """
+    name = safe_name(identity)
+    return name if name == identity and len(name) <= 100 else f"{name[:100]}-{digest(identity)}"
+
+
 @contextmanager
 def whole(path):
     """A path to write to, which takes the place of `path` once the block has ended well: a file is whole or not there.

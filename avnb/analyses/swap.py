@@ -24,7 +24,7 @@ import pandas as pd
 
 from avnb.analyses.jobs import Job, over
 from avnb.engine import run
-from avnb.files import cache_folder, digest, file_hash, safe_name
+from avnb.files import cache_folder, digest, file_hash, file_name
 from avnb.judge.words import share
 from avnb.media.clip import Clip, ClipError
 from avnb.media.editing import swap_audio
@@ -178,7 +178,7 @@ def _answer(clip, field):
 def _combined(picture, sound, out):
     """The picture of one clip with the sound of one, written anew for its own sound too: the encoding tells nothing."""
     made_of = digest([file_hash(file) for file in (picture.video, sound.sound)])  # ids may repeat between sets
-    path = out / made_of / f"{safe_name(picture.id)}+{safe_name(sound.id)}.mp4"
+    path = out / made_of / f"{file_name(f'{picture.id}+{sound.id}')}.mp4"
     if not path.exists():
         swap_audio(picture.video, sound.sound, path, fit="loop")
-    return Clip(path.stem, path, kind="factual" if picture is sound else "counterfactual")
+    return Clip(f"{picture.id}+{sound.id}", path, kind="factual" if picture is sound else "counterfactual")

@@ -16,6 +16,7 @@ import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
 from avnb.datasets.similarity import CurationError, similarity
+from avnb.files import file_name
 from avnb.media import editing
 from avnb.media.clip import ClipError, for_each
 
@@ -94,7 +95,8 @@ def counterfactual(clips, out, donors=None, fit="loop", match_loudness=True) -> 
 
     def swapped(clip):
         donor = known[pairs[clip.id]]
-        path = Path(out) / f"{clip.id}+{donor.id}.mp4"
+        name = f"{clip.id}+{donor.id}"
+        path = Path(out) / f"{file_name(name)}.mp4"
         if not path.exists():
             if donor.kind == "mute":
                 raise ClipError(f"clip {donor.id} is mute and cannot lend a sound; choose another donor")
@@ -102,7 +104,7 @@ def counterfactual(clips, out, donors=None, fit="loop", match_loudness=True) -> 
             editing.swap_audio(source, donor.sound, path, fit=fit, match_loudness=match_loudness)
         return replace(
             clip,
-            id=path.stem,
+            id=name,
             video=path,
             audio=None,
             kind="counterfactual",
@@ -121,10 +123,11 @@ def mute(clips, out) -> list:
     """
 
     def muted(clip):
-        path = Path(out) / f"{clip.id}+mute.mp4"
+        name = f"{clip.id}+mute"
+        path = Path(out) / f"{file_name(name)}.mp4"
         if not path.exists():
             editing.mute(clip.video, path)
-        return replace(clip, id=path.stem, video=path, audio=None, kind="mute", audio_captions=(), heard=())
+        return replace(clip, id=name, video=path, audio=None, kind="mute", audio_captions=(), heard=())
 
     return _made(clips, muted)
 
@@ -142,10 +145,11 @@ def shift(clips, out, seconds) -> list:
     """
 
     def shifted(clip):
-        path = Path(out) / f"{clip.id}+shift{seconds:g}.mp4"
+        name = f"{clip.id}+shift{seconds:g}"
+        path = Path(out) / f"{file_name(name)}.mp4"
         if not path.exists():
             editing.shift_audio(_own_sound(clip), path, seconds)
-        return replace(clip, id=path.name.removesuffix(".mp4"), video=path, audio=None, kind="shifted")
+        return replace(clip, id=name, video=path, audio=None, kind="shifted")
 
     return _made(clips, shifted)
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 
 from avnb.datasets.manifest import DatasetError, checked_ids, clip_of
-from avnb.files import cache_folder, whole
+from avnb.files import cache_folder, file_name, whole
 from avnb.media.clip import KINDS
 
 COUNTERFACTUAL_AV_EVAL = "gamma-lab-umd/counterfactual-av-eval"  # on the Hugging Face Hub
@@ -19,6 +19,10 @@ _COLUMNS = {
 }
 
 _NEEDED = ("id", "video", "kind")
+
+_SUFFIXES = (
+    ".mp4", ".m4v", ".mov", ".mkv", ".webm", ".avi", ".wav", ".flac", ".mp3", ".m4a", ".aac", ".ogg", ".opus"
+)  # fmt: skip
 
 
 def from_table(table, files, media=None) -> list:
@@ -92,7 +96,9 @@ def _unpacked(medium, name, field, folder, where):
     suffix = Path(path or "").suffix
     if not suffix:
         raise DatasetError(f"{where}: embedded {field} has no file name, so its format is unknown; pass files instead")
-    file = folder.resolve() / f"{name}-{field}{suffix}"
+    if suffix.lower() not in _SUFFIXES:
+        raise DatasetError(f"{where}: embedded {field} is called {path!r}; media end in {', '.join(_SUFFIXES)}")
+    file = folder.resolve() / f"{file_name(f'{name}-{field}')}{suffix}"
     if not file.exists():
         with whole(file) as partial:
             partial.write_bytes(content)

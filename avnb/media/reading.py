@@ -30,7 +30,7 @@ class ClipError(AvnbError):
     """A media file cannot be used; says which file, what is wrong and what to do."""
 
 
-def read_frames(path, fps=2.0, max_frames=768, max_pixels=None) -> tuple:
+def read_frames(path, fps=2.0, max_frames=768, max_pixels=None, at="starts", midpoints=None) -> tuple:
     """Samples a video on a uniform grid of times: at each time the frame that a player would show.
 
     Presentation times count, so a variable frame rate is sampled right; turned and mirrored phone video comes upright.
@@ -42,6 +42,9 @@ def read_frames(path, fps=2.0, max_frames=768, max_pixels=None) -> tuple:
         fps: grid points per second, at 0, 1/fps, 2/fps ... up to the end of the video, exclusive.
         max_frames: if the grid has more points, this many are spread uniformly over the full length instead.
         max_pixels: frames with more pixels are scaled down to at most this many, in proportion.
+        at: "starts", or "ends": the grid is one step later, and its last point shows the last frame of the video.
+        midpoints: this many frames instead of the grid: of the video's frames 0..N-1, the one nearest to the middle of
+            each of that many equal parts, round((i + 0.5) * (N - 1) / midpoints).
 
     Returns:
         (frames, times): uint8 [T, H, W, 3] RGB and float64 [T], the grid in seconds from the first frame. A 10 s video
@@ -49,7 +52,7 @@ def read_frames(path, fps=2.0, max_frames=768, max_pixels=None) -> tuple:
 
     Raises:
         ClipError: the file is missing, empty, cut off, damaged, or has no video track.
-        ValueError: fps, max_frames or max_pixels is not positive.
+        ValueError: fps, max_frames or max_pixels is not positive, or `at` is unknown.
 
     Example:
         >>> import tempfile
@@ -62,14 +65,23 @@ def read_frames(path, fps=2.0, max_frames=768, max_pixels=None) -> tuple:
     """
     if fps <= 0 or max_frames < 1 or (max_pixels is not None and max_pixels < 1):
         raise ValueError(f"fps={fps}, max_frames={max_frames} and max_pixels={max_pixels} must be positive")
+    if at not in ("starts", "ends"):
+        raise ValueError(f'at={at!r} is unknown; use "starts" or "ends"')
     with opened(path) as (container, ends):
         stream = track(container, "video", path)
         stream.thread_type = "AUTO"
         start = start_of(stream)
         length = ends[stream.index] - start
-        n_frames = max(1, math.ceil(length * fps - 1e-6))
-        times = np.arange(n_frames) / fps if n_frames <= max_frames else np.arange(max_frames) * length / max_frames
-        ticks = [round((start + time) / float(stream.time_base)) for time in times]
+        within = 0.0
+        if midpoints is None:
+            n_frames = max(1, math.ceil(length * fps - 1e-6))
+            step = 1 / fps if n_frames <= max_frames else length / max_frames
+            times = (np.arange(min(n_frames, max_frames)) + (at == "ends")) * step
+        else:
+            n_frames = stream.frames or round(length * float(stream.average_rate))
+            times = middles(n_frames, midpoints) * length / n_frames
+            within = length / n_frames / 4  # so that rounding does not take the frame before
+        ticks = [round((start + time + within) / float(stream.time_base)) for time in times]
         frames = size = None
         for i, frame in enumerate(_frames_at(container, stream, ticks, path)):
             size = size or _size_within(frame, max_pixels)
@@ -78,6 +90,16 @@ def read_frames(path, fps=2.0, max_frames=768, max_pixels=None) -> tuple:
                 frames = np.empty((len(ticks), *picture.shape), np.uint8)
             frames[i] = picture
     return frames, times
+
+
+def middles(n_frames, n):
+    """Which of 0..n_frames-1 are nearest to the middles of n equal parts, int64 [n].
+
+    Example:
+        >>> middles(250, 8).tolist()
+        [16, 47, 78, 109, 140, 171, 202, 233]
+    """
+    return np.round((np.arange(n) + 0.5) * (n_frames - 1) / n + 1e-6).astype(int)
 
 
 def read_audio(path, rate=16000, max_seconds=None):

@@ -37,6 +37,8 @@ class Family(NamedTuple):
 
 
 _SAME_PATH = "same code path as the organisms; full-size processor settings"
+_PORTED = "every module and a whole prompt equal to the published code, on random weights of a small size"
+_BESIDE_UPSTREAM = "beside upstream's own code on random weights: modules, preprocessing, whole prompts"
 
 FAMILIES = (
     Family(
@@ -68,6 +70,42 @@ FAMILIES = (
         "Apache 2.0 (7B), Qwen Research (3B)",
         (Checkpoint("Qwen/Qwen2.5-VL-3B-Instruct", 3.8), Checkpoint("Qwen/Qwen2.5-VL-7B-Instruct", 8.3)),
         _SAME_PATH,
+    ),
+    Family(
+        "VideoLLaMA 2.1-AV",
+        ("videollama2_qwen2",),
+        "AutoModelForMultimodalLM",
+        True,
+        "Apache 2.0; its README adds: non-commercial use only",
+        (Checkpoint("DAMO-NLP-SG/VideoLLaMA2.1-7B-AV", 8.5, "DAMO-NLP-SG/VideoLLaMA2.1-7B-16F"),),
+        _PORTED,
+    ),
+    Family(
+        "VideoLLaMA 2.1",
+        ("videollama2_qwen2",),
+        "AutoModelForMultimodalLM",
+        False,
+        "Apache 2.0; its README adds: non-commercial use only",
+        (Checkpoint("DAMO-NLP-SG/VideoLLaMA2.1-7B-16F", 8.4),),
+        _PORTED,
+    ),
+    Family(
+        "MiniCPM-o",
+        ("minicpmo",),
+        "AutoModelForMultimodalLM",
+        True,
+        "MiniCPM Model License (research free, commercial use after registration)",
+        (Checkpoint("openbmb/MiniCPM-o-2_6", 8.4, "openbmb/MiniCPM-V-2_6"),),
+        _BESIDE_UPSTREAM,
+    ),
+    Family(
+        "MiniCPM-V",
+        ("minicpmv",),
+        "AutoModelForMultimodalLM",
+        False,
+        "MiniCPM Model License (research free, commercial use after registration)",
+        (Checkpoint("openbmb/MiniCPM-V-2_6", 8.1),),
+        _BESIDE_UPSTREAM,
     ),
 )
 

@@ -44,7 +44,7 @@ class AVModel:
                 f"{self.name}: no decoder with layers was found; pass the model for conditional generation"
             )
         self.media_ids = {kind: _media_id(kind, processor, self.hf.config) for kind in MEDIA}
-        self.stop_ids = _stop_ids(self.hf, self.tokenizer)
+        self.stop_ids = _stop_ids(self.hf, self.tokenizer) | set(getattr(processor, "stop_token_ids", ()))
 
     @property
     def device(self):
@@ -78,28 +78,29 @@ class AVModel:
         """The text of an answer, without special tokens."""
         return self.tokenizer.decode(token_ids, skip_special_tokens=True).strip()
 
-    def prompt(self, clip, question, modalities=("video", "audio"), system=SYSTEM):
+    def prompt(self, clip, question, modalities=("video", "audio"), system=None):
         """The decoder's input for one clip and question.
 
         Args:
             clip: a `Clip`; of kind "mute", or for a model that takes no sound, only its pictures are used.
             question: what to ask, e.g. "Describe what you hear."
             modalities: leave one out to ask from sound or from pictures alone; () for the question without a clip.
-            system: the system message.
+            system: the system message; None for the one that the model was trained with.
 
         Raises:
             ClipError: the clip cannot be read, or lacks an audio track and is not of kind "mute".
             PromptError: nothing is left to show to the model.
         """
+        system = self._system(self._heard(clip, modalities)) if system is None else system
         inputs = self._inputs(clip, question, modalities, system)
         return self.prompt_from_inputs(**inputs, question=question, system=system, clip_id=clip.id)
 
-    def _inputs(self, clip, question, modalities, system=SYSTEM):
+    def _inputs(self, clip, question, modalities, system=None):
         video = audio = fps = None
         if "video" in modalities:
-            video, times = clip.frames(fps=self.fps)
+            video, times = clip.frames(fps=self.fps, **self._sampling)
             fps = round((len(times) - 1) / (times[-1] - times[0]), 6) if len(times) > 1 else self.fps
-        if "audio" in modalities and self.hears and clip.kind != "mute":
+        if self._heard(clip, modalities):
             audio = self._wave(clip)
         if modalities and video is None and audio is None:
             raise PromptError(
@@ -115,6 +116,19 @@ class AVModel:
                 f"{clip.id}: {type(self.processor).__name__} refuses it ({reason}); leave it out"
             ) from error
 
+    @property
+    def _sampling(self):
+        """How the processor wants frames: at the starts or ends of steps, or from the middles of as many parts."""
+        kind, _, n = getattr(self.processor, "sample_frames", "starts").partition(":")
+        return {"midpoints": int(n)} if kind == "midpoints" else {"at": kind}
+
+    def _heard(self, clip, modalities):
+        return "audio" in modalities and self.hears and clip.kind != "mute"
+
+    def _system(self, sound):
+        own = getattr(self.processor, "default_system", None)
+        return SYSTEM if own is None else own(sound)
+
     def _wave(self, clip):
         """The sound of a clip, all of which the model must be able to take."""
         extractor = self.processor.feature_extractor
@@ -126,21 +140,25 @@ class AVModel:
             )
         return wave
 
-    def process(self, video, audio, question, system=SYSTEM, fps=None):
+    def process(self, video, audio, question, system=None, fps=None):
         """The model's keyword arguments for pictures, sound and text, from its processor.
 
         Args:
             video: frames uint8 [T, H, W, 3], `fps` of them a second (default `self.fps`), or None.
             audio: a mono wave float32 [n] at 16 kHz, or None.
-            question, system: texts.
+            question: text.
+            system: text; None for the one that the model was trained with.
 
         Raises:
             PromptError: the processor is of a family whose sound cannot be handed over.
         """
-        if audio is not None and not isinstance(self.processor, OmniModalProcessorMixin):
+        system = self._system(audio is not None) if system is None else system
+        listed = hasattr(self.processor, "sample_frames")  # a processor of our own, which takes sound beside the video
+        if audio is not None and not (listed or isinstance(self.processor, OmniModalProcessorMixin)):
             raise PromptError(f"{self.name}: handing sound to {type(self.processor).__name__} is not supported")
-        # With both, the sound is part of the video.
-        media = ["video"] * (video is not None) or ["audio"] * (audio is not None)
+        media = ["video"] * (video is not None) + ["audio"] * (audio is not None)
+        if not listed:  # with both, the sound is part of the video
+            media = media[:1]
         content = [{"type": kind, kind: ""} for kind in media] + [{"type": "text", "text": question}]
         messages = [
             {"role": "system", "content": [{"type": "text", "text": system}]},
@@ -155,7 +173,7 @@ class AVModel:
             options |= {"videos": [video], "do_sample_frames": False, "fps": fps, "video_metadata": [metadata]}
         if audio is not None:
             options |= {"audio": [audio]}
-        interleaved = video is not None and audio is not None
+        interleaved = video is not None and audio is not None and not listed
         if interleaved:
             options |= {"audio_from_video_indices": [0], "load_audio_from_video": True}
         for name, kind in (("position_id_per_seconds", int), ("seconds_per_chunk", float)):

@@ -82,9 +82,8 @@ def figure(fig, alt):
 def table(frame, caption):
     """A DataFrame as a table with a caption and without row numbers. Returns a pandas Styler."""
     looks = 'class="dataframe"'  # what the book's theme knows, also in its dark mode
-    return (
-        frame.style.hide(axis="index").set_caption(caption).format(precision=2, na_rep="–").set_table_attributes(looks)
-    )
+    style = frame.style.hide(axis="index").set_caption(html.escape(caption)).set_table_attributes(looks)
+    return style.format(precision=2, na_rep="–", escape="html").format_index(escape="html", axis=1)
 
 
 def provenance(**parameters):
@@ -93,7 +92,7 @@ def provenance(**parameters):
 
     from IPython.display import Markdown
 
-    settings = ", ".join(f"{name} = {value}" for name, value in parameters.items())
+    settings = ", ".join(f"{name} = {html.escape(str(value))}" for name, value in parameters.items())
     packages = ", ".join(f"{name} {version(name)}" for name in ("avnb", "torch", "transformers"))
     return Markdown(f"*Made with {packages}; {settings}.*")
 

@@ -1,6 +1,7 @@
 """Curating sets: who lends a sound to whom, and the files that come out."""
 
 import doctest
+from dataclasses import replace
 
 import numpy as np
 import pytest
@@ -247,3 +248,17 @@ def test_agreement_and_summary_tell_the_kinds_apart(three, tmp_path):
     means = table.groupby("kind")["similarity"].mean()
     assert (factual, swapped) == (means["factual"], means["counterfactual"])
     assert np.isnan(curate.summary([Clip("bare", three[0].video)])["similarity"][0])
+
+
+@pytest.mark.parametrize("name", ["../../outside", "/tmp/outside", "train/x", "x" * 300])
+def test_an_id_is_never_a_path(three, tmp_path, name):
+    clip = replace(three[0], id=name)
+    made = curate.mute([clip], tmp_path / "deep" / "out")
+    assert [m.id for m in made] == [f"{name}+mute"]
+    assert made[0].video.parent == tmp_path / "deep" / "out" and made[0].video.is_file()
+    assert [path.name for path in tmp_path.iterdir()] == ["deep"]
+
+
+def test_ids_that_look_alike_as_files_stay_apart(three, tmp_path):
+    made = curate.mute([replace(three[0], id="a/x"), replace(three[1], id="a+x")], tmp_path)
+    assert len({clip.video for clip in made}) == 2

@@ -284,6 +284,18 @@ def test_a_table_with_embedded_media(video, tmp_path):
         assert clip.video.read_bytes() == video.read_bytes()
 
 
+def test_embedded_media_stay_in_their_folder_and_are_media(video, tmp_path):
+    features = hub.Features({"id": hub.Value("string"), "video": hub.Video(), "type": hub.Value("string")})
+
+    def load_one(name, path):
+        rows = {"id": [name], "video": [{"path": path, "bytes": video.read_bytes()}], "type": ["factual"]}
+        return from_table(hub.Dataset.from_dict(rows, features=features), tmp_path, tmp_path / "a" / "media")[0]
+
+    assert load_one("../../outside", "some.mp4").video.parent == tmp_path / "a" / "media"
+    with pytest.raises(DatasetError, match=r"embedded video is called 'x.pth'; media end in .mp4"):
+        load_one("x", "x.pth")
+
+
 def test_a_table_that_cannot_be_understood_lists_what_it_holds(video):
     table = hub.Dataset.from_dict({"youtube_id": ["x"], "clip": [video.name], "score": [1.5]})
     with pytest.raises(

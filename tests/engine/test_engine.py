@@ -706,7 +706,7 @@ def test_random_controls():
     video = set(prompt.segments.positions("video").tolist())
 
     def drawn(**options):
-        from avnb.engine.conditions import resolve
+        from avnb.engine.masks import resolve
 
         keys = resolve(Condition.block("generated", Random("video", **options)), prompt, 4, 4)[0].keys
         return set(torch.nonzero(keys)[:, 0].tolist())

@@ -11,7 +11,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from avnb.media import clip as clips
+from avnb.media import reading as clips
 from avnb.media.clip import Clip, ClipError, for_each, read_audio, read_frames
 from avnb.media.editing import mute, shift_audio, swap_audio, write
 from tests.recordings import (

@@ -109,6 +109,7 @@ def test_colab_cell_names_the_installed_torch(monkeypatch):
     assert f"torch=={version('torch')}" in calls[0]
 
 
+@pytest.mark.chapter
 @chapter
 def test_runs_through_papermill(path, tmp_path):
     small = {name: value for name, value in SMALL.items() if name in parameters(path)} | {"out": str(tmp_path / "out")}

@@ -4,7 +4,7 @@ import pandas as pd
 import pytest
 
 from avnb import models
-from avnb.organisms import cards
+from avnb.organisms import cards, talk
 from avnb.organisms.recipes import RECIPES
 
 
@@ -22,7 +22,7 @@ def test_a_card_holds_recipe_curve_and_results(table):
     assert f"{curve['loss'].tail(50).mean():.3f} nats" in text
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", cards.TOYS)
 def test_every_shipped_card_is_of_this_recipe(name, table):
     """All but the results, which are measured, is what would be written today."""
     written = (models.CHECKPOINTS / name / "README.md").read_text()
@@ -33,11 +33,20 @@ def test_every_shipped_card_is_of_this_recipe(name, table):
 
 def test_the_tables_stand_side_by_side():
     found = cards.results().set_index(["question", "clips", "given", "judged"])
-    assert set(RECIPES) == set(found.columns)
+    assert set(cards.TOYS) == set(found.columns)
     asked = ("Describe what you hear.", "counterfactual", "both", "audio")
     assert found.loc[asked, "toy-vl"] == "–"
     written = (models.CHECKPOINTS / "toy-omni" / "README.md").read_text()
     assert f"| {' | '.join(asked)} | {found.loc[asked, 'toy-omni']} |" in written
+
+
+@pytest.mark.parametrize("name", talk.NAMES)
+def test_every_card_of_those_that_talk_is_what_would_be_written_today(name):
+    assert (models.CHECKPOINTS / name / "README.md").read_text() == cards.talking_card(name)
+
+
+def test_every_recipe_has_a_card():
+    assert {*cards.TOYS, *talk.NAMES} == set(RECIPES)
 
 
 def _without_table(text):

@@ -19,6 +19,8 @@ from avnb.organisms.pool import Pool
 from avnb.questions import HEAR
 from avnb.toybox.captions import Writer
 
+pytestmark = pytest.mark.organism
+
 
 @pytest.fixture(scope="module")
 def pools(tmp_path_factory):

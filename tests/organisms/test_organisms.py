@@ -6,15 +6,17 @@ from safetensors.torch import load_file
 
 import avnb
 from avnb import judge
+from avnb.organisms import cards, recipes
 from avnb.organisms import exam as exams
 from avnb.organisms import omni as organism
-from avnb.organisms import recipes
 from avnb.organisms.learner import Learner
 from avnb.organisms.pool import Pool
 from avnb.questions import SEE
 from avnb.toybox import world
 
-HEARING = [name for name, recipe in recipes.RECIPES.items() if recipe.hears]
+pytestmark = pytest.mark.organism
+
+HEARING = [name for name in cards.TOYS if recipes.RECIPES[name].hears]
 N_CLIPS = 48
 
 

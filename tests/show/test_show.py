@@ -90,3 +90,10 @@ def test_table_has_a_caption_and_no_row_numbers():
     page = BeautifulSoup(show.table(pd.DataFrame({"layer": [0], "value": [0.123]}), "Shares").to_html(), "html.parser")
     assert page.caption.text == "Shares" and [cell.text for cell in page.select("td")] == ["0", "0.12"]
     assert "dataframe" in page.table["class"]
+
+
+def test_nothing_in_a_table_becomes_markup():
+    evil = "<script>alert(1)</script>"
+    page = show.table(pd.DataFrame({evil: [evil]}), evil).to_html()
+    assert "<script>" not in page and page.count("&lt;script&gt;") == 3
+    assert "<script>" not in show.provenance(model=evil).data

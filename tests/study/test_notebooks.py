@@ -17,6 +17,9 @@ from pathlib import Path
 
 with open(Path(out).parent / "calls.txt", "a") as calls:
     calls.write(f"works {model} {n}\\n")
+
+# %% tags=["interactive"]
+raise SystemExit("a batch never comes here")
 """
 FAILS = """\
 # %% tags=["parameters"]
@@ -227,3 +230,14 @@ def test_without_papermill_it_says_what_to_install(job, monkeypatch):
     monkeypatch.setitem(sys.modules, "papermill", None)
     with pytest.raises(batch.BatchError, match=r'needs papermill; install it with: pip install "avnb\[book\]"'):
         batch.execute([job])
+
+
+def test_a_cell_may_not_take_for_ever(tmp_path, monkeypatch):
+    (tmp_path / "hangs.py").write_text('# %% tags=["parameters"]\nmodel = ""\n\n# %%\nimport time\n\ntime.sleep(600)\n')
+    monkeypatch.setattr(batch, "_LONGEST", 2)
+    (outcome,) = batch.execute(batch.plan(["toy-omni"], [str(tmp_path / "hangs.py")], tmp_path / "runs"))
+    assert outcome.status == "failed" and "2 seconds" in outcome.error.replace("timed out after", "")
+
+
+def test_the_chapters_that_measure_say_so_themselves():
+    assert [path.stem[:2] for path in batch.chapters()] == ["02", "03", "04", "05", "06", "07"]
