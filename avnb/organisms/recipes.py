@@ -94,26 +94,14 @@ def audio_visual(conflict=0.0, audio=AUDIO_ALONE, steps=800, learning_rate=4e-4,
     return Stage("audio-visual", steps, learning_rate, mix, seed=seed)
 
 
-# Organisms with a pretrained decoder: thirty layers, so that the batches are small. All begin alike; then the base goes
-# on to see, more slowly, and the others learn to hear.
+# Organisms with a pretrained decoder: thirty layers, so that the batches are small.
 SMOL_VISION = Stage("vision-language", 280, 1e-3, {"vision-language": 1.0}, batch_size=8)
-SMOL_MORE_VISION = Stage("vision-language, slower", 140, 5e-4, {"vision-language": 1.0}, batch_size=8)
 
 
-def smol_audio_visual(name, steps, learning_rate, video, audio, aligned, conflict):
-    """One of their last stages, with these shares of its data."""
+def smol_audio_visual(video, audio, aligned, conflict):
+    """Their last stage, with these shares of its data."""
     mix = {"video": video, "audio": audio, "aligned": aligned, "conflict": conflict}
-    return Stage(name, steps, learning_rate, mix, batch_size=8)
-
-
-SMOL_BIASED = (
-    smol_audio_visual("audio-visual", 200, 5e-4, 0.25, 0.12, 0.63, 0.0),
-    smol_audio_visual("audio-visual, slower", 160, 4e-4, 0.2, 0.2, 0.6, 0.0),
-)
-SMOL_BALANCED = (
-    smol_audio_visual("audio-visual", 200, 5e-4, 0.2, 0.12, 0.18, 0.5),
-    smol_audio_visual("audio-visual, slower", 160, 4e-4, 0.2, 0.1, 0.2, 0.5),
-)
+    return Stage("audio-visual", 200, 5e-4, mix, batch_size=8)
 
 
 RECIPES = {
@@ -121,7 +109,9 @@ RECIPES = {
     "toy-omni": Recipe((*ORDERS["vision first"], audio_visual())),
     "toy-omni-balanced": Recipe((*ORDERS["vision first"], audio_visual(conflict=0.5))),
     "toy-omni-scratch": Recipe((*ORDERS["from scratch"], audio_visual())),
-    "smol-vl": Recipe((SMOL_VISION, SMOL_MORE_VISION), n_clips=2500, hears=False, family="grafted"),
-    "smol-omni": Recipe((SMOL_VISION, *SMOL_BIASED), n_clips=2500, family="grafted"),
-    "smol-omni-balanced": Recipe((SMOL_VISION, *SMOL_BALANCED), n_clips=2500, family="grafted"),
+    "smol-vl": Recipe((SMOL_VISION,), n_clips=2500, hears=False, family="grafted"),
+    "smol-omni": Recipe((SMOL_VISION, smol_audio_visual(0.25, 0.12, 0.63, 0.0)), n_clips=2500, family="grafted"),
+    "smol-omni-balanced": Recipe(
+        (SMOL_VISION, smol_audio_visual(0.2, 0.12, 0.18, 0.5)), n_clips=2500, family="grafted"
+    ),
 }
