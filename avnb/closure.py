@@ -32,13 +32,18 @@ def closure(*modules):
 def code_hash(*modules):
     """A hash of the closure of modules, without comments and docstrings: an edit of prose does not change it.
 
+    A JSON file beside a module, of the same name, is a part of it.
+
     Example:
         >>> code_hash("avnb.questions") == code_hash("avnb.questions") != code_hash("avnb.layers")
         True
     """
     total = hashlib.sha256()
     for name in sorted(closure(*modules)):
-        total.update(f"{name}\0{bare(_file(name).read_text(encoding='utf8'))}\0".encode())
+        file = _file(name)
+        total.update(f"{name}\0{bare(file.read_text(encoding='utf8'))}\0".encode())
+        if (data := file.with_suffix(".json")).is_file():
+            total.update(data.read_bytes())
     return total.hexdigest()[:16]
 
 

@@ -51,6 +51,17 @@ def test_an_edit_of_an_analysis_is_its_own(package):
     assert {name for name, value in prints().items() if value != before[name]} == {"lens"}
 
 
+def test_judges_that_are_loaded_by_name_belong_to_those_who_judge_and_so_do_their_prompts(package):
+    for file, old, new in (
+        ("judge/by_words.py", "_ALIKE = 0.7", "_ALIKE = 0.8"),
+        ("judge/by_model.py", "_MAX_TOKENS = 1024", "_MAX_TOKENS = 512"),
+        ("judge/by_model.json", "You compare", "Please compare"),
+    ):
+        before = prints()
+        edit(package, file, old, new)
+        assert {name for name, value in prints().items() if value != before[name]} == {"fidelity", "knockout"}
+
+
 def test_an_edit_of_the_engine_is_everybodys_who_runs_it(package):
     before = prints()
     edit(package, "engine/masks.py", 'float("-inf")', "-1e9")

@@ -20,7 +20,7 @@ from avnb.stats import Interval, difference, interval, resampled
 INPUTS = {"both": ("video", "audio"), "video": ("video",), "audio": ("audio",)}
 CELL = ["inputs", "question", "modality"]  # what a number of this module is about, next to the kind of the clips
 
-_COLUMNS = ["clip", "kind", *CELL, "answer", "value", "matched", "missed", "invented", "elsewhere", "reason"]
+_COLUMNS = ["clip", "kind", *CELL, "answer", "value", "matched", "missed", "invented", "leakage", "elsewhere", "reason"]
 
 
 plan = each
@@ -42,7 +42,8 @@ def measure(
 
     Returns:
         DataFrame: clip, kind, inputs, question, modality ("audio" or "video"), answer, value (fidelity in 0..1, NaN if
-        it could not be judged), matched, missed, invented (tuples of names), elsewhere (events that only the other
+        it could not be judged), matched, missed, invented (tuples of names), leakage (how much of what only the other
+        modality holds is told of this one, in 0..1; NaN unless the judge tells), elsewhere (events that only the other
         modality holds), reason (why there is no value, else empty).
 
     Raises:
@@ -284,4 +285,4 @@ def _judged(judge, answer, clip, modality):
     score = judge.score(answer, clip, modality)
     there = clip.events("audio" if modality == "video" else "video")
     elsewhere = tuple(event for event in there if event not in (*score.matched, *score.missed))
-    return score.value, score.matched, score.missed, score.invented, elsewhere, score.reason
+    return score.value, score.matched, score.missed, score.invented, score.leakage, elsewhere, score.reason

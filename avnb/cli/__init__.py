@@ -1,4 +1,4 @@
-"""The command line: `avnb caption`, `measure`, `run`, `models`, `data`, `train`, `book`, `doctor`.
+"""The command line: `avnb caption`, `measure`, `run`, `models`, `data`, `judge`, `train`, `book`, `doctor`.
 
 Every command prints a table for people and, with --json, one JSON document for machines. Bad input ends in one line on
 stderr and a non-zero exit status. What needs torch is imported inside the commands, so that help comes at once.
@@ -7,6 +7,7 @@ stderr and a non-zero exit status. What needs torch is imported inside the comma
 import json as json_format
 import subprocess
 import sys
+from collections import Counter
 from enum import StrEnum
 from pathlib import Path
 from typing import Annotated
@@ -40,6 +41,8 @@ app = typer.Typer(
 )
 data = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Make sets of clips.")
 app.add_typer(data, name="data")
+judge = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Ask how good a judge is.")
+app.add_typer(judge, name="judge")
 
 _STDERR = 2  # the file descriptor, to which a child may also send what would spoil JSON on stdout
 
@@ -115,7 +118,7 @@ def measure(
     ] = None,
     seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clips.")] = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the tables; default the cache folder.")] = None,
-    retry: Annotated[bool, typer.Option("--retry", help="Ask again about the clips that were left out.")] = False,
+    retry: Annotated[bool, typer.Option("--retry", help="Ask again about what was left out or has no score.")] = False,
     options: Settings = None,
     json: Json = False,
 ):
@@ -248,6 +251,62 @@ def toybox(
         _refuse(f"--relation {relation!r} is none of {', '.join(world.RELATIONS)}")
     manifest = world.write(out, n, seed, split.value, relation)
     _show({"manifest": str(manifest), "n": n}, json, [f"{n} clips are listed in {manifest}"])
+
+
+@judge.command()
+def validate(
+    ratings: Annotated[
+        Path | None,
+        typer.Argument(
+            metavar="[RATINGS.csv]",
+            help="People's ratings: columns modality, answer, reference, rating; default answers about the toybox.",
+        ),
+    ] = None,
+    judges: Annotated[
+        str, typer.Option("--judges", help="Judges, with commas between them: words, words:EMBEDDER, llm:MODEL@URL.")
+    ] = "words",
+    n: Annotated[int, typer.Option(min=2, help="Number of clips of the toybox.")] = 200,
+    seed: Annotated[int, typer.Option(min=0, help="Of the toybox's answers and of the intervals.")] = 0,
+    json: Json = False,
+):
+    """Tell how well judges agree with people, or on the toybox with the truth, with 95 % intervals over answers.
+
+    On the toybox judges are told the captions alone; the truth is the event judge's, who knows the events.
+
+    Example: `avnb judge validate ratings.csv --judges words,llm:Qwen/Qwen3-32B@http://localhost:8000/v1`
+    """
+    from avnb.judge import named, validate
+    from avnb.paper import published
+
+    table = validate.read(ratings) if ratings else validate.toybox(n, seed)
+    rows, tables, missing = [], [], Counter()
+    for name in map(str.strip, judges.split(",")):
+        if estimate := getattr(named(name), "estimate", None):
+            needs = estimate(validate.cases(table))
+            typer.echo(f"{name}: {', '.join(f'{key} {value:.0f}' for key, value in needs.items())}", err=True)
+        measured = validate.agreement(table, name, seed, progress=True).to_dict("records")
+        for row in measured:
+            is_published = ratings and (row["of"], row["measure"]) == ("fidelity", "Spearman")
+            row["paper"] = published()["judge"][f"spearman_{row['modality']}"] if is_published else None
+        for reasons in {row["modality"]: row["reasons"] for row in measured}.values():
+            missing.update({(name, reason): count for reason, count in reasons.items()})
+        rows += [{key: None if value != value else value for key, value in row.items()} for row in measured]
+        shown = [
+            {
+                "modality": row["modality"],
+                "measure": f"{row['of']}, {row['measure']}",
+                **{key: "-" if row[key] != row[key] else f"{row[key]:.2f}" for key in ("mean", "low", "high")},
+                **{key: row[key] for key in ("n", "unscored")},
+                "paper": row["paper"] or "",
+            }
+            for row in measured
+        ]
+        tables.append(_table(shown, list(shown[0]), title=name))
+    _show(rows, json, tables)
+    for (name, reason), count in missing.items():
+        _complain(f"{name}: {count} answers have no score: {reason}")
+    if missing:
+        raise typer.Exit(1)
 
 
 @app.command()

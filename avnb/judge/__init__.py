@@ -12,6 +12,7 @@ whom. What cannot be judged gets NaN with its reason, never 0, and never ends a 
 """
 
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import fields
 from functools import cache
 from typing import Protocol
 
@@ -22,7 +23,7 @@ from avnb.judge.by_events import Events
 from avnb.judge.scores import Score
 from avnb.questions import MODALITIES
 
-__all__ = ["Judge", "JudgeError", "Score", "named", "score"]
+__all__ = ["Judge", "JudgeError", "Score", "again", "named", "score", "scores"]
 
 
 class JudgeError(AvnbError):
@@ -121,3 +122,35 @@ def scores(cases, judge="events", progress=False) -> list:
     with ThreadPoolExecutor(getattr(judge, "at_once", 1)) as pool:
         found = pool.map(lambda case: judge.score(*case), cases)
         return list(tqdm(found, judge.name, total=len(cases), unit="answer", disable=None if progress else True))
+
+
+def again(table, clips, judge="events", progress=False):
+    """A table of answers, judged anew: by another judge, or by the same where it had no answer.
+
+    What a model of language has said is on disk, so that only what failed is asked again.
+
+    Args:
+        table: with the columns clip, modality and answer, and those that a score goes to (value, matched, missed,
+            invented, leakage, reason), e.g. from `fidelity.measure`.
+        clips: the clips that it is about.
+        judge: the judge's name.
+        progress: whether to show how far it is.
+
+    Returns:
+        DataFrame: a copy, with new scores.
+
+    Raises:
+        JudgeError: there is no such judge.
+        KeyError: a clip of the table is not among the clips.
+
+    Example:
+        >>> clips = avnb.datasets.load("toybox", n=2)
+        >>> table = avnb.fidelity.measure(avnb.load("toy-omni"), clips, ["Describe what you hear."], inputs=["both"])
+        >>> again(table, clips, "words")["answer"].equals(table["answer"])
+        True
+    """
+    known = {clip.id: clip for clip in clips}
+    cases = [(row.answer, known[row.clip], row.modality) for row in table.itertuples()]
+    found = scores(cases, judge, progress)
+    names = [field.name for field in fields(Score) if field.name in table]
+    return table.assign(**{name: [getattr(one, name) for one in found] for name in names})

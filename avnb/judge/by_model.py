@@ -45,7 +45,7 @@ _AS_DATA = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>[]{}|"})
 
 _OTHER = {"audio": "video", "video": "audio"}
 
-_Share = Annotated[float, Field(ge=0, le=1, allow_inf_nan=False)]
+_Share = Annotated[float, Field(ge=0, le=1)]
 
 
 class Verdict(BaseModel):

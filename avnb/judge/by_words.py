@@ -1,10 +1,9 @@
 """The word judge: which content words of the reference captions an answer says, for one modality.
 
-Offline, deterministic, for clips with plain captions and no list of events. It reads only what the answer says
-about the modality
-(`parts.about`), and takes from it, and from every reference, the words that carry meaning, by their stems. A word of
-the answer that no reference holds is invented; of several references that one counts which the answer fits best:
-value = matched / (all words of that reference + invented), for a single reference the Jaccard index.
+Offline, deterministic, for clips with plain captions and no list of events. It reads only what the answer says about
+the modality (`parts.about`), and takes from it, and from every reference, the words that carry meaning, by their stems.
+A word of the answer that no reference holds is invented; of several references that one counts which the answer fits
+best: value = matched / (all words of that reference + invented), for a single reference the Jaccard index.
 
 Captions differ in words more than in meaning, so its values lie below those of a judge that understands: they compare
 models and conditions on the same clips, and are no shares of what is right. With a sentence embedder (`words:NAME`, any

@@ -21,6 +21,7 @@ import pandas as pd
 from tqdm import tqdm
 
 from avnb import analyses, models, stats
+from avnb import judge as judges
 from avnb.files import cache_folder, digest, safe_name
 from avnb.study.fingerprints import clips_fingerprint, code_fingerprint, made_with, model_fingerprint
 from avnb.study.parts import Parts
@@ -44,7 +45,7 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, *
         dataset: what the set of clips is called, for the table's name.
         seed: handed to analyses that draw at random.
         out: folder for tables (and for clips that an analysis makes); None is `tables` in the cache folder.
-        retry: ask again about the clips that were left out.
+        retry: ask again about the clips that were left out, and have answers without a score judged again.
         **options: of the analysis; names, numbers, or lists of them.
 
     Returns:
@@ -92,9 +93,13 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, *
         about |= {"clips": [clip.id for clip in clips], "fingerprints": fingerprints, "left_out": left_out}
         write(table, path, about | {"made_with": made_with(model)})
         parts.sweep(keep=bool(left_out))
-        return read(path)
-    for clip, reason in kept.attrs["left_out"].items():  # as was said when it was measured
-        logger.warning("left out clip %s: %s", clip, reason)
+        kept = read(path)
+    else:
+        for clip, reason in kept.attrs["left_out"].items():  # as was said when it was measured
+            logger.warning("left out clip %s: %s", clip, reason)
+    if retry and "judge" in options and kept["value"].isna().any():
+        write(judges.again(kept, clips, options["judge"], progress=True), path, read_about(path))
+        kept = read(path)
     return kept
 
 
@@ -132,7 +137,7 @@ def means(analysis, table, seed=0) -> pd.DataFrame:
     for model, rows in table.groupby("model", sort=False):
         if "reason" in rows:
             unscored = rows.loc[rows["value"].isna(), "reason"]
-            for reason, n in unscored.value_counts().items():
+            for reason, n in unscored.str.split(":").str[0].value_counts().items():  # what follows differs by answer
                 logger.warning("%s, %s: %d of %d values are missing: %s", analysis, model, n, len(rows), reason)
             rows = rows.drop(unscored.index)
         if rows.empty:

@@ -16,7 +16,7 @@ from avnb.toybox.captions import Writer
 from avnb.toybox.sources import SOURCES
 
 COLUMNS = ["clip", "kind", "inputs", "question", "modality", "answer", "value"]
-COLUMNS += ["matched", "missed", "invented", "elsewhere", "reason"]
+COLUMNS += ["matched", "missed", "invented", "leakage", "elsewhere", "reason"]
 NAMES = list(SOURCES)
 
 

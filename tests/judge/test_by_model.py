@@ -5,6 +5,7 @@ import logging
 import threading
 import time
 from collections import Counter
+from concurrent.futures import ThreadPoolExecutor
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from math import isnan
 
@@ -198,6 +199,10 @@ def test_many_are_judged_at_once_but_no_more_than_allowed(model, endpoint, monke
     cases = [(f"slow {i}", CLIP, "audio") for i in range(9)] + [("slow 0", CLIP, "audio")]
     assert model.estimate(cases)["requests"] == 9 and isnan(model.estimate(cases)["seconds"])
     assert [score.value for score in judge.scores(cases, "llm")] == [0.75] * 10
+    assert endpoint.peak == 3
+    more = [(f"slow and more {i}", CLIP, "audio") for i in range(8)]
+    with ThreadPoolExecutor(2) as pool:  # two who ask share the limit
+        list(pool.map(lambda some: judge.scores(some, "llm"), (more[:4], more[4:])))
     assert endpoint.peak == 3
     assert model.estimate(cases)["requests"] == 0
     assert 0.05 < model.estimate([("new", CLIP, "audio")])["seconds"] < 0.3

@@ -10,8 +10,9 @@ import pytest
 import torch
 
 import avnb
-from avnb import analyses, stats, study
+from avnb import analyses, judge, stats, study
 from avnb.analyses.jobs import each
+from avnb.models.native import AVModel
 from avnb.questions import HEAR
 from avnb.study import tables
 from avnb.study.fingerprints import model_fingerprint
@@ -425,3 +426,26 @@ def test_fingerprints_see_a_single_weight(organism_folder):
         with torch.no_grad():
             weight[row, column] += 1
         assert before != (before := model_fingerprint(model))
+
+
+def test_answers_without_a_score_are_judged_again_on_demand_without_the_model(few, tmp_path, monkeypatch, caplog):
+    class Judge:
+        name, is_up = "mine", False
+
+        def score(self, answer, clip, modality):
+            return judge.Score(0.5, leakage=0.25) if self.is_up else judge.Score.unscored(f"unreachable: {answer}")
+
+    mine = Judge()
+    monkeypatch.setattr(judge, "named", lambda name: mine)
+    shared = {"dataset": "x", "out": tmp_path, "judge": "mine", **SMALL["fidelity"]}
+    table = study.measure("fidelity", "toy-omni", few[:2], **shared)
+    assert table["value"].isna().all()
+    study.means("fidelity", table)
+    assert f"{len(table)} of {len(table)} values are missing: unreachable" in caplog.text
+    monkeypatch.setattr(AVModel, "caption", lambda *a, **k: pytest.fail("the model was asked again"))
+    mine.is_up = True
+    assert study.measure("fidelity", "toy-omni", few[:2], **shared).equals(table), "nothing without being told"
+    mended = study.measure("fidelity", "toy-omni", few[:2], retry=True, **shared)
+    assert (mended["value"] == 0.5).all() and (mended["leakage"] == 0.25).all() and (mended["reason"] == "").all()
+    assert mended["answer"].equals(table["answer"])
+    assert study.measure("fidelity", "toy-omni", few[:2], **shared).equals(mended)
