@@ -256,7 +256,7 @@ def test_an_id_is_never_a_path(three, tmp_path, name):
     made = curate.mute([clip], tmp_path / "deep" / "out")
     assert [m.id for m in made] == [f"{name}+mute"]
     assert made[0].video.parent == tmp_path / "deep" / "out" and made[0].video.is_file()
-    assert [path.name for path in tmp_path.iterdir()] == ["deep"]
+    assert [path.name for path in tmp_path.iterdir() if path.is_dir()] == ["deep"]
 
 
 def test_ids_that_look_alike_as_files_stay_apart(three, tmp_path):
