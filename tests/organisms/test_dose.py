@@ -169,7 +169,7 @@ def test_the_conclusion_follows_the_numbers(planted, sign, word):
     levels = {"vision first": {0.0: -0.5, 0.4: 0.5}, "audio first": {0.0: 0.5, 0.4: 0.5}}
     noise = np.random.default_rng(0).standard_normal(len(planted))
     value = [sign * levels[order][d] for order, d in zip(planted["order"], planted["dose"], strict=True)]
-    table = planted.assign(measure="modality preference", value=np.array(value) + 0.05 * noise)
+    table = planted.assign(quantity="modality preference", value=np.array(value) + 0.05 * noise)
     assert response.conclusion(table).count(f"**{word}**") == 3
 
 
