@@ -90,7 +90,7 @@ show.table(
 # ## How an answer is judged
 #
 # Let $E$ be the events that one modality of a clip holds, and $N$ the events that the answer names *in the part that is
-# about this modality* (`avnb.judge` says how the parts are told apart). The fidelity of the answer is
+# about this modality* (`avnb.judge.parts` says how they are told apart). The fidelity of the answer is
 #
 # $$
 # F = \frac{|N \cap E|}{|N \cup E|} = \frac{\text{matched}}{\text{matched} + \text{missed} + \text{invented}},

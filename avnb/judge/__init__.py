@@ -20,7 +20,7 @@ from tqdm import tqdm
 
 from avnb.errors import AvnbError
 from avnb.judge.by_events import Events
-from avnb.judge.scores import Score
+from avnb.judge.scored import Score
 from avnb.questions import MODALITIES
 
 __all__ = ["Judge", "JudgeError", "Score", "again", "named", "score", "scores"]

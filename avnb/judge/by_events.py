@@ -11,7 +11,7 @@ the toybox alone: of other clips, only their own events are looked for (`words.w
 """
 
 from avnb.judge.parts import about, says_nothing
-from avnb.judge.scores import Score
+from avnb.judge.scored import Score
 from avnb.judge.words import mentioned, world_of
 
 

@@ -32,7 +32,7 @@ import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from avnb.files import cache_folder, digest, whole
-from avnb.judge.scores import Score
+from avnb.judge.scored import Score
 
 STUDY = "Qwen/Qwen3-32B"  # the judge of the study
 KEY = "AVNB_JUDGE_KEY"  # the environment variable that holds the endpoint's key

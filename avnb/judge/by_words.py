@@ -18,7 +18,7 @@ import numpy as np
 
 from avnb.errors import AvnbError
 from avnb.judge.parts import about, says_nothing
-from avnb.judge.scores import Score
+from avnb.judge.scored import Score
 from avnb.text import content
 
 _ALIKE = 0.7  # the cosine similarity from which on two words count as one: with all-MiniLM-L6-v2 synonyms mostly are,

@@ -1,4 +1,4 @@
-"""Editing: media files are written, and videos given another sound. What comes out is read with `clips`.
+"""Editing: media files are written, and videos given another sound. What comes out is read with `reading`.
 
 The picture of an edited video is copied packet by packet, so that only the sound differs.
 

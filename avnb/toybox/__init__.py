@@ -1,1 +1,1 @@
-"""The embedded world: drawn and synthesised sources, their captions, and the model organisms trained on them."""
+"""The embedded world: drawn pictures and synthesised sounds of two dozen sources, and their captions."""

@@ -80,6 +80,26 @@ def test_a_bad_clip_is_reported_and_the_rest_goes_on(run, video, organism_folder
     assert len(lines) == 2 and lines[0].startswith("avnb: broken.mp4") and lines[1].startswith("avnb: lost.mp4")
 
 
+def test_what_was_answered_is_shown_when_the_call_is_interrupted(run, video, organism_folder, monkeypatch):
+    answers = iter(["I hear a bell."])
+    monkeypatch.setattr("avnb.models.native.AVModel.caption", lambda *_, **__: next(answers, None) or _interrupt())
+    result = run("caption", video, video, "--model", organism_folder, "--json")
+    assert [row["answer"] for row in json.loads(result.stdout)] == ["I hear a bell."] and result.exit_code != 0
+
+
+def _interrupt():
+    raise KeyboardInterrupt
+
+
+def test_a_clip_that_the_processor_refuses_is_reported_and_the_rest_goes_on(run, video, organism_folder, tmp_path):
+    frames = np.full((16, 16, 4000, 3), 90, np.uint8)
+    narrow = editing.write(tmp_path / "narrow.mp4", frames, fps=8, wave=0.2 * np.sin(np.arange(32_000) / 5))
+    result = run("caption", narrow, video, "--model", organism_folder, "--json")
+    first, second = json.loads(result.stdout)
+    assert "narrow: Qwen2_5OmniProcessor refuses it" in first["error"] and "answer" in second
+    assert result.exit_code == 1 and "Traceback" not in result.stderr
+
+
 def test_only_bad_clips_print_no_table(run, organism_folder):
     assert_refused(run("caption", "lost.mp4", "--model", organism_folder), "lost.mp4 does not exist; check the path")
 

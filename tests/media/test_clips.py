@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scipy.io import wavfile
 
 from avnb.media import reading as clips
 from avnb.media.clip import Clip, ClipError, for_each, read_audio, read_frames
@@ -412,3 +413,12 @@ def test_for_each_stops_at_other_errors(second_colours):
 def test_examples_in_docstrings():
     result = doctest.testmod(clips)
     assert result.attempted > 10 and not result.failed
+
+
+@pytest.mark.parametrize("bad", [np.nan, np.inf, 1e30])
+def test_sound_that_is_no_sound_is_a_bad_clip(tmp_path, bad):
+    wave = np.zeros(16_000, np.float32)
+    wave[5_000:5_010] = bad
+    wavfile.write(tmp_path / "odd.wav", 16_000, wave)
+    with pytest.raises(ClipError, match="odd.wav holds sound that is no number or far out of range"):
+        read_audio(tmp_path / "odd.wav")
