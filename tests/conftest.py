@@ -5,6 +5,14 @@ import pytest
 from tests import recordings
 
 
+def pytest_collection_modifyitems(items):
+    """One worker builds the book, and begins with it; chapters come next: nothing takes longer."""
+    for item in items:
+        if item.get_closest_marker("book"):
+            item.add_marker(pytest.mark.xdist_group("book"))
+    items.sort(key=lambda item: (not item.get_closest_marker("book"), not item.get_closest_marker("chapter")))
+
+
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory):
     """Clips that tests make do not go to the user's cache."""

@@ -41,8 +41,12 @@ def inputs():
     return patches, torch.tensor([[3, 5], [4, 6]]), features, torch.tensor([310, 170])
 
 
-def close(ours, name):
-    torch.testing.assert_close(ours, UPSTREAM[name], rtol=1e-5, atol=1e-5)
+def close(ours, name, tolerance=1e-5):
+    torch.testing.assert_close(ours, UPSTREAM[name], rtol=tolerance, atol=tolerance)
+
+
+# The logarithm of a mel band that is nearly silent: processors differ in the last bits of its Fourier transform.
+SILENCE = 1e-4
 
 
 def test_a_row_of_any_number_of_patches_gets_the_same_positions():
@@ -100,7 +104,7 @@ def test_whole_prompts_and_what_the_model_says_next(loaded, name):
     one_placeholder = torch.where(ids == processor.audio_token_id, processor.video_token_id, ids)
     assert torch.equal(one_placeholder, UPSTREAM[f"{name}.ids"].long())
     if name != "seen":
-        close(inputs["input_features"][:, ::8, ::7], f"{name}.features")
+        close(inputs["input_features"][:, ::8, ::7], f"{name}.features", SILENCE)
     caught = []
     handle = model.llm.model.register_forward_pre_hook(
         lambda module, args, kwargs: caught.append(kwargs), with_kwargs=True
@@ -116,6 +120,6 @@ def test_sound_of_more_than_thirty_seconds_goes_in_pieces(loaded):
     model, processor = loaded
     inputs = ask(processor, *miniature.media(1, 32.4))
     assert inputs["feature_lengths"].tolist() == [3000, 240]
-    close(inputs["input_features"][:, ::16, ::61], "long.features")
+    close(inputs["input_features"][:, ::16, ::61], "long.features", SILENCE)
     close(model.sounds(inputs["input_features"], inputs["feature_lengths"])[::5, ::16], "long.sounds")
     assert len(inputs["grids"]) == 33
