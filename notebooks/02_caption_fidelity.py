@@ -337,7 +337,7 @@ Markdown(
 #
 # Ask anything about any clip, with or without its sound or picture, and see how the answer is judged.
 
-# %% tags=["interactive", "remove-output"]
+# %% tags=["skip-execution"]
 from ipywidgets import interact
 
 

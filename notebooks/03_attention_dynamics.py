@@ -349,7 +349,7 @@ Markdown(
 #
 # Choose a word and a layer, and see where the word looks on the frames.
 
-# %% tags=["interactive", "remove-output"]
+# %% tags=["skip-execution"]
 from ipywidgets import interact
 
 

@@ -335,7 +335,7 @@ Markdown(
 #
 # Read any group of positions of any clip.
 
-# %% tags=["interactive", "remove-output"]
+# %% tags=["skip-execution"]
 from ipywidgets import interact
 
 

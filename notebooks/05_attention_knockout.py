@@ -396,7 +396,7 @@ Markdown(
 Block what you like, where you like, on the clip above."""
 )
 
-# %% tags=["interactive", "remove-output"]
+# %% tags=["skip-execution"]
 from ipywidgets import IntRangeSlider, interact
 
 prompt = avllm.prompt(clip, HEAR)

@@ -271,7 +271,7 @@ Markdown(
 #
 # Any clip of this run, against any of the baselines.
 
-# %% tags=["interactive", "remove-output"]
+# %% tags=["skip-execution"]
 from ipywidgets import SelectMultiple, interact
 
 choice = SelectMultiple(options=tokens.BASELINES, value=tokens.BASELINES[:2])

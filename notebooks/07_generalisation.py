@@ -228,7 +228,7 @@ show.table(
 #
 # Choose a clip and compare what the models say.
 
-# %% tags=["interactive", "remove-output"]
+# %% tags=["skip-execution"]
 from ipywidgets import interact
 
 

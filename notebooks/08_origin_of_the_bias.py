@@ -68,8 +68,8 @@ show.table(
 )
 
 # %% [markdown]
-# One clip is an anecdote. The same on 200 clips of each kind, as `avnb measure fidelity` printed it for the cards of the
-# organisms (mean fidelity with its 95 % interval over clips; `toy-vl` is the base without ears):
+# One clip is an anecdote. The same on 200 clips of each kind, as `python -m avnb.organisms.cards` measured it for the cards of
+# the organisms (mean fidelity with its 95 % interval over clips; `toy-vl` is the base without ears):
 
 # %%
 cards = organism_cards.results()
@@ -247,7 +247,7 @@ Markdown("\n".join(lines))
 #
 # Another dose, more steps: what is the least that helps?
 
-# %% tags=["remove-output"]
+# %% tags=["skip-execution"]
 import ipywidgets as widgets
 
 

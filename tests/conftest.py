@@ -5,6 +5,7 @@ import pytest
 from tests import recordings
 
 
+@pytest.hookimpl(tryfirst=True)  # before the marks of groups are read
 def pytest_collection_modifyitems(items):
     """One worker builds the book, and begins with it; chapters come next: nothing takes longer."""
     for item in items:

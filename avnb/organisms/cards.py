@@ -15,6 +15,7 @@ from avnb.organisms.train import LOG
 
 SEED = 77  # of the test clips
 N_CLIPS = 400
+ANSWERS = "fidelity.parquet"  # every answer of the organism beside it, as it was judged
 
 _WHAT = {
     "toy-vl": "the vision-language base: its decoder was never given a sound, and its ears are left out",
@@ -29,6 +30,7 @@ _KINDS = {
     "aligned": "clips whose sounds are all seen",
     "conflict": "conflicting clips (the picture of one, the sound of another)",
 }
+_BY = ["question", "clips", "given", "judged"]
 _CARD = """\
 # {name}
 
@@ -77,7 +79,6 @@ def card(name, table):
         n_parameters = sum(prod(weights.get_slice(key).get_shape()) for key in weights.keys())  # noqa: SIM118
     curve = pd.read_json(folder / LOG, lines=True)
     stages = [_stage(number, stage, curve) for number, stage in enumerate(recipe.stages, 1)]
-    by = ["question", "modality", "inputs", "kind"]
     return _CARD.format(
         name=name,
         what=_WHAT[name],
@@ -92,12 +93,22 @@ def card(name, table):
         log=LOG,
         n=N_CLIPS,
         test_seed=SEED,
-        results=_markdown(stats.summarise(table, by)),
+        results=_markdown(table),
     )
 
 
+def answers(name):
+    """Every answer of a shipped organism to its clips and questions, as `fidelity.measure` judged it.
+
+    Example:
+        >>> answers("toy-omni").query("inputs == 'both'")["clip"].nunique() == N_CLIPS
+        True
+    """
+    return pd.read_parquet(models.CHECKPOINTS / name / ANSWERS)
+
+
 def results(names=tuple(RECIPES)):
-    """The measured tables of the shipped cards, side by side.
+    """What was measured of the shipped organisms, side by side.
 
     Args:
         names: organisms.
@@ -110,12 +121,7 @@ def results(names=tuple(RECIPES)):
         >>> results(["toy-vl"]).columns.tolist()
         ['question', 'clips', 'given', 'judged', 'toy-vl']
     """
-    columns = []
-    for name in names:
-        lines = (models.CHECKPOINTS / name / "README.md").read_text().splitlines()
-        cells = [[cell.strip() for cell in line.strip("|").split("|")] for line in lines if line.startswith("| ")]
-        table = pd.DataFrame(cells[2:], columns=["question", "clips", "given", "judged", name, "n"])
-        columns.append(table.set_index(["question", "clips", "given", "judged"])[name])
+    columns = [_rows(answers(name)).drop(columns="n").set_index(_BY)["fidelity"].rename(name) for name in names]
     return pd.concat(columns, axis=1).fillna("–").reset_index()
 
 
@@ -129,22 +135,31 @@ def _stage(number, stage, curve):
     )
 
 
-def _markdown(means):
-    names = {"video": "pictures alone", "audio": "sound alone", "both": "both"}
-    lines = ["| Question | Clips | Given | Judged | Fidelity | n |", "| --- | --- | --- | --- | --- | --- |"]
-    for row in means.itertuples():
-        value = f"{row.mean:.2f} ({row.low:.2f} to {row.high:.2f})"
-        lines.append(f"| {row.question} | {row.kind} | {names[row.inputs]} | {row.modality} | {value} | {row.n} |")
-    return "\n".join(lines)
+def _rows(table):
+    """The means of a table of answers as text: question, clips, given, judged, fidelity, n."""
+    means = stats.summarise(table, ["question", "kind", "inputs", "modality"])
+    text = [f"{row.mean:.2f} ({row.low:.2f} to {row.high:.2f})" for row in means.itertuples()]
+    given = means["inputs"].map({"video": "pictures alone", "audio": "sound alone", "both": "both"})
+    columns = [means["question"], means["kind"], given, means["modality"], text, means["n"]]
+    return pd.DataFrame(dict(zip([*_BY, "fidelity", "n"], columns, strict=True)))
+
+
+def _markdown(table):
+    rows = _rows(table)
+    cells = [[*rows.columns[:-1].str.capitalize(), "n"], ["---"] * len(rows.columns), *rows.itertuples(index=False)]
+    return "\n".join(f"| {' | '.join(map(str, row))} |" for row in cells)
 
 
 def main():
-    """Measure every shipped organism that has a recipe, and write its card."""
+    """Measure every shipped organism that has a recipe, ship its answers, and write its card from them."""
     clips = datasets.load("toybox", n=N_CLIPS, seed=SEED)
     for name in RECIPES:
-        inputs = ["both", "video", "audio"]
-        table = study.measure("fidelity", name, clips, dataset="toybox", seed=SEED, inputs=inputs)
-        (models.CHECKPOINTS / name / "README.md").write_text(card(name, table))
+        table = study.measure("fidelity", name, clips, dataset="toybox", seed=SEED)
+        folder = models.CHECKPOINTS / name
+        table[["clip", "kind", "question", "inputs", "modality", "value", "answer"]].to_parquet(
+            folder / ANSWERS, compression="zstd", index=False
+        )
+        (folder / "README.md").write_text(card(name, answers(name)))
 
 
 if __name__ == "__main__":

@@ -25,7 +25,7 @@ from avnb import judge as judges
 from avnb.files import cache_folder, digest, safe_name
 from avnb.study.fingerprints import clips_fingerprint, code_fingerprint, made_with, model_fingerprint
 from avnb.study.parts import Parts
-from avnb.study.tables import StudyError, collect, joined, read, read_about, write
+from avnb.study.tables import StudyError, ask_again, collect, joined, read, read_about, write
 
 __all__ = ["StudyError", "collect", "means", "measure", "read", "read_about"]
 
@@ -108,8 +108,8 @@ def _kept(path, fingerprints):
     with contextlib.suppress(StudyError):
         if path.exists() and read_about(path).get("fingerprints") == fingerprints:
             table = read(path)
-            with contextlib.suppress(OSError):  # `collect` takes the table that was last asked for
-                path.touch()
+            with contextlib.suppress(OSError):  # a folder that is only read
+                ask_again(path)
             return table
     return None
 

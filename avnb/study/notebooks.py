@@ -29,7 +29,6 @@ from avnb.files import file_hash, safe_name
 from avnb.media.clip import MANIFEST
 
 _LONGEST = 12 * 3600  # seconds that a cell may take
-_INTERACTIVE = "interactive"  # the tag of cells for a reader with a kernel, in which a batch would wait for ever
 _NO_PROGRESS = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}  # a bar would fill the executed notebook
 _COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _SET_HERE = ("model", "models", "out", "tables")
@@ -312,7 +311,6 @@ def _run(papermill, job, key):
     job.target.parent.mkdir(parents=True, exist_ok=True)
     partial = job.target.with_name(f".{job.target.name}")
     notebook = _read(job.notebook)
-    notebook.cells = [cell for cell in notebook.cells if _INTERACTIVE not in cell.metadata.get("tags", [])]
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
     source, error = job.target.with_name(f".{job.target.stem}.source.ipynb"), ""
     nbformat.write(notebook, source)

@@ -2,6 +2,7 @@
 
 import json
 import logging
+import time
 from pathlib import Path
 
 import pandas as pd
@@ -43,7 +44,7 @@ def read(path):
 
 def read_about(path):
     """What the table in a file is: analysis, model, dataset, seed, parameters, clips (ids), fingerprints, left_out
-    (clips without rows, with the reason), made_with.
+    (clips without rows, with the reason), made_with, asked (when it was last asked for, in seconds since 1970).
 
     Raises:
         StudyError: the file cannot be read, or `measure` did not write it.
@@ -60,7 +61,15 @@ def read_about(path):
 
 def write(table, path, about):
     """Writes a table with what it is, whole or not at all."""
-    stored = pa.Table.from_pandas(table, preserve_index=False)
+    _store(pa.Table.from_pandas(table, preserve_index=False), path, {"asked": time.time()} | about)
+
+
+def ask_again(path):
+    """Notes in a file that its table was asked for now. The time of a file does not survive a copy."""
+    _store(pq.read_table(path), path, read_about(path) | {"asked": time.time()})
+
+
+def _store(stored, path, about):
     stored = stored.replace_schema_metadata({**(stored.schema.metadata or {}), _KEY: json.dumps(about).encode()})
     with whole(path) as partial:
         pq.write_table(stored, partial, write_page_checksum=True)
@@ -99,8 +108,8 @@ def collect(
         raise StudyError(f"{folder} is no folder; give one that `avnb run --out` or `avnb measure --out` wrote to")
     wanted = {key: value for key, value in {"dataset": dataset, "seed": seed}.items() if value is not None}
     found, weights, shared = {}, {}, None
-    for path in sorted(Path(folder).rglob("*--*.parquet"), key=lambda path: (-path.stat().st_mtime, path)):
-        about = read_about(path)
+    tables = [(read_about(path), path) for path in sorted(Path(folder).rglob("*--*.parquet"))]
+    for about, path in sorted(tables, key=lambda each: -each[0]["asked"]):
         model, prints = about["model"], about["fingerprints"]
         is_current = weights.setdefault(model, prints["weights"][0]) == prints["weights"][0]
         if about["analysis"] != analysis or model in found or (names and model not in names):

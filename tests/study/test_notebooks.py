@@ -18,7 +18,7 @@ from pathlib import Path
 with open(Path(out).parent / "calls.txt", "a") as calls:
     calls.write(f"works {model} {n}\\n")
 
-# %% tags=["interactive"]
+# %% tags=["skip-execution"]
 raise SystemExit("a batch never comes here")
 """
 FAILS = """\
