@@ -22,6 +22,7 @@ from pathlib import Path
 import av
 import numpy as np
 import pyloudnorm
+from scipy.ndimage import minimum_filter1d, uniform_filter1d
 
 from avnb.files import whole
 from avnb.media.reading import ClipError, blame, opened, read_audio, start_of, track
@@ -31,6 +32,8 @@ AAC_RATES = (8000, 11025, 12000, 16000, 22050, 24000, 32000, 44100, 48000)
 EDIT_RATE = 48000  # Hz of every track that swap_audio and shift_audio write
 
 _SAMPLES_PER_PACKET = 1024
+_REACH = 240  # samples (5 ms) before and after a peak over which the limiter comes down to it
+_LU = 0.05  # how near a loudness has to come to the one asked for
 
 logger = logging.getLogger(__name__)
 
@@ -91,8 +94,8 @@ def swap_audio(video, donor, out, fit="loop", match_loudness=False) -> Path:
         donor: the file that lends its sound; may be audio only.
         out: where to; the suffix names the container.
         fit: what fills up a short sound: "loop" (starts over) or "pad" (silence).
-        match_loudness: scale the donor's sound to the integrated loudness (ITU-R BS.1770) of the video's own track. If
-            that would clip, it is scaled to full scale; the log says (at INFO) by how many LU it stays below.
+        match_loudness: bring the donor's sound to the integrated loudness (ITU-R BS.1770) of the video's own track, or
+            of the file given here. Peaks that would clip are limited: turned down for some milliseconds each.
 
     Returns:
         The path of the new file.
@@ -107,8 +110,9 @@ def swap_audio(video, donor, out, fit="loop", match_loudness=False) -> Path:
     seconds = _video_seconds(video)
     wave = _fitted(read_audio(donor, EDIT_RATE, seconds), round(seconds * EDIT_RATE), fit)
     if match_loudness:
-        wanted = _loudness(read_audio(video, EDIT_RATE, seconds), video)
-        wave = _amplified(wave, wanted - _loudness(wave, donor), donor)
+        own = video if match_loudness is True else match_loudness
+        wanted = _loudness(read_audio(own, EDIT_RATE, seconds), own)
+        wave = _levelled(wave, wanted, donor)
     return _remux(video, out, wave)
 
 
@@ -128,16 +132,17 @@ def mute(video, out) -> Path:
     return _remux(video, out, None)
 
 
-def shift_audio(video, out, seconds) -> Path:
+def shift_audio(video, out, seconds, sound=None) -> Path:
     """Moves the sound against the picture; the video's packets are copied untouched.
 
     What moves out at one end is cut, and silence fills the other: the length stays that of the video. Written as mono
     AAC at 48 kHz.
 
     Args:
-        video: a file with video and audio.
+        video: a file with video, and with audio unless `sound` is given.
         out: where to; the suffix names the container.
         seconds: how much later the sound comes; negative is earlier.
+        sound: the file with the sound, if that is another one.
 
     Returns:
         The path of the new file.
@@ -146,7 +151,7 @@ def shift_audio(video, out, seconds) -> Path:
         ClipError: a file cannot be read or written, or the shift leaves nothing of the sound.
     """
     length = _video_seconds(video)
-    wave = _fitted(read_audio(video, EDIT_RATE, length), round(length * EDIT_RATE), "pad")
+    wave = _fitted(read_audio(sound or video, EDIT_RATE, length), round(length * EDIT_RATE), "pad")
     shift = round(seconds * EDIT_RATE)
     if abs(shift) >= len(wave):
         raise ClipError(f"{Path(video).name} lasts {length:.2f} s; a shift of {seconds} s leaves no sound, use less")
@@ -181,13 +186,35 @@ def _loudness(wave, path):
     return loudness
 
 
-def _amplified(wave, gain, path):
-    """The wave made louder by a gain in LU (= dB), as far as full scale allows."""
-    peak = float(np.abs(wave).max())
-    room = -20 * math.log10(peak)
-    if gain > room:
-        logger.info("%s stays %.1f LU below the loudness asked for; more would clip", Path(path).name, gain - room)
-    return wave * np.float32(10 ** (min(gain, room) / 20))
+def _levelled(wave, wanted, path):
+    """The wave at a loudness (LUFS): amplified, and limited to full scale where it has to be.
+
+    What the limiter takes from the peaks is lacking in the loudness, so it is asked for again until it is there.
+    """
+    gain = wanted - _loudness(wave, path)
+    levelled = _limited(wave, gain)
+    for _ in range(30):
+        lacking = wanted - _loudness(levelled, path)
+        if abs(lacking) < _LU:
+            return levelled
+        gain += lacking
+        levelled = _limited(wave, gain)
+    logger.warning("%s is %.1f LU away from the loudness asked for: it is almost all peaks", Path(path).name, lacking)
+    return levelled
+
+
+def _limited(wave, gain):
+    """The wave amplified by a gain in LU (= dB), each peak beyond full scale turned down, smoothly and in time.
+
+    The least gain within reach of a sample, averaged over that reach, is never more than the sample itself can bear.
+    """
+    wave = wave * np.float32(10 ** (gain / 20))
+    size = np.abs(wave)
+    if size.max() <= 1:
+        return wave
+    bearable = 1 / np.maximum(size, 1).astype(np.float64)
+    window = 2 * _REACH + 1
+    return (wave * uniform_filter1d(minimum_filter1d(bearable, window), window)).astype(np.float32)
 
 
 def _remux(video, out, wave):

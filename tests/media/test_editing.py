@@ -1,7 +1,6 @@
 """Every case of writing media and of giving a video another sound, on tiny files made here."""
 
 import doctest
-import logging
 import os
 
 import av
@@ -170,14 +169,39 @@ def test_loudness_matches_within_1_lu(tmp_path, second_colours, peak):
         assert distance < within if match else distance > 3
 
 
-def test_loudness_that_would_clip_stays_below(tmp_path, second_colours, caplog):
-    wave = tone(1000, 2, 48000, peak=0.05)
-    wave[::24000] = 0.5
+def test_loudness_that_would_clip_is_reached_by_turning_down_the_peaks(tmp_path, second_colours):
+    """A quiet tone with clicks: to be loud enough, the clicks would have to be ten times full scale."""
+    wave = tone(1000, 2, 48000, peak=0.02)
+    wave[12000::24000] = 0.9
     path = sound_file(tmp_path / "d.wav", wave[None], 48000)
-    with caplog.at_level(logging.INFO):
-        swapped = read_audio(swap_audio(second_colours, path, tmp_path / "x.mp4", match_loudness=True), 48000)
-    assert "d.wav stays" in caplog.text and "LU below" in caplog.text
-    assert np.abs(swapped[5000:20000]).max() == pytest.approx(0.1, abs=0.01)  # doubled: the clicks reach full scale
+    swapped = read_audio(swap_audio(second_colours, path, tmp_path / "x.mp4", match_loudness=True), 48000)
+    meter = pyloudnorm.Meter(48000)
+    wanted = meter.integrated_loudness(read_audio(second_colours, 48000))
+    assert meter.integrated_loudness(swapped) == pytest.approx(wanted, abs=0.1)
+    assert np.abs(swapped).max() < 1.2  # but for what AAC adds, within full scale
+    level = np.abs(swapped[5000:10000]).max()
+    assert level > 0.1 and np.abs(swapped[15000:30000]).max() == pytest.approx(
+        level, rel=0.02
+    )  # the tone keeps its level
+
+
+def test_the_limiter_keeps_what_fits_and_never_passes_full_scale():
+    rng = np.random.default_rng(0)
+    wave = rng.laplace(size=48000).astype(np.float32) * 0.1
+    assert np.array_equal(editing._limited(wave, -20), wave * np.float32(0.1))
+    loud = editing._limited(wave, 12)
+    assert 0.9 < np.abs(loud).max() <= 1 and np.corrcoef(loud, wave)[0, 1] > 0.9
+    assert np.array_equal(np.sign(loud), np.sign(wave))
+
+
+def test_loudness_can_be_that_of_another_file(tmp_path, second_colours, counted):
+    loud = sound_file(tmp_path / "loud.wav", tone(500, 3, 48000, peak=0.7)[None], 48000)
+    quiet = donor(tmp_path / "d.wav", peak=0.02)
+    out = swap_audio(second_colours, quiet, tmp_path / "x.mp4", match_loudness=loud)
+    meter = pyloudnorm.Meter(16000)
+    assert meter.integrated_loudness(read_audio(out)) == pytest.approx(
+        meter.integrated_loudness(read_audio(loud)), abs=1
+    )
 
 
 def test_loudness_of_silence_cannot_be_matched(tmp_path, second_colours):
