@@ -31,3 +31,14 @@ def stems(text):
 def content(text):
     """The stems of the words of a text that carry meaning, in order."""
     return _STEMMER.stemWords([word for word in _WORD.findall(text.lower()) if word not in _FUNCTION_WORDS])
+
+
+def listed(names, n=5):
+    """The first of many names, and how many more there are.
+
+    Example:
+        >>> listed("abcdefgh")
+        'a, b, c, d, e and 3 more'
+    """
+    names = list(names)
+    return ", ".join(map(str, names[:n])) + (f" and {len(names) - n} more" if len(names) > n else "")

@@ -7,6 +7,7 @@ that nothing seen helps to name what is heard.
     [[1.0, 1.0, 0.0], [1.0, 1.0, 0.0], [0.0, 0.0, 1.0]]
 """
 
+import logging
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -15,29 +16,42 @@ import numpy as np
 import pandas as pd
 from scipy.optimize import linear_sum_assignment
 
-from avnb.datasets.similarity import CurationError, similarity
+from avnb.datasets.similarity import CurationError, count_table, embedded, products
+from avnb.datasets.similarity import similarity as similarity  # a part of this module's face
 from avnb.files import file_name
 from avnb.media import editing
 from avnb.media.clip import ClipError, for_each
+from avnb.text import listed
+
+_GAIN = 1e-3  # of similarity a clip, below which another round is not worth its time
+
+logger = logging.getLogger(__name__)
 
 
-def assign_donors(clips, embed=None, known_events=True) -> pd.DataFrame:
+def assign_donors(clips, embed=None, known_events=True, at_most=0.8, block=2000, seed=0) -> pd.DataFrame:
     """Finds for every clip the clip that will lend its sound: together, the audio captions are least alike.
 
-    The assignment is optimal over all clips at once (Hungarian method): every clip lends once, never to itself. Memory
-    grows with n squared and time faster still: some thousand clips at most.
+    Every clip lends once, never to itself. Up to `block` clips the assignment is the best there is (Hungarian method).
+    Of more clips, a block is drawn again and again whose donors are handed around anew in the best way, until a round
+    over all clips gains next to nothing: memory grows with n and block squared, time with n times block.
 
     Args:
-        clips: clips with an audio caption each, of which the first counts, and with different ids.
+        clips: clips with an audio caption each, of which the first counts, or else with events that are heard; with
+            different ids.
         embed: as in `similarity`.
         known_events: also rule out donors in which something is heard that the clip shows or sounds like, where the
             events of the clips (`seen`, `heard`) are known.
+        at_most: rule out donors whose audio caption is more alike than this: nearly the same sound, in other words.
+        block: among how many clips donors are handed around at once.
+        seed: draws the blocks.
 
     Returns:
-        DataFrame: clip, donor (ids; one row per clip, in order), similarity in [-1, 1] of their audio captions.
+        DataFrame: clip, donor (ids; one row per clip, in order), similarity in [-1, 1] of their audio captions. Clips
+        for which no donor is left are warned of and have no row.
 
     Raises:
-        CurationError: a clip lacks an audio caption or sound, ids repeat, or no assignment is possible.
+        CurationError: a clip lacks an audio caption or sound, ids repeat, or no clip can lend to another one.
+        AvnbError: there is no such embedder.
 
     Example:
         >>> barks = avnb.Clip("dog", "dog.mp4", audio_captions=("Barking.",), heard=("dog",))
@@ -48,22 +62,62 @@ def assign_donors(clips, embed=None, known_events=True) -> pd.DataFrame:
     clips = list(clips)
     _by_id(clips)
     for clip in clips:
-        if not clip.audio_captions or clip.kind == "mute":
+        if not (clip.audio_captions or clip.heard) or clip.kind == "mute":
             raise CurationError(f"clip {clip.id} has no audio caption or no sound; leave it out or caption its sound")
-    alike = similarity([clip.audio_captions[0] for clip in clips], embed)
-    cost = alike.copy()
-    np.fill_diagonal(cost, np.inf)
-    if known_events:
-        for i, clip in enumerate(clips):
-            events = {*clip.seen, *clip.heard}
-            cost[i, [not events.isdisjoint(donor.heard) for donor in clips]] = np.inf
-    try:
-        rows, donors = linear_sum_assignment(cost)
-    except ValueError as error:
-        remedy = "add clips with other sounds" + (" or use known_events=False" if known_events else "")
-        raise CurationError(f"the {len(clips)} clips cannot all lend a sound to another one; {remedy}") from error
-    ids = [clip.id for clip in clips]
-    return pd.DataFrame({"clip": ids, "donor": [ids[i] for i in donors], "similarity": alike[rows, donors]})
+    barred = 4.0 * block  # dearer than any assignment without it, so that as few clips as possible are left without
+    cost = _costs(clips, embed, known_events, at_most, barred)
+    donors = _handed_around(cost, len(clips), block, seed)
+    alike = np.concatenate([[], *(cost(some, donors[some]).diagonal() for some in _blocks(np.arange(len(clips)), 500))])
+    paired = alike < barred
+    if not paired.any():
+        remedy = f"add clips with other sounds{' or use known_events=False' * known_events}, or raise at_most={at_most}"
+        raise CurationError(f"none of the {len(clips)} clips can lend its sound to another one; {remedy}")
+    if not paired.all():
+        left = [clip.id for clip, found in zip(clips, paired, strict=True) if not found]
+        logger.warning("no donor is left for %d of the %d clips: %s", len(left), len(clips), listed(left))
+    ids = np.array([clip.id for clip in clips], dtype=object)
+    return pd.DataFrame({"clip": ids[paired], "donor": ids[donors[paired]], "similarity": alike[paired]})
+
+
+def _costs(clips, embed, known_events, at_most, barred):
+    """A function from indices of clips and of donors to what each pair costs: their similarity, or `barred`."""
+    vectors = embedded([(*clip.audio_captions, ". ".join(clip.heard))[0] for clip in clips], embed)
+    sounds = np.unique([str(clip.sound) for clip in clips], return_inverse=True)[1]
+    names = {name: i for i, name in enumerate(dict.fromkeys(name for c in clips for name in (*c.seen, *c.heard)))}
+    own = count_table([Counter({*clip.seen, *clip.heard}) for clip in clips], names)
+    heard = count_table([Counter({*clip.heard}) for clip in clips], names)
+
+    def cost(some, donors):
+        alike = products(vectors[some], vectors[donors])
+        ruled_out = (alike > at_most) | (sounds[some][:, None] == sounds[donors])
+        if known_events:
+            ruled_out |= products(own[some], heard[donors]) > 0
+        return np.where(ruled_out, barred, alike)
+
+    return cost
+
+
+def _handed_around(cost, n, block, seed):
+    """The donor of each clip: int64 [n], every index once."""
+    if n <= block:
+        everyone = np.arange(n)
+        return linear_sum_assignment(cost(everyone, everyone))[1]
+    rng = np.random.default_rng(seed)
+    donors, before = rng.permutation(n), np.inf
+    while True:
+        total = 0.0
+        for some in _blocks(rng.permutation(n), block):
+            costs = cost(some, donors[some])
+            rows, columns = linear_sum_assignment(costs)
+            donors[some] = donors[some][columns]
+            total += costs[rows, columns].sum()
+        if before - total < _GAIN * n:
+            return donors
+        before = total
+
+
+def _blocks(indices, size):
+    return np.array_split(indices, -(-len(indices) // size)) if len(indices) else []
 
 
 def counterfactual(clips, out, donors=None, fit="loop", match_loudness=True) -> list:
@@ -100,8 +154,8 @@ def counterfactual(clips, out, donors=None, fit="loop", match_loudness=True) -> 
         if not path.exists():
             if donor.kind == "mute":
                 raise ClipError(f"clip {donor.id} is mute and cannot lend a sound; choose another donor")
-            source = _own_sound(clip) if match_loudness else clip.video
-            editing.swap_audio(source, donor.sound, path, fit=fit, match_loudness=match_loudness)
+            own = match_loudness and _own_sound(clip)
+            editing.swap_audio(clip.video, donor.sound, path, fit=fit, match_loudness=own)
         return replace(
             clip,
             id=name,
@@ -136,7 +190,7 @@ def shift(clips, out, seconds) -> list:
     """Writes clips whose own sound comes later, `CLIP+shift1.5.mp4`; bad clips are left out, existing files kept.
 
     Args:
-        clips: clips with their sound in the video file.
+        clips: clips with sound.
         out: folder for the new files.
         seconds: how much later the sound comes; negative is earlier.
 
@@ -148,7 +202,7 @@ def shift(clips, out, seconds) -> list:
         name = f"{clip.id}+shift{seconds:g}"
         path = Path(out) / f"{file_name(name)}.mp4"
         if not path.exists():
-            editing.shift_audio(_own_sound(clip), path, seconds)
+            editing.shift_audio(clip.video, path, seconds, sound=_own_sound(clip))
         return replace(clip, id=name, video=path, audio=None, kind="shifted")
 
     return _made(clips, shifted)
@@ -186,7 +240,8 @@ def agreement(clips, embed=None) -> pd.DataFrame:
     """
     both = [clip for clip in clips if clip.video_captions and clip.audio_captions]
     captions = [clip.video_captions[0] for clip in both] + [clip.audio_captions[0] for clip in both]
-    alike = similarity(captions, embed).diagonal(len(both)) if both else []
+    vectors = embedded(captions, embed)
+    alike = [products(vectors[[i]], vectors[[i + len(both)]])[0, 0] for i in range(len(both))]
     return pd.DataFrame({"clip": [c.id for c in both], "kind": [c.kind for c in both], "similarity": alike})
 
 
@@ -222,8 +277,7 @@ def _made(clips, function):
 
 
 def _own_sound(clip):
-    """The clip's video file, which must also hold its sound."""
-    if clip.kind == "mute" or clip.audio is not None:
-        state = "is mute" if clip.kind == "mute" else f"has its sound in {Path(clip.audio).name}"
-        raise ClipError(f"clip {clip.id} {state}; its video file must hold its sound: see editing.swap_audio")
-    return clip.video
+    """The file that holds the clip's sound."""
+    if clip.kind == "mute":
+        raise ClipError(f"clip {clip.id} is mute; give it a sound, or use match_loudness=False")
+    return clip.sound

@@ -4,7 +4,8 @@ from pathlib import Path
 
 from avnb.closure import code_hash
 from avnb.datasets import curate
-from avnb.datasets.manifest import DatasetError, from_path
+from avnb.datasets.manifest import DatasetError
+from avnb.datasets.tables import from_path
 from avnb.files import cache_folder
 
 MAKERS = ("avnb.toybox.world", "avnb.datasets.curate")  # modules that make a clip

@@ -5,10 +5,9 @@ from pathlib import Path
 
 from avnb.errors import AvnbError
 from avnb.files import whole
-from avnb.media.clip import MANIFEST, Clip
+from avnb.media.clip import Clip
 
-_VIDEOS = (".mp4", ".mkv", ".webm", ".mov", ".avi", ".m4v")
-_TEXTS = ("video_captions", "audio_captions", "seen", "heard")
+TEXTS = ("video_captions", "audio_captions", "seen", "heard")
 _SAMPLE = '{"id": "dog-1", "video": "clips/dog-1.mp4", "audio_captions": ["A dog barks."]}'
 
 
@@ -49,42 +48,26 @@ def save(clips, manifest) -> Path:
                 "video": _relative(clip.video, manifest.parent),
                 "audio": None if clip.audio is None else _relative(clip.audio, manifest.parent),
                 "kind": clip.kind,
-                **{field: list(getattr(clip, field)) for field in _TEXTS},
+                **{field: list(getattr(clip, field)) for field in TEXTS},
             }
             file.write(json.dumps(row) + "\n")
     return manifest
 
 
-def from_path(path):
-    if path.is_file():
-        return _manifest(path)
-    if (path / MANIFEST).is_file():
-        return _manifest(path / MANIFEST)
-    clips = [Clip(video.stem, video) for video in videos_in(path.iterdir())]
-    if not clips:
-        raise DatasetError(f"{path} holds neither {MANIFEST} nor a video ({', '.join(_VIDEOS)}); check the path")
-    return checked_ids(clips, path.name)
-
-
-def videos_in(paths):
-    return sorted(path for path in paths if path.suffix.lower() in _VIDEOS and not path.name.startswith("."))
-
-
-def _manifest(path):
-    if path.suffix != ".jsonl":
-        raise DatasetError(f"{path.name} is no manifest (.jsonl); give a manifest or a folder")
-    clips = []
+def lines(path):
+    """The rows of a JSON Lines file: pairs of where a row stands and what it holds."""
+    rows = []
     try:
         with path.open(encoding="utf-8") as file:
             for number, line in enumerate(file, 1):
                 if line.strip():
                     where = f"{path.name}, line {number}"
-                    clips.append(clip_of(_parsed(line, where), path.parent, where))
+                    rows.append((where, _parsed(line, where)))
     except UnicodeDecodeError as error:
         raise DatasetError(f"{path.name} is no UTF-8 text; write one JSON object a line, as {_SAMPLE}") from error
-    if not clips:
+    if not rows:
         raise DatasetError(f"{path.name} holds no clips; write one JSON object a line, as {_SAMPLE}")
-    return checked_ids(clips, path.name)
+    return rows
 
 
 def _parsed(line, where):
@@ -97,28 +80,17 @@ def _parsed(line, where):
     return row
 
 
-def clip_of(row, folder, where):
-    """The clip that a row describes; fields that a clip does not have are ignored."""
-    for field in ("id", "video"):
-        if row.get(field) in (None, ""):
-            raise DatasetError(f"{where}: {field!r} is missing; write {_SAMPLE}")
-    files = {}
-    for field in ("video", "audio"):
-        if row.get(field) is not None:
-            if not isinstance(row[field], str):
-                raise DatasetError(f"{where}: {field} is {row[field]!r}; give the path of a file")
-            files[field] = folder / row[field]
-            if not files[field].is_file():
-                remedy = "put it there or correct the path (relative to the manifest)"
-                raise DatasetError(f"{where}: {field} {row[field]} does not exist in {folder}; {remedy}")
-    texts = {}
-    for field in _TEXTS:
-        value = [] if row.get(field) is None else row[field]
+def clip_of(fields, where):
+    """The clip of these fields, whose files are paths; fields that a clip does not have are ignored."""
+    for field in TEXTS:
+        value = fields.get(field) or []
         if not isinstance(value, list) or not all(isinstance(text, str) for text in value):
             raise DatasetError(f'{where}: {field} is {value!r}; give a list of texts, as ["{value}"]')
-        texts[field] = tuple(value)
+    texts = {field: tuple(fields.get(field) or ()) for field in TEXTS}
     try:
-        return Clip(str(row["id"]), **files, kind=row.get("kind") or "factual", **texts)
+        return Clip(
+            fields["id"], fields["video"], fields.get("audio") or None, kind=fields.get("kind") or "factual", **texts
+        )
     except ValueError as error:
         raise DatasetError(f"{where}: {error}") from error
 

@@ -3,6 +3,7 @@
 from collections import Counter
 
 import numpy as np
+from scipy import sparse
 
 from avnb.errors import AvnbError
 from avnb.text import content
@@ -17,35 +18,64 @@ def similarity(captions, embed=None):
 
     Args:
         captions: n strings.
-        embed: a function from a list of strings to an array [n, width], such as `SentenceTransformer(...).encode`;
-            default is TF-IDF over word stems, which needs no model and knows no synonyms.
+        embed: a model of sentence-transformers, by its name on the hub or its folder; or a function from a list of
+            strings to an array [n, width]. Default is TF-IDF over word stems, which needs no model and knows no
+            synonyms.
 
     Returns:
         float64 [n, n]; a caption without a meaningful word has similarity 0 to all.
 
     Raises:
         CurationError: the embeddings do not have the shape [n, width].
+        AvnbError: there is no such embedder.
 
     Example:
         >>> similarity(["A siren wails.", "A siren."])[0, 1].round(2)
         np.float64(0.58)
     """
+    vectors = embedded(captions, embed)
+    return products(vectors, vectors)
+
+
+def embedded(captions, embed=None):
+    """The unit vectors of captions, [n, width]; those of TF-IDF are sparse, so that many captions fit into memory."""
     captions = list(captions)
-    vectors = np.asarray((embed or _tf_idf)(captions), dtype=float)
+    if embed is None:
+        return _tf_idf(captions)
+    if not callable(embed):
+        from avnb.embedders import embedder
+
+        embed = embedder(embed)
+    vectors = np.asarray(embed(captions), dtype=np.float32)
     if vectors.ndim != 2 or len(vectors) != len(captions):
         raise CurationError(f"embed gave an array {list(vectors.shape)} for {len(captions)} captions; need [n, width]")
     norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    vectors = vectors / np.where(norms == 0, 1, norms)
-    return vectors @ vectors.T
+    return vectors / np.where(norms == 0, 1, norms)
+
+
+def products(some, others):
+    """The similarity of unit vectors, float64 [n_some, n_others]."""
+    found = some @ others.T
+    return (found.toarray() if sparse.issparse(found) else found).astype(np.float64)
 
 
 def _tf_idf(texts):
-    """Counts of word stems, weighted down by the number of texts that hold them: [n, n_stems]."""
+    """Counts of word stems, weighted down by the number of texts that hold them, as unit rows: sparse [n, n_stems]."""
     counts = [Counter(content(text)) for text in texts]
     columns = {stem: i for i, stem in enumerate(sorted(set().union(*counts)))}
-    table = np.zeros((len(texts), len(columns)))
-    for row, count in zip(table, counts, strict=True):
-        for stem, n in count.items():
-            row[columns[stem]] = n
-    n_holding = (table > 0).sum(axis=0)
-    return table * (np.log((1 + len(texts)) / (1 + n_holding)) + 1)
+    table = count_table(counts, columns)
+    n_holding = np.bincount(table.indices, minlength=len(columns))
+    table = table @ sparse.diags_array(np.log((1 + len(texts)) / (1 + n_holding)) + 1)
+    table = sparse.csr_array(table)
+    # Norms are those of full rows, to the last bit: between equally good donors, the toybox's clips hang on it.
+    norms = [np.linalg.norm(table[i : i + 500].toarray(), axis=1) for i in range(0, len(texts), 500)]
+    table.data /= np.repeat(np.concatenate(norms or [[]]), np.diff(table.indptr))
+    return table
+
+
+def count_table(counts, columns):
+    """Counts {name: n} as a sparse table, a row for each, a column for each name."""
+    rows = np.repeat(np.arange(len(counts)), [len(count) for count in counts])
+    values = [n for count in counts for n in count.values()]
+    where = [columns[name] for count in counts for name in count]
+    return sparse.csr_array((np.array(values, float), (rows, where)), shape=(len(counts), len(columns)))

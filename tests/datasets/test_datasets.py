@@ -112,7 +112,7 @@ def test_the_version_of_drawn_clips_covers_what_makes_them_only():
     made_by = closure(*drawn.MAKERS)
     assert {"avnb.toybox.sounds", "avnb.toybox.drawings.animals", "avnb.media.editing"} <= made_by
     rooms = {name.split(".")[1] for name in made_by}
-    assert rooms == {"toybox", "media", "datasets", "errors", "files", "questions", "text"}
+    assert rooms == {"toybox", "media", "datasets", "embedders", "errors", "files", "questions", "text"}
 
 
 def test_damage_in_the_cache_is_told(cache):
@@ -155,11 +155,16 @@ def test_a_manifest_is_read(manifest):
     [
         (['{"id": "a", "video": "some.mp4"}', "{not json"], r"manifest.jsonl, line 2: no JSON.*write one JSON object"),
         (["[1, 2]"], r"line 1: \[1, 2\] is no JSON object"),
-        (['{"video": "some.mp4"}'], "line 1: 'id' is missing; write {"),
-        (['{"id": "a"}'], "line 1: 'video' is missing"),
-        (['{"id": "a", "video": ""}'], "line 1: 'video' is missing"),
-        (['{"id": "a", "video": "gone.mp4"}'], "line 1: video gone.mp4 does not exist in .*correct the path"),
-        (['{"id": "a", "video": "some.mp4", "audio": "gone.wav"}'], "line 1: audio gone.wav does not exist"),
+        (
+            ['{"id": "a"}'],
+            "not tell the video of a clip. Its columns: id .'a'.. Rename one to 'video', or .* 1 vid",
+        ),
+        (['{"id": "a", "video": ""}'], "manifest.jsonl does not tell the video"),
+        (
+            ['{"id": "a", "video": "gone.mp4"}'],
+            "1 of 1 clips lack their files in .*: .*line 1: gone.mp4; put them",
+        ),
+        (['{"id": "a", "video": "some.mp4", "audio": "gone.wav"}'], "1 of 1 clips lack .*line 1: gone.wav; put them"),
         (['{"id": "a", "video": 3}'], "line 1: video is 3; give the path"),
         (['{"id": "a", "video": "some.mp4", "seen": "dog"}'], r"seen is 'dog'; give a list of texts, as \[\"dog\"\]"),
         (['{"id": "a", "video": "some.mp4", "heard": [1]}'], r"heard is \[1\]"),
@@ -292,19 +297,19 @@ def test_embedded_media_stay_in_their_folder_and_are_media(video, tmp_path):
         return from_table(hub.Dataset.from_dict(rows, features=features), tmp_path, tmp_path / "a" / "media")[0]
 
     assert load_one("../../outside", "some.mp4").video.parent == tmp_path / "a" / "media"
-    with pytest.raises(DatasetError, match=r"embedded video is called 'x.pth'; media end in .mp4"):
+    assert load_one("x", "x.pth").video.name == "x-video.mp4"  # by what it holds
+    video = tmp_path / "weights"
+    video.write_bytes(b"no medium at all")
+    with pytest.raises(DatasetError, match=r"row 0: embedded video x.pth is no medium \(.mp4, "):
         load_one("x", "x.pth")
 
 
-def test_a_table_that_cannot_be_understood_lists_what_it_holds(video):
-    table = hub.Dataset.from_dict({"youtube_id": ["x"], "clip": [video.name], "score": [1.5]})
-    with pytest.raises(
-        DatasetError, match=r"no column for video, kind .*youtube_id \(string\), clip .*score \(float64\)"
-    ):
-        from_table(table, video.parent)
-    table = hub.Dataset.from_dict({"id": ["x"], "video": [video.name], "type": ["odd"]})
-    with pytest.raises(DatasetError, match="row 0: 'odd' names no kind of clip; expected factual"):
-        from_table(table, video.parent)
+def test_a_table_that_cannot_be_understood_lists_what_it_holds(tmp_path):
+    table = hub.Dataset.from_dict({"youtube_id": ["x"], "clip": ["A dog barks all night"], "score": [1.5]})
+    with pytest.raises(DatasetError, match=r"the video of a clip.*youtube_id \('x'\); clip \('A dog .*score \(1.5\)"):
+        from_table(table, tmp_path)
+    with pytest.raises(DatasetError, match="row 0: clip x: kind 'odd' is unknown; use one of factual"):
+        from_table(hub.Dataset.from_dict({"id": ["x"], "video": [__file__], "kind": ["odd"]}), tmp_path)
 
 
 def test_the_published_set_is_read_from_a_folder(tmp_path, video, monkeypatch):
@@ -330,49 +335,6 @@ def test_a_set_that_cannot_be_fetched_is_explained(monkeypatch):
     for name in ("counterfactual-av-eval", "gamma-lab-umd/counterfactual-av-eval"):
         with pytest.raises(DatasetError, match=r"gamma-lab-umd/counterfactual-av-eval, split 'test'.*root=FOLDER"):
             load(name)
-
-
-@pytest.fixture
-def audiocaps(tmp_path, video):
-    lines = [
-        "audiocap_id,youtube_id,start_time,caption",
-        '10,-abc,30,"A dog barks, then howls"',
-        "11,-abc,30,Barking",
-        "12,def,0,NA",
-        "13,ghi,5,Rain",
-        "14,lost,5,Gone",
-    ]
-    (tmp_path / "test.csv").write_text("\n".join(lines))
-    (tmp_path / "videos").mkdir()
-    for name in ("-abc_30.mp4", "def.mkv", "13.mp4"):
-        (tmp_path / "videos" / name).write_bytes(video.read_bytes())
-    return tmp_path
-
-
-def test_audiocaps(audiocaps, caplog):
-    videos = audiocaps / "videos"
-    assert load("audiocaps", root=audiocaps) == [
-        Clip("-abc", videos / "-abc_30.mp4", audio_captions=("A dog barks, then howls", "Barking")),
-        Clip("def", videos / "def.mkv", audio_captions=("NA",)),
-        Clip("ghi", videos / "13.mp4", audio_captions=("Rain",)),
-    ]
-    assert "1 of the 4 videos" in caplog.text
-    (audiocaps / "test.csv").rename(audiocaps / "val.csv")
-    assert len(load("audiocaps", "validation", root=audiocaps)) == 3
-
-
-def test_audiocaps_says_what_to_put_where(audiocaps):
-    needed = "YOUTUBE_ID.mp4"
-    with pytest.raises(DatasetError, match=f"pass root=FOLDER with your copy: test.csv .*{needed}"):
-        load("audiocaps")
-    with pytest.raises(DatasetError, match=f"holds no train.csv; needed are .*{needed}"):
-        load("audiocaps", "train", root=audiocaps)
-    (audiocaps / "train.csv").write_text("youtube_id,text\nx,y\n")
-    with pytest.raises(DatasetError, match="no column audiocap_id, caption, start_time, only youtube_id, text"):
-        load("audiocaps", "train", root=audiocaps)
-    (audiocaps / "train.csv").write_text("audiocap_id,youtube_id,start_time,caption\n1,x,0,y\n")
-    with pytest.raises(DatasetError, match=r"holds none of the videos that train.csv lists"):
-        load("audiocaps", "train", root=audiocaps)
 
 
 def test_the_cache_folder_can_be_moved(monkeypatch, tmp_path):
