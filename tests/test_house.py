@@ -6,7 +6,7 @@ from avnb.closure import _PACKAGE, _imported
 
 # From the ground floor up; rooms of one floor may not import each other.
 FLOORS = (
-    {"errors", "questions", "files", "text", "closure", "layers", "stats", "speed"},
+    {"errors", "questions", "files", "text", "closure", "layers", "stats", "speed", "endpoint"},
     {"paper", "media", "embedders"},
     {"models", "toybox", "show"},
     {"engine", "judge"},

@@ -15,22 +15,16 @@ Source: arXiv 2604.02605, caption fidelity; the authors' prompts are not publish
 """
 
 import json
-import os
 import re
-import time
-from datetime import UTC, datetime
-from email.utils import parsedate_to_datetime
 from functools import cache
 from math import nan
 from pathlib import Path
-from random import random
 from statistics import median
-from threading import BoundedSemaphore
 from typing import Annotated
 
-import httpx
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
+from avnb.endpoint import URL, Endpoint, NoAnswerError, excerpt, said
 from avnb.files import cache_folder, digest, whole
 from avnb.judge.scored import Score
 
@@ -38,9 +32,7 @@ STUDY = "Qwen/Qwen3-32B"  # the judge of the study
 KEY = "AVNB_JUDGE_KEY"  # the environment variable that holds the endpoint's key
 
 _MAX_TOKENS = 1024  # of a verdict
-_LONGEST_WAIT = 300  # seconds that an endpoint may ask us to wait; beyond, the answer stays without a score
-_LATER = {408, 409, 425, 429, 500, 502, 503, 504, 529}  # statuses after which to ask again
-_NAME = re.compile(r"llm:(?:(?P<model>\S+)@)?(?P<url>https?://[^@?#\s]+)")
+_NAME = re.compile(rf"llm:(?:(?P<model>\S+)@)?(?P<url>{URL})")
 _AS_DATA = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>[]{}|"})
 
 _OTHER = {"audio": "video", "video": "audio"}
@@ -60,10 +52,6 @@ class Verdict(BaseModel):
     leakage: _Share
 
 
-class _NoVerdictError(Exception):
-    """Why there is no verdict."""
-
-
 class Model:
     """Judges by a language model.
 
@@ -71,17 +59,12 @@ class Model:
         model: its name at the endpoint.
         url: of the endpoint, up to and with "/v1".
         at_once: how many requests may be under way.
-        attempts: how often to ask for a verdict before it is given up.
-        timeout: seconds to wait for an answer.
-        pause: seconds before the second attempt, twice as long before each further one.
+        options: of the `endpoint.Endpoint`: attempts, timeout, pause.
     """
 
-    def __init__(self, model, url, *, at_once=8, attempts=5, timeout=120.0, pause=1.0):
-        self.model, self.url = model, url.rstrip("/")
-        self.at_once, self.attempts, self.pause = at_once, attempts, pause
-        self._under_way = BoundedSemaphore(at_once)
-        self._client = httpx.Client(base_url=f"{self.url}/", timeout=timeout)
-        self._silent = False  # whether the last request was given up for want of an answer
+    def __init__(self, model, url, *, at_once=8, **options):
+        self.model, self.url, self.at_once = model, url.rstrip("/"), at_once
+        self._endpoint = Endpoint(url, KEY, at_once=at_once, **options)
 
     @property
     def name(self):
@@ -98,7 +81,7 @@ class Model:
         request = self.request(answer, clip, modality)
         try:
             verdict = self._kept(request) or self._asked(request)
-        except _NoVerdictError as why:
+        except NoAnswerError as why:
             return Score.unscored(str(why))
         lists = (tuple(getattr(verdict, name)) for name in ("matched", "missed", "invented"))
         return Score(verdict.score, *lists, leakage=verdict.leakage if known(clip, _OTHER[modality]) else nan)
@@ -155,40 +138,13 @@ class Model:
             return None
 
     def _asked(self, request):
-        """The verdict of the endpoint, written to disk; raises `_NoVerdictError`."""
-        with self._under_way:
-            begun = time.monotonic()
-            verdict = _verdict(self._reply(request))
-        record = {"request": request, "verdict": verdict.model_dump(), "seconds": time.monotonic() - begun}
+        """The verdict of the endpoint, written to disk; raises `NoAnswerError`."""
+        body, seconds = self._endpoint.reply(request)
+        verdict = _verdict(body)
+        record = {"request": request, "verdict": verdict.model_dump(), "seconds": seconds}
         with whole(_file(request)) as partial:
             partial.write_text(json.dumps(record, ensure_ascii=False), encoding="utf8")
         return verdict
-
-    def _reply(self, request):
-        """The body of the endpoint's answer, asked for until it comes."""
-        # Where the last one got no answer at all, the next one is a probe: an outage costs one attempt each.
-        attempts = 1 if self._silent else self.attempts
-        for attempt in range(attempts):
-            try:
-                answer = self._client.post("chat/completions", json=request, headers=_headers())
-            except (httpx.HTTPError, httpx.InvalidURL) as error:
-                self._silent = attempt + 1 == attempts
-                why, wait = f"unreachable: {type(error).__name__} at {self.url}", None
-            else:
-                self._silent = False
-                text = _without_key(answer.text)  # an endpoint may repeat what it was sent
-                if answer.is_success:
-                    return text
-                why = f"unreachable: status {answer.status_code} from {self.url}: {_excerpt(text)}"
-                if answer.status_code not in _LATER:
-                    raise _NoVerdictError(why)
-                wait = _seconds(answer.headers.get("retry-after"))
-            if wait is not None and wait > _LONGEST_WAIT:
-                raise _NoVerdictError(f"{why}; it asks to wait for {wait:.0f} s, run again later")
-            if attempt + 1 < attempts:
-                backoff = self.pause * 2**attempt * (1 + random() / 4)  # apart, so that all do not come back at once
-                time.sleep(backoff if wait is None else wait)
-        raise _NoVerdictError(f"{why} ({attempts} attempts)")
 
 
 def parsed(name):
@@ -211,23 +167,14 @@ def known(clip, modality):
 
 
 def _verdict(body):
-    """The verdict in the body of an answer; raises `_NoVerdictError`."""
+    """The verdict in the body of an answer; raises `NoAnswerError`."""
+    text = said(body, _MAX_TOKENS)
     try:
-        choice = json.loads(body)["choices"][0]
-        message, ended = choice["message"], choice.get("finish_reason")
-        text = message.get("content") or ""
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
-        raise _NoVerdictError(f"unparsable: no chat completion: {_excerpt(body)}") from error
-    if message.get("refusal") or ended == "content_filter":
-        raise _NoVerdictError(f"refused: {_excerpt(message.get('refusal') or text or 'by a content filter')}")
-    if ended == "length":
-        raise _NoVerdictError(f"cut off after {_MAX_TOKENS} tokens: {_excerpt(text)}")
-    try:
-        return Verdict.model_validate_json(re.sub(r"^\s*<think>.*?</think>", "", text, flags=re.DOTALL).strip())
+        return Verdict.model_validate_json(text)
     except ValidationError as error:
         first = error.errors()[0]
         where = ".".join(map(str, first["loc"]))
-        raise _NoVerdictError(f"unparsable: {where + ': ' if where else ''}{first['msg']}: {_excerpt(text)}") from error
+        raise NoAnswerError(f"unparsable: {where + ': ' if where else ''}{first['msg']}: {excerpt(text)}") from error
 
 
 def _case(answer, clip, modality):
@@ -253,32 +200,6 @@ def _as_data(text):
 @cache
 def _prompts():
     return json.loads(Path(__file__).with_suffix(".json").read_text(encoding="utf8"))
-
-
-def _headers():
-    key = os.environ.get(KEY)
-    return {"Authorization": f"Bearer {key}".encode()} if key else {}
-
-
-def _without_key(text):
-    key = os.environ.get(KEY)
-    return text.replace(key, "(key)") if key else text
-
-
-def _excerpt(text):
-    text = " ".join(str(text).split())
-    return repr(text if len(text) <= 120 else text[:119] + "…")
-
-
-def _seconds(retry_after):
-    """The seconds of a Retry-After, given as a number or as a date; None if there is none to go by."""
-    try:
-        return max(0.0, float(retry_after))
-    except (TypeError, ValueError):
-        try:
-            return max(0.0, (parsedate_to_datetime(retry_after) - datetime.now(UTC)).total_seconds())
-        except (TypeError, ValueError):
-            return None
 
 
 def _folder(model):

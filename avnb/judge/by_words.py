@@ -12,11 +12,10 @@ is at least 0.7, so that "automobile" is a car. Negations are not understood.
 """
 
 import re
-from functools import cached_property
 
 import numpy as np
 
-from avnb.errors import AvnbError
+from avnb.embedders import embedder
 from avnb.judge.parts import about, says_nothing
 from avnb.judge.scored import Score
 from avnb.text import content
@@ -90,20 +89,8 @@ class Words:
         """Unit vectors [n_words, width] of words; each is embedded once."""
         words = list(words)
         if new := [word for word in dict.fromkeys(words) if word not in self._vectors]:
-            self._vectors |= zip(new, self._model.encode(new, normalize_embeddings=True), strict=True)
+            self._vectors |= zip(new, embedder(self.embedder)(new), strict=True)
         return np.stack([self._vectors[word] for word in words])
-
-    @cached_property
-    def _model(self):
-        try:
-            from sentence_transformers import SentenceTransformer
-
-            return SentenceTransformer(self.embedder, device="cpu")  # as on every other machine
-        except ImportError as error:
-            raise AvnbError("a judge with an embedder needs sentence-transformers; pip install avnb[embed]") from error
-        except (OSError, ValueError) as error:
-            message = f"{self.embedder!r} is no sentence embedder that can be loaded ({error}); check the name"
-            raise AvnbError(message) from error
 
 
 def _captions(clip, modality):

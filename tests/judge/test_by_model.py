@@ -188,7 +188,7 @@ def test_a_silent_endpoint_is_asked_once_each_until_it_speaks(endpoint):
     model = Model("m", endpoint.url, pause=0.01, attempts=3)
     reasons = [model.score(f"well {i}", CLIP, "audio").reason for i in range(2)]
     assert ["(3 attempts)" in reasons[0], "(1 attempts)" in reasons[1]] == [True, True]
-    model._client.base_url = url
+    model._endpoint.client.base_url = url
     assert model.score("well 2", CLIP, "audio").value == 0.75
     assert model.score("fails", CLIP, "audio").value == 0.75, "and then has all its attempts again"
 

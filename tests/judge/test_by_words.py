@@ -8,7 +8,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 
-from avnb import AvnbError, judge
+from avnb import AvnbError, embedders, judge
 from avnb.judge import score
 from avnb.judge.by_words import Words
 from avnb.media.clip import Clip
@@ -86,12 +86,14 @@ def embedder(monkeypatch):
             if name != "tiny":
                 raise OSError("no such model")
 
-        def encode(self, words, normalize_embeddings):
+        def encode(self, words, **_):
             asked.extend(words)
             return np.array([VECTORS[word] for word in words])
 
     monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace(SentenceTransformer=Model))
-    return asked
+    embedders.embedder.cache_clear()
+    yield asked
+    embedders.embedder.cache_clear()
 
 
 def test_an_embedder_tells_synonyms(embedder):
@@ -109,6 +111,7 @@ def test_an_embedder_that_is_not_there_is_told(embedder, monkeypatch):
     with pytest.raises(AvnbError, match="'lost' is no sentence embedder that can be loaded .no such model."):
         Words("lost").score("An automobile.", heard("A car."), "audio")
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
+    embedders.embedder.cache_clear()
     with pytest.raises(AvnbError, match="pip install avnb.embed."):
         Words("tiny").score("An automobile.", heard("A car."), "audio")
 

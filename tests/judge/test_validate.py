@@ -10,7 +10,8 @@ from scipy.stats import kendalltau, pearsonr, spearmanr
 from typer.testing import CliRunner
 
 from avnb import AvnbError, cli, judge
-from avnb.judge import Score, by_model, validate
+from avnb.endpoint import Endpoint
+from avnb.judge import Score, validate
 
 
 class Judge:
@@ -152,7 +153,7 @@ def test_an_empty_answer_and_nan_as_a_word_are_answers(tmp_path):
 
 
 def test_the_command_line_sets_the_paper_beside_and_counts_what_is_missing(tmp_path, monkeypatch):
-    monkeypatch.setitem(by_model.Model.__init__.__kwdefaults__, "attempts", 1)
+    monkeypatch.setitem(Endpoint.__init__.__kwdefaults__, "attempts", 1)
     path = tmp_path / "ratings.csv"
     rows = "".join(f"audio,I hear a {what}.,A dog barks,{i}\n" for i, what in enumerate(["cat", "dog", "dog bark"]))
     path.write_text(GOOD.splitlines()[0] + "\n" + rows)
