@@ -16,6 +16,7 @@ from avnb.errors import AvnbError
 from avnb.media import clip as media
 from avnb.media import editing
 from avnb.media.clip import Clip
+from tests.bench import curation as bench
 
 RATE = 16_000
 
@@ -355,3 +356,12 @@ def test_an_embedder_is_found_by_name(monkeypatch):
 def test_many_captions_are_never_a_dense_table():
     table = embedded([f"word{'abcdefghij'[i % 10]} thing{'klmnopqrst'[i // 10 % 10]}" for i in range(3000)])
     assert table.shape[0] == 3000 and table.nnz <= 6000 and np.allclose((table**2).sum(axis=1), 1)
+
+
+def test_the_captions_that_stand_in_for_many_are_curated_without_shared_events():
+    clips = bench.captions(400)
+    assert len({clip.audio_captions for clip in clips}) > 390 and bench.captions(400) == clips
+    table = assign_donors(clips, block=100)
+    heard = {clip.id: {*clip.heard} for clip in clips}
+    assert len(table) == 400 and table["similarity"].mean() < 0.01
+    assert all(heard[clip].isdisjoint(heard[donor]) for clip, donor in table[["clip", "donor"]].to_numpy())
