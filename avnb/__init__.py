@@ -9,7 +9,22 @@ from importlib import import_module
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from avnb import datasets, engine, judge, media, models, organisms, paper, plots, show, speed, stats, study, toybox
+    from avnb import (
+        benchmarks,
+        datasets,
+        engine,
+        judge,
+        media,
+        models,
+        organisms,
+        paper,
+        plots,
+        show,
+        speed,
+        stats,
+        study,
+        toybox,
+    )
     from avnb.analyses import attention, fidelity, knockout, latent, lens, measure, swap, tokens, vocabulary
     from avnb.datasets import curate
     from avnb.engine import Capture, Condition, EngineError, Random, run
@@ -32,8 +47,8 @@ _HOME = {
     "PromptError": "models.prompt",
 }
 _ROOMS = (
-    *("analyses", "datasets", "engine", "judge", "media", "models", "organisms", "plots", "show", "study", "toybox"),
-    *("files", "layers", "paper", "questions", "speed", "stats"),
+    *("analyses", "benchmarks", "datasets", "engine", "judge", "media", "models", "organisms", "plots", "show"),
+    *("study", "toybox", "files", "layers", "paper", "questions", "speed", "stats"),
 )
 
 

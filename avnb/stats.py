@@ -1,4 +1,4 @@
-"""Means over clips with their bootstrap 95 % intervals, alone, paired and by group.
+"""Means over clips with their bootstrap 95 % intervals, alone, paired, by group and by cluster.
 
 >>> interval([0.0, 0.5, 1.0, 0.5])
 Interval(mean=0.5, low=0.125, high=0.875, n=4)
@@ -119,6 +119,52 @@ def resampled(statistic, *samples, seed=0) -> Interval:
         values = np.concatenate([statistic(*batch) for batch in drawn])
     low, high = np.quantile(values, [0.025, 0.975]) if np.isfinite(values).all() else (np.nan, np.nan)
     return Interval(value, float(low), float(high), sum(sizes))
+
+
+def clustered(values, clusters, statistic=None, seed=0) -> Interval:
+    """A mean, or any statistic of means, of values that come in clusters: questions about the same video, say.
+
+    Whole clusters are resampled, so that ten questions about one video count as little as they tell (percentiles,
+    10,000 resamples). Every value weighs the same, whatever the size of its cluster.
+
+    Args:
+        values: numbers [n], or [n, k] for a statistic of k means.
+        clusters: [n], to which cluster each belongs.
+        statistic: takes the means [n_resamples, k] and gives one value per resample; None is the first mean itself.
+        seed: of the resampling.
+
+    Returns:
+        `Interval`, n counting the values. Its low and high are NaN if there is a single cluster, or if the statistic is
+        not finite for some resamples.
+
+    Raises:
+        ValueError: no values, some that are not finite, or a value without a cluster.
+
+    Example:
+        >>> clustered([1.0, 1.0, 0.0, 0.0], ["a", "a", "b", "b"])
+        Interval(mean=0.5, low=0.0, high=1.0, n=4)
+    """
+    values = np.asarray(values, dtype=float)
+    values = values[:, None] if values.ndim == 1 else values
+    of, names = pd.factorize(np.asarray(clusters))
+    if not len(values) or len(of) != len(values) or (of < 0).any() or not np.isfinite(values).all():
+        raise ValueError(f"{len(values)} values of {len(of)} clusters must be finite numbers, each of a cluster")
+    sums, sizes = np.zeros((len(names), values.shape[1])), np.bincount(of)
+    np.add.at(sums, of, values)
+
+    def measured(times):
+        means = times @ sums / (times @ sizes)[:, None]
+        return means[:, 0] if statistic is None else statistic(means)
+
+    with np.errstate(divide="ignore", invalid="ignore"):
+        value = float(measured(np.ones((1, len(names))))[0])
+        if len(names) == 1:
+            return Interval(value, np.nan, np.nan, len(values))
+        rng = np.random.default_rng(seed)
+        evenly = np.full(len(names), 1 / len(names))
+        drawn = np.concatenate([measured(rng.multinomial(len(names), evenly, size=1000)) for _ in range(10)])
+    low, high = np.quantile(drawn, [0.025, 0.975]) if np.isfinite(drawn).all() else (np.nan, np.nan)
+    return Interval(value, float(low), float(high), len(values))
 
 
 def summarise(table, by, value="value", seed=0) -> pd.DataFrame:

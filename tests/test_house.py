@@ -11,6 +11,7 @@ FLOORS = (
     {"models", "toybox", "show"},
     {"engine", "judge"},
     {"datasets"},
+    {"benchmarks"},
     {"analyses"},
     {"study"},
     {"organisms"},

@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avnb.stats import Interval, difference, interval, resampled, summarise, verdict
+from avnb.stats import Interval, clustered, difference, interval, resampled, summarise, verdict
 
 
 def test_interval_is_that_of_the_mean():
@@ -163,3 +163,43 @@ def test_shuffled_signs_seldom_stand():
     rng = np.random.default_rng(5)
     draws = [(around(0.0, 30, seed=i) * rng.choice([-1, 1], 30), around(0.0, 30, seed=100 + i)) for i in range(40)]
     assert sum(verdict(effect, control).stands for effect, control in draws) <= 4
+
+
+def in_clusters(n_clusters=60, seed=0):
+    """Values that agree within clusters of different sizes."""
+    rng = np.random.default_rng(seed)
+    sizes = rng.integers(1, 9, n_clusters)
+    clusters = np.repeat(np.arange(n_clusters), sizes)
+    return rng.normal(rng.normal(0, 1, n_clusters)[clusters], 0.3), clusters
+
+
+def test_clustered_interval_is_that_of_the_sandwich_estimator():
+    values, clusters = in_clusters(400)
+    found = clustered(values, clusters)
+    # Cluster-robust standard error of a mean: residuals are summed within clusters before they are squared.
+    error = math.sqrt(sum((values - values.mean())[clusters == c].sum() ** 2 for c in set(clusters))) / len(values)
+    assert found.mean == pytest.approx(values.mean()) and found.n == len(values)
+    assert (found.high - found.low) / 2 == pytest.approx(1.96 * error, rel=0.06)
+    assert found.high - found.low > 1.5 * np.ptp(interval(values)[1:3]), "as if each value told as much"
+
+
+def test_clustered_interval_is_that_of_drawing_clusters_one_by_one():
+    values, clusters = in_clusters(12, seed=3)
+    parts = [values[clusters == c] for c in range(12)]
+    rng = np.random.default_rng(5)
+    drawn = [np.concatenate([parts[i] for i in rng.integers(12, size=12)]).mean() for _ in range(4000)]
+    width = np.ptp(np.quantile(drawn, [0.025, 0.975]))
+    assert clustered(values, clusters)[1:3] == pytest.approx(np.quantile(drawn, [0.025, 0.975]), abs=0.06 * width)
+
+
+def test_clustered_statistics_and_what_has_no_interval():
+    values = np.array([[1.0, 2.0], [3.0, 2.0], [1.0, 4.0]])
+    found = clustered(values, ["a", "a", "b"], lambda means: means[:, 0] / means[:, 1])
+    assert found[:3] == pytest.approx((5 / 8, 1 / 4, 1)) and found.n == 3
+    assert clustered([1, 1, 1], ["a", "b", "b"]) == Interval(1, 1, 1, 3)
+    assert math.isnan(clustered([0, 1], ["a", "a"]).low)
+    ratio = clustered([[1.0, 0.0], [1.0, 1.0]], ["a", "b"], lambda means: means[:, 0] / means[:, 1])
+    assert ratio.mean == 2 and math.isnan(ratio.low) and clustered(*in_clusters()) == clustered(*in_clusters())
+    for bad in (([], []), ([1.0], ["a", "b"]), ([np.nan, 1], ["a", "b"]), ([1, 1], ["a", None])):
+        with pytest.raises(ValueError, match="values of"):
+            clustered(*bad)

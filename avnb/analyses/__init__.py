@@ -6,8 +6,9 @@ clips are set against each other, `relate(table)`. The command line, the batch a
 Columns mean the same in every table: model, clip, kind (of the clip), question, modality ("audio" or "video"), inputs
 (what a prompt held), layer, or start and stop (a span of layers, stop exclusive), head, group (of positions or of
 tokens), position, step and token (of an answer), blocked and draw (an intervention), against (a second model), event,
-quantity, value and null (a comparison), answer (text), reason (why a value is missing). Shares, fidelities and recall
-lie in 0..1, log-probabilities, margins and divergences are in nats.
+quantity, value and null (a comparison), answer (text), reason (why a value is missing). Of questions with options:
+source (the set), item (the question), task, options, right and chosen (two of them), cluster (a video). Shares,
+fidelities and recall lie in 0..1, log-probabilities, margins and divergences are in nats.
 """
 
 from importlib import import_module
@@ -27,11 +28,13 @@ class Analysis(NamedTuple):
         about: what it measures, in a line.
         function: of its module, the one that measures jobs.
         means_by: columns by which `study.means` averages; none if the module has a `summary`.
+        clips: the room whose `load` gives its clips.
     """
 
     about: str
     function: str = "measure"
     means_by: tuple[str, ...] = ()
+    clips: str = "avnb.datasets"
 
 
 ANALYSES = {
@@ -49,6 +52,7 @@ ANALYSES = {
         ("kind", "question", "modality", "blocked", "start", "stop"),
     ),
     "tokens": Analysis("would a model that cannot hear have said the same words?", "shift"),
+    "questions": Analysis("are benchmarks answered, and with which modality taken away?", clips="avnb.benchmarks"),
 }
 
 

@@ -9,6 +9,7 @@ import subprocess
 import sys
 from collections import Counter
 from enum import StrEnum
+from importlib import import_module
 from pathlib import Path
 from typing import Annotated
 
@@ -112,7 +113,9 @@ def caption(
 def measure(
     analysis: Annotated[str, typer.Argument(help=f"One of {', '.join(ANALYSES)}.")],
     models: Annotated[str, typer.Option(help="Models, with commas between them, or all the organisms.")] = "all",
-    data: Annotated[str, typer.Option(help="toybox, or the path of a manifest or a folder.")] = "toybox",
+    data: Annotated[
+        str, typer.Option(help="toybox, or the path of a manifest or a folder; for questions SET:FOLDER.")
+    ] = "toybox",
     n: Annotated[
         int | None, typer.Option(min=1, help="Number of clips, over all kinds; default 400 of the toybox, else all.")
     ] = None,
@@ -130,13 +133,13 @@ def measure(
     """
     import transformers
 
-    from avnb import analyses, datasets, study
+    from avnb import analyses, study
     from avnb import models as loading
     from avnb.study import notebooks as batch
 
     if not sys.stderr.isatty():
         transformers.utils.logging.disable_progress_bar()
-    analyses.find(analysis)
+    known, _ = analyses.find(analysis)
     names = batch.names_in(models)
     if not names:
         _refuse("--models names no model; name some with commas between them, or all")
@@ -146,7 +149,7 @@ def measure(
     for name in names:
         loading.check(name)
     given = _settings(options)
-    clips = datasets.load(data, n=400 if n is None and data == "toybox" else n, seed=seed)
+    clips = import_module(known.clips).load(data, n=400 if n is None and data == "toybox" else n, seed=seed)
     rows, n_failed = [], 0
     for name in names:
         try:

@@ -92,6 +92,7 @@ def run(
         max_new_tokens: the longest answer, in tokens.
         capture: a `Capture`: what else to record.
         forced: a text or token ids: score this answer under every condition, in one pass, instead of generating one.
+            A list of texts, or of token ids, one for each condition, scores each under its own.
         temperature: 0 for greedy answers, else sampled ones. All conditions see the same noise (Gumbel-max), so that
             two answers differ only as far as their logits do.
         top_p: sample from the smallest set of tokens that holds this much probability.
@@ -116,11 +117,13 @@ def run(
         )
     n_layers, n_heads = _decoder_shape(model.decoder)
     branches = [_Branch(i, c, resolve(c, prompt, n_layers, n_heads)) for i, c in enumerate(conditions)]
+    lengths = [max_new_tokens] * len(branches)
     if forced is not None:
-        forced = _token_ids(model, forced)
-        max_new_tokens = len(forced)
-    for branch in branches:
-        branch.check_length(max_new_tokens)
+        forced = _answers(model, forced, len(branches))
+        lengths = [len(answer) for answer in forced]
+    max_new_tokens = max(lengths)
+    for branch, length in zip(branches, lengths, strict=True):
+        branch.check_length(length)
     recorder = Recorder(capture or Capture(), prompt, n_layers)
     engine = _Engine(model, prompt, n_layers, n_heads, recorder)
     n_more = max(max_new_tokens - 1, 0)
@@ -278,17 +281,19 @@ class _Engine:
         self.cache.close()
 
     def score(self, batch, logits, forced):
-        """Log-probabilities of a given answer, all its tokens and all branches in one pass."""
-        tokens = torch.as_tensor(forced)
-        if len(forced) > 1:
-            hidden = self._answer_rows(tokens[None, :-1].expand(len(batch), -1), 0)
-        for i, branch in enumerate(batch):
+        """Log-probabilities of given answers, one a branch, all their tokens and all branches in one pass."""
+        answers = [forced[branch.index] for branch in batch]
+        longest = max(map(len, answers))
+        if longest > 1:  # what fills up a shorter answer comes after it, where none of its tokens looks
+            filled = torch.as_tensor([answer + [0] * (longest - len(answer)) for answer in answers])
+            hidden = self._answer_rows(filled[:, :-1], 0)
+        for i, (branch, answer) in enumerate(zip(batch, answers, strict=True)):
             rows = logits[i : i + 1]
-            if len(forced) > 1:
-                rows = torch.cat([rows, self.model.head(hidden[i])])
+            if len(answer) > 1:
+                rows = torch.cat([rows, self.model.head(hidden[i, : len(answer) - 1])])
             self.recorder.add_logits(rows[None], [branch.index], 0)
-            branch.tokens = list(forced)
-            branch.logprobs = logprobs(rows, tokens.to(rows.device)).tolist()
+            branch.tokens = list(answer)
+            branch.logprobs = logprobs(rows, torch.as_tensor(answer).to(rows.device)).tolist()
         self.cache.close()
 
     def _answer_rows(self, tokens, step):
@@ -442,6 +447,17 @@ def _widen(row, mask):
         if first == row:
             return row
         row = first
+
+
+def _answers(model, forced, n):
+    """The token ids of n answers: of one that all share, or of one each."""
+    if isinstance(forced, str) or not any(isinstance(answer, str | list | tuple) for answer in forced):
+        return [_token_ids(model, forced)] * n
+    if len(forced) != n:
+        raise ValueError(
+            f"forced: {len(forced)} answers for {n} conditions; give one answer, or one for each condition"
+        )
+    return [_token_ids(model, answer) for answer in forced]
 
 
 def _token_ids(model, forced):

@@ -4,10 +4,22 @@
 ('#D55E00', '#0072B2')
 """
 
-from avnb.plots import attention, curation, dose, fidelity, generalisation, knockout, lens, sounds, speed, tokens
+from avnb.plots import (
+    attention,
+    benchmarks,
+    curation,
+    dose,
+    fidelity,
+    generalisation,
+    knockout,
+    lens,
+    sounds,
+    speed,
+    tokens,
+)
 from avnb.plots.style import PALETTE, style
 
 __all__ = [
-    "PALETTE", "style", "attention", "curation", "dose", "fidelity", "generalisation", "knockout", "lens", "sounds",
+    "PALETTE", "style", "attention", "benchmarks", "curation", "dose", "fidelity", "generalisation", "knockout", "lens", "sounds",
     "speed", "tokens",
 ]  # fmt: skip

@@ -309,6 +309,23 @@ def test_forced_answers_are_scored(family):
     np.testing.assert_allclose(one_token.logprobs, reference.score(model, prompt, early, answer[:1]), atol=1e-4)
 
 
+@pytest.mark.parametrize("family", FAMILIES)
+def test_every_condition_may_have_an_answer_of_its_own(family):
+    model = build(family, seed=2)
+    prompt = build_prompt(model, family, seed=2)
+    hidden = None if family == "several_streams" else "last+generated"
+    capture = Capture(shares="paper", hidden=hidden, logits=True)
+    answers = [[5, 60, 7, 7, 31], [8], [5, 61], [9, 8, 7, 6]]
+    conditions = [Condition(), Condition(), Condition(), Condition.block("last+generated", "query")]
+    together = run(model, prompt, conditions, forced=answers, capture=capture, conditions_per_pass=3)
+    for result, condition, answer in zip(together, conditions, answers, strict=True):
+        alone = run(model, prompt, [condition], forced=answer, capture=capture)[0]
+        assert result.token_ids.tolist() == answer
+        np.testing.assert_allclose(result.logprobs, reference.score(model, prompt, condition, answer), atol=1e-4)
+        for name in ("shares", "logits", *["hidden"] * (hidden is not None)):
+            np.testing.assert_allclose(getattr(result, name), getattr(alone, name), atol=1e-5)
+
+
 @pytest.mark.parametrize(("family", "scale"), [("Cohere", {"logit_scale": 0.25}), ("Granite", {"logits_scaling": 8.0})])
 def test_heads_with_a_scale(family, scale):
     torch.manual_seed(0)
@@ -685,6 +702,8 @@ def test_empty_choices_are_refused():
     prompt = build_prompt(model, "plain")
     with pytest.raises(ValueError, match="forced"):
         run(model, prompt, forced=[])
+    with pytest.raises(ValueError, match="2 answers for 1 conditions"):
+        run(model, prompt, forced=[[5], [6]])
     with pytest.raises(ValueError, match="temperature"):
         run(model, prompt, temperature=-1)
     with pytest.raises(ValueError, match="conditions"):
