@@ -5,13 +5,9 @@ import pytest
 from tests import recordings
 
 
-@pytest.hookimpl(tryfirst=True)  # before the marks of groups are read
 def pytest_collection_modifyitems(items):
-    """One worker builds the book, and begins with it; chapters come next: nothing takes longer."""
-    for item in items:
-        if item.get_closest_marker("book"):
-            item.add_marker(pytest.mark.xdist_group("book"))
-    items.sort(key=lambda item: (not item.get_closest_marker("book"), not item.get_closest_marker("chapter")))
+    """Chapters come first, beside the book that another worker builds: nothing takes longer."""
+    items.sort(key=lambda item: not item.get_closest_marker("chapter"))
 
 
 @pytest.fixture(scope="session", autouse=True)
