@@ -18,8 +18,9 @@ VENV := .venv
 ready := .venv/.ready
 endif
 python := $(VENV)/bin/python
-# A process and a thread for each core: half the time of one process with all of them.
-tests := OMP_NUM_THREADS=1 $(python) -m pytest -n logical --dist loadgroup
+# A process and a thread for each core: half the time of one process with all of them. A file stays with one process, so
+# that the book is built once.
+tests := OMP_NUM_THREADS=1 $(python) -m pytest -n logical --dist loadfile
 
 .PHONY: book test check bench lint notebooks clean
 

@@ -5,11 +5,6 @@ import pytest
 from tests import recordings
 
 
-def pytest_collection_modifyitems(items):
-    """Chapters come first, beside the book that another worker builds: nothing takes longer."""
-    items.sort(key=lambda item: not item.get_closest_marker("chapter"))
-
-
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory):
     """Clips that tests make do not go to the user's cache."""

@@ -13,7 +13,7 @@ import pytest
 import yaml
 from bs4 import BeautifulSoup
 
-pytestmark = [pytest.mark.book, pytest.mark.xdist_group("book")]  # one worker builds it
+pytestmark = pytest.mark.book
 
 ROOT = Path(__file__).resolve().parents[2]
 HTML = ROOT / "_build" / "html"

@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-pytestmark = [pytest.mark.book, pytest.mark.xdist_group("book")]  # one worker builds it
+pytestmark = pytest.mark.book
 
 ROOT = Path(__file__).resolve().parents[2]
 
