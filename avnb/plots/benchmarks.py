@@ -1,4 +1,4 @@
-"""Figures of questions with options: what is answered with a modality taken away, and which questions tell models apart."""
+"""Figures of questions with options: what is answered with a modality taken away, and what tells models apart."""
 
 import matplotlib.pyplot as plt
 import numpy as np
