@@ -13,7 +13,7 @@ def test_answered_shows_every_mean_and_chance():
     table = pd.DataFrame(rows, columns=["task", "inputs", "mean", "low", "high", "n", "chance"])
     figure = plots.benchmarks.answered(table, "title")
     (ax,) = figure.axes
-    drawn = {line.get_label(): line.get_xdata().tolist() for line in ax.lines}
+    drawn = {line.get_label(): list(line.get_xdata()) for line in ax.lines}
     assert drawn["both"] == [0.9, 0.4] and drawn["picture alone"][0] == 0.7
     assert [text.get_text() for text in ax.get_yticklabels()] == ["a\nn = 8", "b\nn = 6"]
     plt.close(figure)
@@ -22,6 +22,6 @@ def test_answered_shows_every_mean_and_chance():
 def test_apart_is_drawn_between_the_measured_ends():
     rows = [("m", "factual", 0.9), ("m", "counterfactual", 0.3), ("k", "factual", 0.8), ("k", "counterfactual", 0.7)]
     figure = plots.benchmarks.apart(pd.DataFrame(rows, columns=["model", "kind", "mean"]), {"a set": 0.2}, "title")
-    drawn = {line.get_label(): line.get_ydata().tolist() for line in figure.axes[0].lines}
+    drawn = {line.get_label(): list(line.get_ydata()) for line in figure.axes[0].lines}
     assert drawn["m"] == pytest.approx([0.9, 0.3]) and drawn["k"] == pytest.approx([0.8, 0.7])
     plt.close(figure)
