@@ -29,7 +29,7 @@
 model = "toy-omni"
 against = "toy-omni-balanced"  # a model to tell it from; None for none
 dataset = "toybox"  # or NAME:FOLDER, with your copy of avhbench, cmm, worldsense, dave or daily-omni
-n = 16  # clips
+n = 12  # clips
 seed = 0
 suffix = None  # added to every question; None is the set's own
 out = None  # folder for tables; None is the cache folder
@@ -63,7 +63,7 @@ show.table(
             (
                 q.task,
                 q.text,
-                "; ".join(map(": ".join, zip(q.options, q.said))),
+                "; ".join(map(": ".join, zip(q.options, q.said, strict=True))),
                 q.answer,
             )
             for q in clip.questions
@@ -118,8 +118,7 @@ margin = right[right["rule"] == questions.MARGIN]
 # %%
 kept = questions.without(table)
 sound = kept[kept["taken"] == "sound"]
-known = sound.dropna(subset="low")
-needless = known[known["low"] > 0]
+needless = sound[sound["low"] > sound["chance"]]
 show.figure(
     plots.benchmarks.answered(
         margin,
@@ -143,19 +142,21 @@ show.table(
 
 # %% tags=["hide-input"]
 lines = [
-    f"*{row.task}* (n = {row.n}, {row.videos} videos): without the sound **{row.left:.0%}** instead of {row.both:.0%} are "
-    f"answered (chance {row.chance:.0%}); "
+    f"*{row.task}* (n = {row.n}, {row.videos} videos): without the sound **{row.left:.0%}** ({row.low:.0%} to "
+    f"{row.high:.0%}) instead of {row.both:.0%} are answered, by chance {row.chance:.0%}: "
     + (
-        "with both it cannot be told from chance, so that nothing is known of what is kept."
-        if row.low != row.low
-        else f"kept **{row.kept:.2f}** ({row.low:.2f} to {row.high:.2f}), "
-        + (
-            "so that **part or all of it asks for no sound**."
-            if row.low > 0
-            else "so that the sound is needed."
-            if row.high < 0.5
-            else "which leaves open whether the sound is needed."
-        )
+        "**it is answered without the sound**"
+        if row.low > row.chance
+        else "without the sound it is answered worse than by chance"
+        if row.high < row.chance
+        else "without the sound it cannot be told from chance"
+    )
+    + (
+        ", nor can it with both."
+        if row.kept != row.kept and row.low <= row.chance <= row.high
+        else "."
+        if row.kept != row.kept
+        else f"; kept {row.kept:.2f}."
     )
     for row in sound.itertuples()
 ]

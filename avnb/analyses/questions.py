@@ -159,7 +159,7 @@ def without(table, by=("source", "task"), seed=0) -> pd.DataFrame:
     """How much of a set is answered with a modality taken away.
 
     What is kept is the accuracy above chance that is left, as a share of that with both: 1 if the modality is not
-    needed, 0 if nothing is answered without it.
+    needed, 0 if nothing is answered without it, below 0 if what is left misleads.
 
     Args:
         table: from `measure`, of all inputs; questions that were not asked with all of them are left out.
@@ -167,23 +167,23 @@ def without(table, by=("source", "task"), seed=0) -> pd.DataFrame:
         seed: of the resampling.
 
     Returns:
-        DataFrame: the columns of `by`, taken (a key of `WITHOUT`), both and left (accuracies by the margin, with all
-        and with what is left), chance, kept, low, high (NaN where the accuracy with both cannot be told from chance),
-        n, videos.
+        DataFrame: the columns of `by`, taken (a key of `WITHOUT`), both (accuracy by the margin), left (with what is
+        left), low, high (95 % interval of `left`, clustered by video), chance, kept (NaN where the accuracy with both
+        cannot be told from chance), n, videos.
     """
     rows = []
     for key, some in table.groupby(list(by), sort=False):
         wide = _wide(some, (some["value"] > 0).astype(float))
+        if wide.empty:
+            continue
         guess = 1 / wide["options"].map(len)
-        n, videos = len(wide), wide["cluster"].nunique()
-        if n:
-            above = clustered(wide["both"] - guess, wide["cluster"], seed=seed)
-        for taken, left in WITHOUT.items() if n else ():
-            values = np.stack([wide[left], wide["both"], guess], axis=1)
-            kept = clustered(values, wide["cluster"], lambda m: (m[:, 0] - m[:, 2]) / (m[:, 1] - m[:, 2]), seed)
-            kept = kept[:3] if above.low > 0 else (np.nan,) * 3
-            rows.append((*key, taken, wide["both"].mean(), wide[left].mean(), guess.mean(), *kept, n, videos))
-    columns = [*by, "taken", "both", "left", "chance", "kept", "low", "high", "n", "videos"]
+        above = clustered(wide["both"] - guess, wide["cluster"], seed=seed)
+        for taken, name in WITHOUT.items():
+            left = clustered(wide[name], wide["cluster"], seed=seed)
+            kept = (left.mean - guess.mean()) / above.mean if above.low > 0 else np.nan
+            about = (guess.mean(), kept, left.n, wide["cluster"].nunique())
+            rows.append((*key, taken, wide["both"].mean(), *left[:3], *about))
+    columns = [*by, "taken", "both", "left", "low", "high", "chance", "kept", "n", "videos"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -229,8 +229,9 @@ def summary(table, seed=0) -> pd.DataFrame:
     """
     right = accuracy(table, seed=seed)
     right["quantity"] = "accuracy by " + right["rule"]
-    kept = without(table, seed=seed).rename(columns={"kept": "mean"})
-    kept = kept.assign(quantity="kept of what is above chance", inputs="without " + kept["taken"])
+    kept = without(table, seed=seed)
+    kept = kept.assign(quantity="kept of what is above chance", inputs="without " + kept["taken"], mean=kept["kept"])
+    kept[["low", "high"]] = np.nan
     told = conflicts(table, seed=seed)
     told = told.assign(quantity="conflict, " + told["quantity"], inputs="all")
     found = [one for one in (right, leaning(table, seed=seed), kept, told) if len(one)]

@@ -20,6 +20,6 @@ from avnb.plots import (
 from avnb.plots.style import PALETTE, style
 
 __all__ = [
-    "PALETTE", "style", "attention", "benchmarks", "curation", "dose", "fidelity", "generalisation", "knockout", "lens", "sounds",
-    "speed", "tokens",
+    "PALETTE", "style", "attention", "benchmarks", "curation", "dose", "fidelity", "generalisation", "knockout", "lens",
+    "sounds", "speed", "tokens",
 ]  # fmt: skip

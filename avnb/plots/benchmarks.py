@@ -1,4 +1,4 @@
-"""Figures of questions with options: what is answered with a modality taken away, and which questions tell models apart."""
+"""Figures of questions with options: what is answered with a modality taken away, and what tells models apart."""
 
 import matplotlib.pyplot as plt
 import numpy as np
@@ -64,5 +64,5 @@ def apart(table, shares, title):
         ax.text(share + 0.01, 0.02, name, rotation=90, fontsize=9, va="bottom", color=PALETTE["text"])
     ax.set(xlabel="share of clips whose sound does not belong to the picture", ylabel="accuracy", ylim=(0, 1.03))
     ax.set(xlim=(0, 1), title=title)
-    ax.legend(frameon=False, loc="upper right")
+    ax.legend(frameon=False, loc="lower right")
     return fig
