@@ -40,6 +40,8 @@ class AVModel:
         self.tokenizer = getattr(processor, "tokenizer", processor)
         self.name = name or type(hf).__name__
         self.decoder = getattr(getattr(self.hf, "model", None), "language_model", None) or self.hf.get_decoder()
+        if not hasattr(self.decoder, "layers") and hasattr(self.decoder, "get_decoder"):
+            self.decoder = self.decoder.get_decoder()  # a language model with a head of its own
         if self.decoder is None or not hasattr(self.decoder, "layers"):
             raise PromptError(
                 f"{self.name}: no decoder with layers was found; pass the model for conditional generation"
@@ -186,8 +188,8 @@ class AVModel:
             call["position_ids"] = torch.arange(ids.shape[1], device=self.device)[None]
         ids = ids[0].cpu().numpy()
         types = self._types(ids, {"system": system, "query": question}, clip_id)
-        self._check_media(call["inputs_embeds"][0], ids, types, clip_id)
         types[types == "image"] = pictures
+        self._check_media(call["inputs_embeds"][0], ids, types, clip_id)
         return Prompt(call, Segments(types), ids, clip_id, question)
 
     @torch.inference_mode()

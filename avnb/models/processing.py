@@ -80,7 +80,7 @@ def inputs(processor, video, audio, question, system, fps, options):
     for kind, given, taken in (("pictures", video, sees), ("sound", audio, sound_extractor)):
         if given is not None and not taken(processor):
             raise PromptError(f"{type(processor).__name__} takes no {kind}")
-    options, content = dict(options), []
+    options, content = {name: value for name, value in options.items() if name != "fps"}, []
     as_video = getattr(processor, "video_processor", None) is not None
     if video is not None and as_video:
         content.append({"type": "video", "video": ""})
