@@ -47,7 +47,7 @@ def models():
         rows.append({"name": name, "parameters": round(parameters, 4), "takes": takes, "status": "ships"})
     for family in families.FAMILIES:
         known = {"takes": family.takes, "status": "not measured here"}
-        rows += [{"name": one.name, "parameters": one.parameters} | known for one in family.checkpoints]
+        rows += [{"name": one.name, "parameters": round(one.parameters, 1)} | known for one in family.checkpoints]
     return rows
 
 

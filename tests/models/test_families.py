@@ -57,14 +57,12 @@ def test_rows_are_those_of_the_true_configurations(name):
         model = TRUE[name]()
     text = model.config.get_text_config()
     width = text.hidden_size // text.num_attention_heads
-    ends = {
-        id(layer.weight): layer.weight.numel()
-        for layer in (model.get_input_embeddings(), model.get_output_embeddings())
-    }
+    ends = (model.get_input_embeddings(), model.get_output_embeddings())
+    embedded = sum({id(layer.weight): layer.weight.numel() for layer in ends}.values())
     assert model.num_parameters() / 1e9 == pytest.approx(row.parameters, abs=1e-3)
     assert row.layers == text.num_hidden_layers
     assert row.cache == 2 * 2 * row.layers * text.num_key_value_heads * width
-    assert sum(ends.values()) / 1e9 == pytest.approx(row.embedded, abs=1e-3)
+    assert embedded / 1e9 == pytest.approx(row.embedded, abs=1e-3)
 
 
 def test_bases_are_families_too():

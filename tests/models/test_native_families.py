@@ -5,6 +5,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 import torch
+import transformers
 
 import avnb
 from avnb import Condition
@@ -215,3 +216,23 @@ def test_the_head_is_asked_for_one_row_at_a_time(models, toybox_clips, name):
     model.caption(toybox_clips[0], ASK, max_new_tokens=3)
     handle.remove()
     assert set(rows) == {1}
+
+
+@pytest.mark.parametrize("family", ["nemotron", "qwen3_5"])
+def test_hybrids_are_refused_in_one_line(family):
+    """Layers without attention carry what a knockout would cut."""
+    text = {**miniatures.TEXT, "num_hidden_layers": 4, "vocab_size": 96, "head_dim": 8}
+    if family == "nemotron":
+        mamba = {"mamba_num_heads": 4, "mamba_head_dim": 8, "ssm_state_size": 8, "n_groups": 1}
+        kinds = {"layers_block_type": ["mamba", "moe", "attention", "moe"], "n_routed_experts": 4}
+        experts = {"num_experts_per_tok": 2, "moe_intermediate_size": 16, "moe_shared_expert_intermediate_size": 16}
+        hf = transformers.NemotronHForCausalLM(transformers.NemotronHConfig(**text, **mamba, **kinds, **experts))
+    else:
+        linear = {f"linear_{name}": n for name, n in (("num_key_heads", 2), ("num_value_heads", 2))}
+        linear |= {"linear_key_head_dim": 8, "linear_value_head_dim": 8}
+        hf = transformers.Qwen3_5ForCausalLM(transformers.Qwen3_5TextConfig(**text, **linear))
+    model = avnb.wrap(hf)
+    prompt = model.prompt_from_inputs(input_ids=torch.tensor([[1, 2, 3]]))
+    with pytest.raises(avnb.EngineError, match="linear_attention.*a knockout would cut only the part of the path") as e:
+        avnb.run(model, prompt)
+    assert "\n" not in str(e.value)
