@@ -38,15 +38,22 @@ def models():
         yield f"`{name}`", takes, f"{size:.0f} MB", "two CPU cores", "trained here, measured here, ships"
     for family in FAMILIES:
         for one in family.checkpoints:
-            weights = 2 * one.parameters  # GB in bfloat16
-            gpu = next((f"a GPU of {size} GB" for size in _GPUS if size > 1.2 * weights), "several GPUs")
-            yield f"`{one.name}`", family.takes, f"{weights:.0f} GB", gpu, "loads; **weights not measured here**"
+            gpu = next((f"a GPU of {size} GB" for size in _GPUS if size > 1.2 * one.weights), "several GPUs")
+            yield f"`{one.name}`", family.takes, f"{one.weights:.0f} GB", gpu, "loads; **weights not measured here**"
 
 
 def families():
     """The licence of every published family, and what was shown of its code path without the weights."""
     yield from (("Family", "Licence", "Shown without the weights"), ("---",) * 3)
     yield from ((family.name, family.licence, family.verified) for family in FAMILIES)
+
+
+def memory():
+    """What published models take by their true configurations: weights, and a 10 s clip of 640 x 360 with sound."""
+    yield from (("Model", "Layers", "bfloat16", "4 bit", "Positions of 10 s", "Cache of 10 s"), ("---",) * 6)
+    for one in (one for family in FAMILIES for one in family.checkpoints):
+        sizes = (f"{one.weights:.1f} GB", f"{one.weights_4bit:.1f} GB", f"{one.positions}", f"{one.clip:.2f} GB")
+        yield f"`{one.name}`", f"{one.layers}", *sizes
 
 
 def analyses():
@@ -57,7 +64,7 @@ def analyses():
 
 def outdated():
     """Path -> the text that it should hold, where it does not."""
-    tables = {function.__name__: function for function in (rooms, models, families, analyses)}
+    tables = {function.__name__: function for function in (rooms, models, memory, families, analyses)}
 
     def replaced(match):
         rows = "".join(f"| {' | '.join(row)} |\n" for row in tables[match[2]]())

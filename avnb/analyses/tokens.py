@@ -59,8 +59,8 @@ def shift(model, clips, question=HEAR, *, base=None, max_new_tokens=MAX_NEW_TOKE
         clips: clips; one with bad media is reported and left out (`jobs.over`). Words that name events are found where
             the clip's events are known.
         question: about the sound.
-        base: its vision-language base, a name for `avnb.load` or a model; it gets the pictures only. None is the one
-            that belongs to the model (`models.base_of`).
+        base: its vision-language base, a name for `avnb.load` or a model; it gets the pictures only, the same frames
+            as the model. None is the one that belongs to the model (`models.base_of`).
         max_new_tokens: the longest answer.
         seed: which clip lends the sound for "other audio", one in which nothing is heard that the clip shows or sounds
             like.
@@ -100,7 +100,7 @@ def shift(model, clips, question=HEAR, *, base=None, max_new_tokens=MAX_NEW_TOKE
         for name, other in baselines.items():
             shown = job.other if name == "other audio" else clip
             if shown is not None:
-                prompt = other.prompt(shown, question, modalities=modalities[name])
+                prompt = other.prompt(shown, question, modalities=modalities[name], like=model)  # the same frames
                 _, expected = _scored(other, prompt, common, forced=answer)
                 found = _compare(said, expected, answer, common, model.tokenizer)
                 yield tokens.assign(clip=clip.id, kind=clip.kind, question=question, against=name, **found)[kept]

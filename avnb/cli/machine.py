@@ -46,8 +46,8 @@ def models():
         takes = "video, audio" if "audio_config" in config else "video"
         rows.append({"name": name, "parameters": round(parameters, 4), "takes": takes, "status": "ships"})
     for family in families.FAMILIES:
-        for name, parameters, _ in family.checkpoints:
-            rows.append({"name": name, "parameters": parameters, "takes": family.takes, "status": "not measured here"})
+        known = {"takes": family.takes, "status": "not measured here"}
+        rows += [{"name": one.name, "parameters": round(one.parameters, 1)} | known for one in family.checkpoints]
     return rows
 
 

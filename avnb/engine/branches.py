@@ -426,7 +426,10 @@ def _decoder_shape(decoder):
         raise EngineError(f"{name} is in training mode, where dropout makes runs differ; call .eval() first")
     known = {"full_attention", "sliding_attention", "chunked_attention"}
     if other := set(getattr(decoder.config, "layer_types", None) or ()) - known:
-        raise EngineError(f"{name} cannot be served: it has layers of type {', '.join(sorted(other))}")
+        raise EngineError(
+            f"{name} cannot be served: it has layers of type {', '.join(sorted(other))}, so that a knockout would cut "
+            "only the part of the path that goes through attention"
+        )
     return len(decoder.layers), decoder.config.num_attention_heads
 
 

@@ -14,6 +14,7 @@ import torch
 from torch.nn.functional import linear
 
 from avnb.engine.conditions import GENERATED
+from avnb.engine.prefix import EngineError
 from avnb.models.prompt import GROUPS, PromptError
 
 
@@ -96,7 +97,10 @@ class Recorder:
     def add_hidden(self, layer, hidden, branches, start):
         """Residual stream [n, rows, width] after a layer, of rows from `start` on, for n branches."""
         if hidden.dim() != 3:
-            raise ValueError(f"hidden states of shape {tuple(hidden.shape)} cannot be captured; expected 3 dimensions")
+            raise EngineError(
+                f"hidden states cannot be captured: the residual stream of this decoder runs on {hidden.shape[0]} "
+                "tracks, which neither `hidden` nor the logit lens reads; leave them out"
+            )
         stop = start + hidden.shape[1]
         wanted = self.hidden_positions
         wanted = wanted[(wanted >= start) & (wanted < stop)]

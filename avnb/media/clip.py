@@ -70,9 +70,9 @@ class Clip:
         """The file that holds the sound: that of `audio`, else the video itself."""
         return self.audio or self.video
 
-    def frames(self, fps=2.0, max_frames=768, max_pixels=None, at="starts", midpoints=None):
+    def frames(self, fps=2.0, max_frames=768, max_pixels=None, sample="starts"):
         """Frames uint8 [T, H, W, 3] and their times [T] in seconds; see `read_frames`."""
-        return read_frames(self.video, fps, max_frames, max_pixels, at, midpoints)
+        return read_frames(self.video, fps, max_frames, max_pixels, sample)
 
     def wave(self, rate=16000, max_seconds=None):
         """The sound, float32 [n] at `rate` Hz (see `read_audio`), or None for a mute clip."""

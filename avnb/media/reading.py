@@ -4,6 +4,7 @@ Pictures and sound share one clock, which starts at the first video frame; `edit
 """
 
 import math
+import re
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -30,7 +31,7 @@ class ClipError(AvnbError):
     """A media file cannot be used; says which file, what is wrong and what to do."""
 
 
-def read_frames(path, fps=2.0, max_frames=768, max_pixels=None, at="starts", midpoints=None) -> tuple:
+def read_frames(path, fps=2.0, max_frames=768, max_pixels=None, sample="starts") -> tuple:
     """Samples a video on a uniform grid of times: at each time the frame that a player would show.
 
     Presentation times count, so a variable frame rate is sampled right; turned and mirrored phone video comes upright.
@@ -42,9 +43,9 @@ def read_frames(path, fps=2.0, max_frames=768, max_pixels=None, at="starts", mid
         fps: grid points per second, at 0, 1/fps, 2/fps ... up to the end of the video, exclusive.
         max_frames: if the grid has more points, this many are spread uniformly over the full length instead.
         max_pixels: frames with more pixels are scaled down to at most this many, in proportion.
-        at: "starts", or "ends": the grid is one step later, and its last point shows the last frame of the video.
-        midpoints: this many frames instead of the grid: of the video's frames 0..N-1, the one nearest to the middle of
-            each of that many equal parts, round((i + 0.5) * (N - 1) / midpoints).
+        sample: which times: "starts", the grid above; "ends", the grid one step later, whose last point shows the last
+            frame; "starts:N", where N equal parts of the video begin; "midpoints:N", of its frames 0..M-1 the ones
+            nearest to the middles of N equal parts, round((i + 0.5) * (M - 1) / N). The last two ignore `fps`.
 
     Returns:
         (frames, times): uint8 [T, H, W, 3] RGB and float64 [T], the grid in seconds from the first frame. A 10 s video
@@ -52,7 +53,7 @@ def read_frames(path, fps=2.0, max_frames=768, max_pixels=None, at="starts", mid
 
     Raises:
         ClipError: the file is missing, empty, cut off, damaged, or has no video track.
-        ValueError: fps, max_frames or max_pixels is not positive, or `at` is unknown.
+        ValueError: fps, max_frames or max_pixels is not positive, or `sample` is unknown.
 
     Example:
         >>> import tempfile
@@ -65,22 +66,25 @@ def read_frames(path, fps=2.0, max_frames=768, max_pixels=None, at="starts", mid
     """
     if fps <= 0 or max_frames < 1 or (max_pixels is not None and max_pixels < 1):
         raise ValueError(f"fps={fps}, max_frames={max_frames} and max_pixels={max_pixels} must be positive")
-    if at not in ("starts", "ends"):
-        raise ValueError(f'at={at!r} is unknown; use "starts" or "ends"')
+    if not re.fullmatch("starts|ends|(starts|midpoints):[1-9][0-9]*", sample):
+        raise ValueError(f'sample={sample!r} is unknown; use "starts", "ends", "starts:N" or "midpoints:N"')
+    kind, _, n_parts = sample.partition(":")
     with opened(path) as (container, ends):
         stream = track(container, "video", path)
         stream.thread_type = "AUTO"
         start = start_of(stream)
         length = ends[stream.index] - start
         within = 0.0
-        if midpoints is None:
-            n_frames = max(1, math.ceil(length * fps - 1e-6))
-            step = 1 / fps if n_frames <= max_frames else length / max_frames
-            times = (np.arange(min(n_frames, max_frames)) + (at == "ends")) * step
-        else:
+        if kind == "midpoints":
             n_frames = stream.frames or round(length * float(stream.average_rate))
-            times = middles(n_frames, midpoints) * length / n_frames
+            times = middles(n_frames, int(n_parts)) * length / n_frames
             within = length / n_frames / 4  # so that rounding does not take the frame before
+        elif n_parts:
+            times = np.arange(int(n_parts)) * length / int(n_parts)
+        else:
+            n_points = max(1, math.ceil(length * fps - 1e-6))
+            step = 1 / fps if n_points <= max_frames else length / max_frames
+            times = (np.arange(min(n_points, max_frames)) + (kind == "ends")) * step
         ticks = [round((start + time + within) / float(stream.time_base)) for time in times]
         frames = size = None
         for i, frame in enumerate(_frames_at(container, stream, ticks, path)):

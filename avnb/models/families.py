@@ -12,15 +12,39 @@ from avnb.errors import AvnbError
 
 
 class Checkpoint(NamedTuple):
-    """Published weights: their name on the Hugging Face Hub, the size of what is measured, and their base."""
+    """Published weights, by their true configuration; sizes are of what is measured.
 
-    name: str
-    parameters: float  # billions, of the part that is measured
+    >>> omni = family_of("Qwen/Qwen2.5-Omni-3B").checkpoints[0]
+    >>> round(omni.weights, 1), round(omni.weights_4bit, 1), round(omni.clip, 2)
+    (9.4, 3.5, 0.12)
+    """
+
+    name: str  # on the Hugging Face Hub
+    parameters: float  # billions
+    layers: int  # of the decoder
+    embedded: float  # billions of the parameters that are embeddings and head, which 4 bit leaves as they are
+    cache: int  # bytes that a token takes in the cache, in bfloat16
+    positions: int  # of a 10 s clip of 640 x 360 pixels with sound
     base: str | None = None  # the vision-language model that it was made from
+
+    @property
+    def weights(self):
+        """Memory of the weights in bfloat16, GB."""
+        return 2 * self.parameters
+
+    @property
+    def weights_4bit(self):
+        """Memory of the weights in 4 bit, GB: half a byte a weight, and a scale for every 64 of them."""
+        return 2 * self.embedded + 0.5625 * (self.parameters - self.embedded)
+
+    @property
+    def clip(self):
+        """Memory that the cache of a 10 s clip takes, GB."""
+        return self.positions * self.cache / 1e9
 
 
 class Family(NamedTuple):
-    """Models of one architecture."""
+    """Models of one architecture; without checkpoints where their true configuration is not known here."""
 
     name: str
     model_types: tuple[str, ...]  # in the configuration of a checkpoint
@@ -37,6 +61,7 @@ class Family(NamedTuple):
 
 
 _SAME_PATH = "same code path as the organisms; full-size processor settings"
+_MINIATURE = "miniature of the true class: prompts, answers as by generate, knockouts as by hooks"
 _PORTED = "every module and a whole prompt equal to the published code, on random weights of a small size"
 _BESIDE_UPSTREAM = "beside upstream's own code on random weights: modules, preprocessing, whole prompts"
 
@@ -48,8 +73,8 @@ FAMILIES = (
         True,
         "Apache 2.0 (7B), Qwen Research (3B)",
         (
-            Checkpoint("Qwen/Qwen2.5-Omni-3B", 4.7, "Qwen/Qwen2.5-VL-3B-Instruct"),
-            Checkpoint("Qwen/Qwen2.5-Omni-7B", 8.9, "Qwen/Qwen2.5-VL-7B-Instruct"),
+            Checkpoint("Qwen/Qwen2.5-Omni-3B", 4.703, 36, 0.622, 36_864, 3_240, "Qwen/Qwen2.5-VL-3B-Instruct"),
+            Checkpoint("Qwen/Qwen2.5-Omni-7B", 8.932, 28, 1.090, 57_344, 3_240, "Qwen/Qwen2.5-VL-7B-Instruct"),
         ),
         _SAME_PATH,
     ),
@@ -59,8 +84,8 @@ FAMILIES = (
         "Qwen3OmniMoeThinkerForConditionalGeneration",
         True,
         "Apache 2.0",
-        (Checkpoint("Qwen/Qwen3-Omni-30B-A3B-Instruct", 31.7),),
-        "engine parity on random weights of a small size",
+        (Checkpoint("Qwen/Qwen3-Omni-30B-A3B-Instruct", 31.719, 48, 0.623, 98_304, 2_330),),
+        f"{_MINIATURE}; positions equal to the model's own, 13 a second",
     ),
     Family(
         "Qwen2.5-VL",
@@ -68,7 +93,10 @@ FAMILIES = (
         "Qwen2_5_VLForConditionalGeneration",
         False,
         "Apache 2.0 (7B), Qwen Research (3B)",
-        (Checkpoint("Qwen/Qwen2.5-VL-3B-Instruct", 3.8), Checkpoint("Qwen/Qwen2.5-VL-7B-Instruct", 8.3)),
+        (
+            Checkpoint("Qwen/Qwen2.5-VL-3B-Instruct", 3.755, 36, 0.311, 36_864, 2_990),
+            Checkpoint("Qwen/Qwen2.5-VL-7B-Instruct", 8.292, 28, 1.090, 57_344, 2_990),
+        ),
         _SAME_PATH,
     ),
     Family(
@@ -77,7 +105,11 @@ FAMILIES = (
         "AutoModelForMultimodalLM",
         True,
         "Apache 2.0; its README adds: non-commercial use only",
-        (Checkpoint("DAMO-NLP-SG/VideoLLaMA2.1-7B-AV", 8.5, "DAMO-NLP-SG/VideoLLaMA2.1-7B-16F"),),
+        (
+            Checkpoint(
+                "DAMO-NLP-SG/VideoLLaMA2.1-7B-AV", 8.527, 28, 1.090, 57_344, 2_172, "DAMO-NLP-SG/VideoLLaMA2.1-7B-16F"
+            ),
+        ),
         _PORTED,
     ),
     Family(
@@ -86,7 +118,7 @@ FAMILIES = (
         "AutoModelForMultimodalLM",
         False,
         "Apache 2.0; its README adds: non-commercial use only",
-        (Checkpoint("DAMO-NLP-SG/VideoLLaMA2.1-7B-16F", 8.4),),
+        (Checkpoint("DAMO-NLP-SG/VideoLLaMA2.1-7B-16F", 8.421, 28, 1.090, 57_344, 1_352),),
         _PORTED,
     ),
     Family(
@@ -95,7 +127,7 @@ FAMILIES = (
         "AutoModelForMultimodalLM",
         True,
         "MiniCPM Model License (research free, commercial use after registration)",
-        (Checkpoint("openbmb/MiniCPM-o-2_6", 8.4, "openbmb/MiniCPM-V-2_6"),),
+        (Checkpoint("openbmb/MiniCPM-o-2_6", 8.423, 28, 1.087, 57_344, 940, "openbmb/MiniCPM-V-2_6"),),
         _BESIDE_UPSTREAM,
     ),
     Family(
@@ -104,8 +136,44 @@ FAMILIES = (
         "AutoModelForMultimodalLM",
         False,
         "MiniCPM Model License (research free, commercial use after registration)",
-        (Checkpoint("openbmb/MiniCPM-V-2_6", 8.1),),
+        (Checkpoint("openbmb/MiniCPM-V-2_6", 8.099, 28, 1.087, 57_344, 660),),
         _BESIDE_UPSTREAM,
+    ),
+    Family(
+        "Gemma 4 (E2B, E4B)",
+        ("gemma4",),
+        "Gemma4ForConditionalGeneration",
+        True,
+        "see the model card",
+        (),
+        f"{_MINIATURE}; at most 30 s of sound",
+    ),
+    Family(
+        "Gemma 4 (12B, no encoders)",
+        ("gemma4_unified",),
+        "Gemma4UnifiedForConditionalGeneration",
+        True,
+        "see the model card",
+        (),
+        f"{_MINIATURE}; at most 30 s of sound",
+    ),
+    Family(
+        "Gemma 3n",
+        ("gemma3n",),
+        "Gemma3nForConditionalGeneration",
+        True,
+        "Gemma terms",
+        (),
+        f"{_MINIATURE}; frames as pictures, at most 30 s of sound, no logit lens; needs timm",
+    ),
+    Family(
+        "Phi-4-multimodal",
+        ("phi4_multimodal",),
+        "Phi4MultimodalForCausalLM",
+        True,
+        "see the model card",
+        (),
+        f"{_MINIATURE}; frames as pictures; load its adapters with transformers first, then `avnb.wrap`",
     ),
 )
 

@@ -9,12 +9,13 @@ from itertools import groupby
 
 import numpy as np
 import torch
-from transformers.processing_utils import OmniModalProcessorMixin
 
 from avnb.media.reading import ClipError
+from avnb.models import processing
+from avnb.models.processing import SYSTEM
 from avnb.models.prompt import MEDIA, Prompt, PromptError, Segments
 
-SYSTEM = "You are a helpful assistant."
+__all__ = ["SYSTEM", "AVModel"]
 
 
 class AVModel:
@@ -39,6 +40,8 @@ class AVModel:
         self.tokenizer = getattr(processor, "tokenizer", processor)
         self.name = name or type(hf).__name__
         self.decoder = getattr(getattr(self.hf, "model", None), "language_model", None) or self.hf.get_decoder()
+        if not hasattr(self.decoder, "layers") and hasattr(self.decoder, "get_decoder"):
+            self.decoder = self.decoder.get_decoder()  # a language model with a head of its own
         if self.decoder is None or not hasattr(self.decoder, "layers"):
             raise PromptError(
                 f"{self.name}: no decoder with layers was found; pass the model for conditional generation"
@@ -57,13 +60,19 @@ class AVModel:
 
     @property
     def fps(self):
-        """Frames a second at which clips are sampled."""
-        return self.processor_options.get("fps") or getattr(self.processor.video_processor, "fps", None) or 2.0
+        """Frames a second at which clips are sampled, where the model takes a rate."""
+        return processing.sampling(self.processor, self.processor_options)[0]
+
+    @property
+    def sees(self):
+        """True if the model takes pictures."""
+        return processing.sees(self.processor)
 
     @property
     def hears(self):
         """True if the model takes sound."""
-        return getattr(self.processor, "feature_extractor", None) is not None
+        deaf = getattr(self.hf.config, "audio_config", self) is None  # a size of Gemma 4 that has no ears
+        return processing.sound_extractor(self.processor) is not None and not deaf
 
     def head(self, hidden):
         """Logits [..., vocabulary] of final hidden states [..., width], with the model's own scale and soft cap."""
@@ -78,35 +87,37 @@ class AVModel:
         """The text of an answer, without special tokens."""
         return self.tokenizer.decode(token_ids, skip_special_tokens=True).strip()
 
-    def prompt(self, clip, question, modalities=("video", "audio"), system=None):
+    def prompt(self, clip, question, modalities=("video", "audio"), system=None, like=None):
         """The decoder's input for one clip and question.
 
         Args:
             clip: a `Clip`; of kind "mute", or for a model that takes no sound, only its pictures are used.
             question: what to ask, e.g. "Describe what you hear."
             modalities: leave one out to ask from sound or from pictures alone; () for the question without a clip.
-            system: the system message; None for the one that the model was trained with.
+            system: the system message; "" for none, None for the one that the model was trained with.
+            like: another model, whose choice of frames is taken; None for this model's own.
 
         Raises:
             ClipError: the clip cannot be read, or lacks an audio track and is not of kind "mute".
             PromptError: nothing is left to show to the model.
         """
         system = self._system(self._heard(clip, modalities)) if system is None else system
-        inputs = self._inputs(clip, question, modalities, system)
-        return self.prompt_from_inputs(**inputs, question=question, system=system, clip_id=clip.id)
+        inputs = self._inputs(clip, question, modalities, system, like)
+        return self.prompt_from_inputs(**inputs, question=question, system=system, clip_id=clip.id, pictures="video")
 
-    def _inputs(self, clip, question, modalities, system=None):
+    def _inputs(self, clip, question, modalities, system=None, like=None):
         video = audio = fps = None
-        if "video" in modalities:
-            video, times = clip.frames(fps=self.fps, **self._sampling)
-            fps = round((len(times) - 1) / (times[-1] - times[0]), 6) if len(times) > 1 else self.fps
-        if self._heard(clip, modalities):
-            audio = self._wave(clip)
-        if modalities and video is None and audio is None:
-            raise PromptError(
-                f"{clip.id}: no modality is left of {modalities} for {self.name} (clip of kind {clip.kind})"
-            )
+        if "video" in modalities and self.sees:
+            video, fps = (like or self)._frames(clip)
         try:
+            if self._heard(clip, modalities):
+                most = processing.longest_sound(self.processor)
+                rate = processing.sound_extractor(self.processor).sampling_rate
+                audio = clip.wave(rate, max_seconds=most and most + 1)
+            if modalities and video is None and audio is None:
+                raise PromptError(
+                    f"{clip.id}: no modality is left of {modalities} for {self.name} (clip of kind {clip.kind})"
+                )
             return self.process(video, audio, question, system, fps)
         except PromptError:
             raise
@@ -116,29 +127,17 @@ class AVModel:
                 f"{clip.id}: {type(self.processor).__name__} refuses it ({reason}); leave it out"
             ) from error
 
-    @property
-    def _sampling(self):
-        """How the processor wants frames: at the starts or ends of steps, or from the middles of as many parts."""
-        kind, _, n = getattr(self.processor, "sample_frames", "starts").partition(":")
-        return {"midpoints": int(n)} if kind == "midpoints" else {"at": kind}
+    def _frames(self, clip):
+        """The frames that this model wants of a clip, and how many a second these are."""
+        fps, sample = processing.sampling(self.processor, self.processor_options)
+        frames, times = clip.frames(fps=fps, sample=sample)
+        return frames, round((len(times) - 1) / (times[-1] - times[0]), 6) if len(times) > 1 else fps
 
     def _heard(self, clip, modalities):
         return "audio" in modalities and self.hears and clip.kind != "mute"
 
     def _system(self, sound):
-        own = getattr(self.processor, "default_system", None)
-        return SYSTEM if own is None else own(sound)
-
-    def _wave(self, clip):
-        """The sound of a clip, all of which the model must be able to take."""
-        extractor = self.processor.feature_extractor
-        longest = getattr(extractor, "chunk_length", None)
-        wave = clip.wave(max_seconds=longest and longest + 1)
-        if longest and len(wave) > longest * extractor.sampling_rate:
-            raise ClipError(
-                f"{clip.id} lasts longer than the {longest} s of sound that {self.name} takes; cut the clip"
-            )
-        return wave
+        return processing.default_system(self.processor, sound)
 
     def process(self, video, audio, question, system=None, fps=None):
         """The model's keyword arguments for pictures, sound and text, from its processor.
@@ -147,54 +146,36 @@ class AVModel:
             video: frames uint8 [T, H, W, 3], `fps` of them a second (default `self.fps`), or None.
             audio: a mono wave float32 [n] at 16 kHz, or None.
             question: text.
-            system: text; None for the one that the model was trained with.
+            system: text; "" for none, None for the one that the model was trained with.
 
         Raises:
-            PromptError: the processor is of a family whose sound cannot be handed over.
+            ClipError: the sound is longer than the model takes.
         """
         system = self._system(audio is not None) if system is None else system
-        listed = hasattr(self.processor, "sample_frames")  # a processor of our own, which takes sound beside the video
-        if audio is not None and not (listed or isinstance(self.processor, OmniModalProcessorMixin)):
-            raise PromptError(f"{self.name}: handing sound to {type(self.processor).__name__} is not supported")
-        media = ["video"] * (video is not None) + ["audio"] * (audio is not None)
-        if not listed:  # with both, the sound is part of the video
-            media = media[:1]
-        content = [{"type": kind, kind: ""} for kind in media] + [{"type": "text", "text": question}]
-        messages = [
-            {"role": "system", "content": [{"type": "text", "text": system}]},
-            {"role": "user", "content": content},
-        ]
-        text = self.processor.apply_chat_template(messages, add_generation_prompt=True, tokenize=False)
         options = self.processor_options
-        if video is not None:
-            fps = fps or self.fps
-            # Qwen2.5-VL reads the rate from the metadata and would take 24 frames a second; Qwen2.5-Omni reads `fps`.
-            metadata = {"total_num_frames": len(video), "fps": fps, "frames_indices": list(range(len(video)))}
-            options |= {"videos": [video], "do_sample_frames": False, "fps": fps, "video_metadata": [metadata]}
-        if audio is not None:
-            options |= {"audio": [audio]}
-        interleaved = video is not None and audio is not None and not listed
-        if interleaved:
-            options |= {"audio_from_video_indices": [0], "load_audio_from_video": True}
-        for name, kind in (("position_id_per_seconds", int), ("seconds_per_chunk", float)):
-            if self.hears and (value := getattr(self.hf.config, name, None)) is not None:
-                options[name] = kind(value)
-        inputs = dict(self.processor(text=[text], return_tensors="pt", **options))
-        if interleaved and "use_audio_in_video" in inspect.signature(self.hf.forward).parameters:
+        if processing.interleaves(self.processor):
+            for name, kind in (("position_id_per_seconds", int), ("seconds_per_chunk", float)):
+                if (value := getattr(self.hf.config, name, None)) is not None:
+                    options[name] = kind(value)
+        inputs = processing.inputs(self.processor, video, audio, question, system, fps or self.fps, options)
+        together = video is not None and audio is not None
+        if together and "use_audio_in_video" in inspect.signature(self.hf.forward).parameters:
             inputs["use_audio_in_video"] = True
         return inputs
 
     @torch.inference_mode()
-    def prompt_from_inputs(self, question=None, system=None, clip_id=None, **inputs):
+    def prompt_from_inputs(self, question=None, system=None, clip_id=None, pictures="image", **inputs):
         """The prompt of a processor's output (batch of one, no padding).
 
         Args:
             question, system: texts to be found in the prompt and typed `query` and `system`; without them those
                 positions stay `template`.
+            pictures: the type of positions of pictures: "image", or "video" where they are the frames of one.
             **inputs: the keyword arguments that the model's forward takes.
 
         Raises:
-            PromptError: several rows, padding, or a question that the prompt does not contain.
+            PromptError: several rows, padding, a question that the prompt does not contain, or media that do not reach
+                the decoder.
         """
         ids = inputs["input_ids"]
         if ids.shape[0] != 1:
@@ -207,6 +188,8 @@ class AVModel:
             call["position_ids"] = torch.arange(ids.shape[1], device=self.device)[None]
         ids = ids[0].cpu().numpy()
         types = self._types(ids, {"system": system, "query": question}, clip_id)
+        types[types == "image"] = pictures
+        self._check_media(call["inputs_embeds"][0], ids, types, clip_id)
         return Prompt(call, Segments(types), ids, clip_id, question)
 
     @torch.inference_mode()
@@ -219,24 +202,45 @@ class AVModel:
             <class 'str'>
         """
         inputs = self._inputs(clip, question, modalities)
-        output = self.hf.generate(
-            **self._on_device(inputs),
-            max_new_tokens=max_new_tokens,
-            do_sample=False,
-            repetition_penalty=1.0,  # some checkpoints ask for one; a greedy answer has none
-            eos_token_id=sorted(self.stop_ids),
-        )
+        head = self.hf.get_output_embeddings()
+        # Some models would project the whole prompt onto the vocabulary, which costs more than all the rest.
+        handle = head.register_forward_pre_hook(lambda module, args: (args[0][:, -1:], *args[1:]))
+        try:
+            output = self.hf.generate(
+                **self._on_device(inputs),
+                max_new_tokens=max_new_tokens,
+                do_sample=False,
+                repetition_penalty=1.0,  # some checkpoints ask for one; a greedy answer has none
+                eos_token_id=sorted(self.stop_ids),
+            )
+        finally:
+            handle.remove()
         return self.decode(output[0, inputs["input_ids"].shape[1] :])
 
     def _on_device(self, inputs):
         return {k: v.to(self.device) if isinstance(v, torch.Tensor) else v for k, v in inputs.items()}
+
+    def _check_media(self, embeds, ids, types, clip_id):
+        """A PromptError if the decoder would be blind or deaf: if media positions hold what the placeholder says."""
+        embed = self.decoder.get_input_embeddings()
+        for kind in MEDIA:
+            found = np.flatnonzero(types == kind)
+            if not len(found) or ids[found].max() >= embed.num_embeddings:
+                continue
+            positions = torch.from_numpy(found).to(embeds.device)
+            placeholders = embed(torch.from_numpy(ids[found]).to(embed.weight.device)).to(embeds)
+            if torch.equal(embeds[positions], placeholders):
+                raise PromptError(
+                    f"{clip_id or 'prompt'}: {kind} does not reach the decoder of {self.name}: all {len(found)} "
+                    "positions hold the embedding of the placeholder; the model embeds media in a way not known here"
+                )
 
     def _types(self, ids, phrases, clip_id):
         types = np.full(len(ids), "template", dtype=object)
         for kind, media_id in self.media_ids.items():
             types[ids == media_id] = kind
         is_media = np.isin(types, MEDIA)
-        special = set(self.tokenizer.all_special_ids if self.tokenizer is not None else ()) - self.stop_ids
+        special = _special_ids(self.tokenizer) - self.stop_ids
         for start, stop in _runs(is_media):
             if is_media[start]:
                 for around in (range(start - 1, -1, -1), range(stop, len(ids))):
@@ -255,31 +259,46 @@ class AVModel:
 
 
 class _Intercepted(Exception):  # noqa: N818 (it carries the call, and is no error)
-    def __init__(self, kwargs):
-        self.kwargs = kwargs
+    def __init__(self, args, kwargs):
+        self.args, self.kwargs = args, kwargs
+
+
+# What a decoder is told of a prompt that is embedded; whatever else comes with token ids is still to be embedded.
+_OF_TEXT = {"input_ids", "attention_mask", "position_ids", "cache_position", "past_key_values"}
 
 
 def _intercept(hf, decoder, inputs):
-    """The keyword arguments with which the model calls its decoder; the decoder itself does not run."""
-
-    def stop(module, args, kwargs):
-        raise _Intercepted(kwargs)
-
-    handle = decoder.register_forward_pre_hook(stop, with_kwargs=True)
-    try:
-        hf(**inputs)
-    except _Intercepted as call:
-        kwargs = call.kwargs
-    else:
-        raise PromptError(f"{type(hf).__name__} did not call its decoder {type(decoder).__name__}")
-    finally:
-        handle.remove()
+    """The keyword arguments with which the model calls its decoder on embeddings; the decoder itself does not run."""
+    kwargs = _stopped_at(decoder, hf, inputs).kwargs
     if kwargs.get("inputs_embeds") is None:
-        kwargs["inputs_embeds"] = decoder.get_input_embeddings()(kwargs["input_ids"])
+        if any(isinstance(v, torch.Tensor) for k, v in kwargs.items() if k not in _OF_TEXT):
+            # A decoder that embeds media itself, such as Phi-4's: what enters its first layer is embedded.
+            entering = _stopped_at(decoder.layers[0], hf, inputs)
+            embeds = entering.args[0] if entering.args else entering.kwargs["hidden_states"]
+            kwargs = {k: v for k, v in kwargs.items() if k in _OF_TEXT}
+        else:
+            embeds = decoder.get_input_embeddings()(kwargs["input_ids"])
+        kwargs["inputs_embeds"] = embeds
     dropped = {"input_ids", "past_key_values", "use_cache", "return_dict", "cache_position"}
     if getattr(kwargs.get("attention_mask"), "ndim", 0) == 2:
         dropped.add("attention_mask")  # all ones; a mask that lets a picture see all of itself is kept
     return {k: v for k, v in kwargs.items() if k not in dropped and not k.startswith("output_") and v is not None}
+
+
+def _stopped_at(module, hf, inputs):
+    """The call of a module when the model is called; the module itself does not run."""
+
+    def stop(module, args, kwargs):
+        raise _Intercepted(args, kwargs)
+
+    handle = module.register_forward_pre_hook(stop, with_kwargs=True)
+    try:
+        hf(**inputs)
+    except _Intercepted as call:
+        return call
+    finally:
+        handle.remove()
+    raise PromptError(f"{type(hf).__name__} did not call its {type(module).__name__}")
 
 
 def _media_id(kind, processor, config):
@@ -288,6 +307,14 @@ def _media_id(kind, processor, config):
             if isinstance(value := getattr(holder, name, None), int):
                 return value
     return None
+
+
+def _special_ids(tokenizer):
+    """Ids of special tokens, whether the tokenizer names them or only flags them."""
+    if tokenizer is None:
+        return set()
+    flagged = getattr(tokenizer, "added_tokens_decoder", {})
+    return {*tokenizer.all_special_ids, *(i for i, token in flagged.items() if token.special)}
 
 
 def _stop_ids(hf, tokenizer):

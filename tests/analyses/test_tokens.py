@@ -221,6 +221,16 @@ def test_common_tokens_mean_the_same():
         tokens.common_tokens(sees, hears)
 
 
+def test_model_and_base_see_the_same_frames(model, base, pair, monkeypatch):
+    settings = getattr(base.hf.config, "processor_kwargs", None) or {}
+    monkeypatch.setattr(base.hf.config, "processor_kwargs", settings | {"fps": 4.0}, raising=False)
+    assert base.fps == 4.0
+    shown, process = [], AVModel.process
+    monkeypatch.setattr(AVModel, "process", lambda self, *args: shown.append(args[0]) or process(self, *args))
+    tokens.shift(model, pair[:1], base=base, max_new_tokens=2)
+    assert {len(frames) for frames in shown if frames is not None} == {4}
+
+
 def test_base_by_name():
     assert models.base_of("toy-omni") == "toy-vl"
     with pytest.raises(ValueError, match="no vision-language base is known for 'me/mine'; name it: base="):

@@ -491,7 +491,7 @@ def test_hidden_states_of_single_positions():
 
 def test_several_streams_have_no_single_residual_stream():
     model = build("several_streams")
-    with pytest.raises(ValueError, match="hidden"):
+    with pytest.raises(shared.EngineError, match="runs on 2 tracks"):
         run(model, build_prompt(model, "several_streams"), capture=Capture(hidden="query"))
 
 

@@ -60,6 +60,13 @@ def test_max_frames_spread_over_the_full_length(counted):
     assert numbers(frames) == [0, 62, 125, 187]
 
 
+def test_frames_of_equal_parts(counted):
+    frames, times = read_frames(counted, sample="starts:32")
+    assert times.tolist() == [i * 10 / 32 for i in range(32)]
+    assert numbers(frames) == [i * 250 // 32 for i in range(32)]
+    assert numbers(read_frames(counted, sample="midpoints:8")[0]) == [16, 47, 78, 109, 140, 171, 202, 233]
+
+
 def test_fps_above_the_video_repeats_frames(second_colours):
     assert len(read_frames(second_colours, fps=25)[0]) == 75
 
@@ -374,6 +381,12 @@ def test_no_audio_track(tmp_path):
 def test_bad_arguments(second_colours, arguments):
     with pytest.raises(ValueError, match="positive"):
         read_frames(second_colours, **arguments)
+
+
+@pytest.mark.parametrize("sample", ["middles", "starts:", "starts:0", "ends:8", "midpoints", "midpoints:-1", "8"])
+def test_unknown_ways_of_sampling(second_colours, sample):
+    with pytest.raises(ValueError, match=f"sample='{sample}' is unknown; use \"starts\""):
+        read_frames(second_colours, sample=sample)
 
 
 # Clips

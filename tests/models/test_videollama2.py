@@ -293,7 +293,7 @@ def test_the_whole_clip_can_be_heard():
 def test_frames_come_from_the_middles(counted):
     everything, _ = read_frames(counted, fps=1000, max_frames=100_000)
     distinct = [everything[0], *(b for a, b in pairwise(everything) if not np.array_equal(a, b))]
-    frames, times = read_frames(counted, midpoints=8)
+    frames, times = read_frames(counted, sample="midpoints:8")
     assert len(frames) == len(times) == 8
     assert all(np.array_equal(frame, distinct[i]) for frame, i in zip(frames, middles(len(distinct), 8), strict=True))
 

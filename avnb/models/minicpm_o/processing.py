@@ -227,6 +227,7 @@ class MiniCPMOProcessor(MiniCPMVProcessor):
     """Text, the frames of a video and sound, for MiniCPM-o 2.6; see `MiniCPMVProcessor`."""
 
     sample_frames = "ends"
+    longest_sound = None  # seconds: any length goes in, in pieces
     tokens = (*MiniCPMVProcessor.tokens, "<unit>", "<|audio_start|>", "<|audio_end|>", "<|spk|>", "<|tts_bos|>", SOUND)
     stop_tokens = (*MiniCPMVProcessor.stop_tokens, "<|tts_eos|>")
     hears = True

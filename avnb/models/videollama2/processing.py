@@ -20,6 +20,7 @@ from transformers.models.siglip.image_processing_pil_siglip import SiglipImagePr
 from transformers.utils import logging
 
 from avnb.errors import AvnbError
+from avnb.models.processing import SYSTEM
 
 RATE, N_MELS, N_WINDOWS, PATCH = 16_000, 128, 8, 14
 SOUNDS = ("windows", "whole")
@@ -82,6 +83,11 @@ class VideoLlama2Processor(ProcessorMixin):
             config = AutoConfig.from_pretrained(pretrained_model_name_or_path, revision=kwargs.get("revision"))
             settings |= {"num_frames": config.num_frames, "hears": config.mm_audio_tower is not None}
         return settings, kwargs
+
+    @staticmethod
+    def default_system(sound):
+        """The system message with which the model was trained."""
+        return SYSTEM
 
     @property
     def sample_frames(self):

@@ -190,7 +190,7 @@ def test_frames_are_those_at_the_ends_of_the_seconds(models, second_colours):
     """The video shows another colour every second: at the end of a second that of the next, at the end the last."""
     clip = avnb.Clip("colours", second_colours, kind="mute")
     starts, times = clip.frames(fps=1)
-    ends, later = clip.frames(fps=1, at="ends")
+    ends, later = clip.frames(fps=1, sample="ends")
     assert later.tolist() == [time + 1 for time in times]
     assert np.array_equal(ends[:-1], starts[1:])
     assert np.array_equal(ends[-1], starts[-1])
@@ -198,8 +198,8 @@ def test_frames_are_those_at_the_ends_of_the_seconds(models, second_colours):
     for name, frames in (("o", ends), ("v", starts)):
         expected = models[name].process(frames, None, ASK)["pixel_values"]
         assert torch.equal(models[name]._inputs(clip, ASK, ("video",))["pixel_values"], expected)
-    with pytest.raises(ValueError, match="at='middles' is unknown"):
-        clip.frames(at="middles")
+    with pytest.raises(ValueError, match="sample='middles' is unknown"):
+        clip.frames(sample="middles")
 
 
 def test_sound_that_outlasts_the_pictures_is_heard_beside_the_last_one(hears):
@@ -242,7 +242,7 @@ def test_slices_of_higher_resolution(models):
 
 def test_what_does_not_fit_is_refused(models, hears, folders, tmp_path):
     frames, wave = miniature.media(1, 1.0)
-    with pytest.raises(ValueError, match="takes no sound"):
+    with pytest.raises(avnb.PromptError, match="takes no sound"):
         models["v"].process(frames, wave, ASK)
     with pytest.raises(ValueError, match="0 marks"):
         hears.processor(text=["no mark"], videos=[frames])
