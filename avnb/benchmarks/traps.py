@@ -1,6 +1,6 @@
 """What is wrong with a set, or gives its answers away, before any model is asked.
 
->>> from avnb.benchmarks.question import yes_no
+>>> from avnb.benchmarks.question import AskedClip, yes_no
 >>> twice = tuple(yes_no(str(i), "Is the car heard?", label, "hearing") for i, label in enumerate(("Yes", "No")))
 >>> repeated([AskedClip("0", "0.mp4", questions=twice)])[["clip", "n", "contradict"]].values.tolist()
 [['0', 2, True]]
