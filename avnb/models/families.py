@@ -8,7 +8,7 @@
 
 from typing import NamedTuple
 
-from avnb.errors import AvnbError
+from avnb.errors import InapplicableError
 
 
 class Checkpoint(NamedTuple):
@@ -129,9 +129,11 @@ def base_of(name):
     """The name of the vision-language base that a published model was made from.
 
     Raises:
-        AvnbError: it is not known here.
+        InapplicableError: it is not known here.
     """
     bases = {one.name: one.base for family in FAMILIES for one in family.checkpoints}
     if bases.get(name) is None:
-        raise AvnbError(f"no vision-language base is known for {name!r}; name it: base=...")
+        raise InapplicableError(
+            f"no vision-language base is known for {name!r} to compare it with; name one: base=OWNER/NAME"
+        )
     return bases[name]

@@ -45,9 +45,9 @@ def assert_refused(result, *said, code=1):
 
 
 def test_help_has_examples_and_comes_without_torch(run):
-    names = ("caption", "measure", "run", "models", "data", "train", "book", "doctor")
+    names = ("caption", "measure", "run", "models", "check", "data", "train", "book", "doctor")
     assert all(name in run("--help").stdout for name in names)
-    for command in (["caption"], ["measure"], ["run"], ["data", "toybox"], ["train"], ["book"]):
+    for command in (["caption"], ["measure"], ["run"], ["check"], ["data", "toybox"], ["train"], ["book"]):
         result = run(*command, "--help")
         assert result.exit_code == 0 and "Example" in result.stdout and "--json" in result.stdout
     code = "import sys; from avnb import cli; sys.exit('torch' in sys.modules or 'av' in sys.modules)"
@@ -192,6 +192,36 @@ def test_book_needs_a_checkout(run, tmp_path, monkeypatch):
     assert_refused(run("book"), "is in no checkout of the project", "clone it", code=2)
 
 
+def test_check_prints_what_it_found(run, video, organism_folder):
+    result = run("check", organism_folder, "--clip", video, "--json")
+    found = json.loads(result.stdout)
+    assert result.exit_code == 0, result.output
+    assert (found["model"], found["dtype"], found["device"]) == (organism_folder.name, "float32", "cpu")
+    rows = {row["check"]: row["status"] for row in found["checks"]}
+    assert rows["engine"] == "passed" and rows["golden values"] == "n/a"
+    table = run("check", organism_folder, "--clip", video).stdout
+    assert "segments" in table and organism_folder.name in table
+
+
+def test_check_ends_with_one_if_a_check_fails(run, monkeypatch, organism_folder):
+    found = pd.DataFrame(
+        {"check": ["keys", "engine"], "status": ["passed", "failed"], "found": ["all", "token 0 differs"]}
+    )
+    monkeypatch.setattr("avnb.examination.examine", lambda model, clip: found)
+    result = run("check", organism_folder)
+    assert result.exit_code == 1 and "token 0 differs" in result.stdout
+
+
+def test_check_refuses_what_it_cannot_load(run, tmp_path):
+    assert_refused(run("check", tmp_path), str(tmp_path), "could not be loaded")
+
+
+def test_options_of_loading_stand_in_the_name(run, video, organism_folder):
+    result = run("caption", video, "--model", f"{organism_folder}@bfloat16", "--json")
+    assert result.exit_code == 0 and json.loads(result.stdout)[0]["model"].endswith("@bfloat16")
+    assert_refused(run("caption", video, "--model", f"{organism_folder}@cuda"), "no GPU for 'cuda'")
+
+
 def test_doctor_tells_about_this_machine(run):
     result = run("doctor", "--json")
     found = json.loads(result.stdout)
@@ -290,7 +320,7 @@ def test_measure_goes_on_after_a_model_that_it_cannot_measure(run, two_clips, tm
     call = ["--models", f"{broken},{organism_folder}", "--data", two_clips, "--out", tmp_path / "out", "--json"]
     result = run("measure", "attention", "--set", "max_new_tokens=2", *call)
     assert result.exit_code == 1
-    assert {row["model"] for row in json.loads(result.stdout)} == {str(organism_folder)}
+    assert {row["model"] for row in json.loads(result.stdout)} == {organism_folder.name}
     assert result.stderr.count(str(broken)) and "Traceback" not in result.stderr
 
 
@@ -337,4 +367,4 @@ def test_run_sums_up_failures_and_goes_on(run, tmp_path, monkeypatch):
     assert second["status"] == "done" and second["notebook"] == str(tmp_path / "runs" / "toy-omni" / "b.ipynb")
     assert "a.ipynb: KeyError: 'dog'; traceback in" in result.stderr
     shown = run("run", study_file, "--out", tmp_path / "runs")
-    assert "failed toy-omni: a" in shown.stdout and "1 done, 0 kept, 1 failed" in shown.stdout
+    assert "failed toy-omni: a" in shown.stdout and "1 done, 0 kept, 0 n/a, 1 failed" in shown.stdout
