@@ -401,11 +401,30 @@ def check(
 
 
 @app.command()
-def doctor(json: Json = False):
-    """Tell what this machine can run, and what is missing. The exit status is 1 if a required part is missing."""
+def doctor(
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="A listed model or a folder: does it fit, and what to do?")
+    ] = None,
+    json: Json = False,
+):
+    """Tell what this machine can run, and what is missing, or whether one model fits.
+
+    The exit status is 1 if a required part is missing, or if the model does not fit.
+
+    Example: `avnb doctor Qwen/Qwen2.5-Omni-7B`
+    """
     from avnb.cli import machine as doctor
 
     found = doctor.examine()
+    if model is not None:
+        told = doctor.advice(model, found)
+        lines = {"fits": told["fits"], **{f"{key}, GB": value for key, value in told["needs"].items()}}
+        lines |= {"of it for a clip of 10 s, MB": told["cache"], "do": told["remedy"]}
+        rows = [{told["name"]: key, "": value} for key, value in lines.items()]
+        _show(told, json, [_table(rows, [told["name"], ""])])
+        if told["fits"] == "no":
+            raise typer.Exit(1)
+        return
     hardware = found["hardware"]
     gpu = f"{hardware['gpu']}, {hardware['gpu_memory']} GiB (of {hardware['n_gpus']})" if hardware["gpu"] else "none"
     machine = {
@@ -462,7 +481,7 @@ def _settings(texts):
 
 
 def _billions(parameters):
-    return f"{parameters:g} billion" if parameters >= 1 else f"{1000 * parameters:.1f} million"
+    return f"{parameters:.1f} billion" if parameters >= 1 else f"{1000 * parameters:.1f} million"
 
 
 def _one_line(error):

@@ -17,6 +17,10 @@ class Checkpoint(NamedTuple):
     name: str
     parameters: float  # billions, of the part that is measured
     base: str | None = None  # the vision-language model that it was made from
+    layers: int = 0  # of the decoder
+    embedding: float = 0.0  # billions of parameters of embeddings and head, which are not quantised
+    cache: int = 0  # bytes of keys and values that a token takes in bfloat16
+    tokens: int = 3_300  # of a prompt about ten seconds of 640 by 360 pixels, with sound
 
 
 class Family(NamedTuple):
@@ -48,8 +52,8 @@ FAMILIES = (
         True,
         "Apache 2.0 (7B), Qwen Research (3B)",
         (
-            Checkpoint("Qwen/Qwen2.5-Omni-3B", 4.7, "Qwen/Qwen2.5-VL-3B-Instruct"),
-            Checkpoint("Qwen/Qwen2.5-Omni-7B", 8.9, "Qwen/Qwen2.5-VL-7B-Instruct"),
+            Checkpoint("Qwen/Qwen2.5-Omni-3B", 4.70, "Qwen/Qwen2.5-VL-3B-Instruct", 36, 0.62, 36_864),
+            Checkpoint("Qwen/Qwen2.5-Omni-7B", 8.93, "Qwen/Qwen2.5-VL-7B-Instruct", 28, 1.09, 57_344),
         ),
         _SAME_PATH,
     ),
@@ -59,7 +63,7 @@ FAMILIES = (
         "Qwen3OmniMoeThinkerForConditionalGeneration",
         True,
         "Apache 2.0",
-        (Checkpoint("Qwen/Qwen3-Omni-30B-A3B-Instruct", 31.7),),
+        (Checkpoint("Qwen/Qwen3-Omni-30B-A3B-Instruct", 31.72, None, 48, 0.62, 98_304, 2_400),),
         "engine parity on random weights of a small size",
     ),
     Family(
@@ -68,7 +72,10 @@ FAMILIES = (
         "Qwen2_5_VLForConditionalGeneration",
         False,
         "Apache 2.0 (7B), Qwen Research (3B)",
-        (Checkpoint("Qwen/Qwen2.5-VL-3B-Instruct", 3.8), Checkpoint("Qwen/Qwen2.5-VL-7B-Instruct", 8.3)),
+        (
+            Checkpoint("Qwen/Qwen2.5-VL-3B-Instruct", 3.75, None, 36, 0.31, 36_864, 3_000),
+            Checkpoint("Qwen/Qwen2.5-VL-7B-Instruct", 8.29, None, 28, 1.09, 57_344, 3_000),
+        ),
         _SAME_PATH,
     ),
     Family(
@@ -77,7 +84,11 @@ FAMILIES = (
         "AutoModelForMultimodalLM",
         True,
         "Apache 2.0; its README adds: non-commercial use only",
-        (Checkpoint("DAMO-NLP-SG/VideoLLaMA2.1-7B-AV", 8.5, "DAMO-NLP-SG/VideoLLaMA2.1-7B-16F"),),
+        (
+            Checkpoint(
+                "DAMO-NLP-SG/VideoLLaMA2.1-7B-AV", 8.53, "DAMO-NLP-SG/VideoLLaMA2.1-7B-16F", 28, 1.09, 57_344, 2_200
+            ),
+        ),
         _PORTED,
     ),
     Family(
@@ -86,7 +97,7 @@ FAMILIES = (
         "AutoModelForMultimodalLM",
         False,
         "Apache 2.0; its README adds: non-commercial use only",
-        (Checkpoint("DAMO-NLP-SG/VideoLLaMA2.1-7B-16F", 8.4),),
+        (Checkpoint("DAMO-NLP-SG/VideoLLaMA2.1-7B-16F", 8.42, None, 28, 1.09, 57_344, 1_400),),
         _PORTED,
     ),
     Family(
@@ -95,7 +106,7 @@ FAMILIES = (
         "AutoModelForMultimodalLM",
         True,
         "MiniCPM Model License (research free, commercial use after registration)",
-        (Checkpoint("openbmb/MiniCPM-o-2_6", 8.4, "openbmb/MiniCPM-V-2_6"),),
+        (Checkpoint("openbmb/MiniCPM-o-2_6", 8.42, "openbmb/MiniCPM-V-2_6", 28, 1.09, 57_344, 1_000),),
         _BESIDE_UPSTREAM,
     ),
     Family(
@@ -104,7 +115,7 @@ FAMILIES = (
         "AutoModelForMultimodalLM",
         False,
         "MiniCPM Model License (research free, commercial use after registration)",
-        (Checkpoint("openbmb/MiniCPM-V-2_6", 8.1),),
+        (Checkpoint("openbmb/MiniCPM-V-2_6", 8.10, None, 28, 1.09, 57_344, 700),),
         _BESIDE_UPSTREAM,
     ),
 )

@@ -15,6 +15,8 @@ from avnb import cli, datasets, study
 from avnb.cli import machine as doctor
 from avnb.media import clip as media
 from avnb.media import editing
+from avnb.models import families
+from avnb.models import memory as sizes
 from avnb.organisms import recipes, train
 from avnb.study import notebooks as batch
 from avnb.toybox import world
@@ -257,20 +259,59 @@ def test_doctor_misses_the_organisms(run, monkeypatch):
     assert result.exit_code == 1 and "avnb train toy-omni" in result.stdout
 
 
+SMALL, LARGE, HUGE = "Qwen/Qwen2.5-Omni-3B", "Qwen/Qwen2.5-Omni-7B", "Qwen/Qwen3-Omni-30B-A3B-Instruct"
+
+
 @pytest.mark.parametrize(
-    ("parameters", "gpu_memory", "memory", "quantizes", "fits"),
+    ("name", "gpu_memory", "memory", "quantizes", "fits"),
     [
-        (8.9, 24.0, 8.0, True, "bfloat16"),
-        (8.9, 15.0, 8.0, True, "8bit"),
-        (8.9, 8.0, 8.0, True, "4bit"),
-        (8.9, 15.0, 8.0, False, "no"),
-        (8.9, 15.0, 32.0, False, "bfloat16 on the CPU (slow)"),
-        (4.7, None, 16.0, False, "bfloat16 on the CPU (slow)"),
-        (31.7, None, 16.0, False, "no"),
+        (LARGE, 24.0, 8.0, True, "bfloat16"),
+        (LARGE, 15.0, 8.0, True, "8bit"),
+        (LARGE, 8.0, 8.0, True, "4bit"),
+        (LARGE, 15.0, 8.0, False, "no"),
+        (LARGE, 15.0, 32.0, False, "bfloat16 on the CPU (slow)"),
+        (SMALL, None, 16.0, False, "bfloat16 on the CPU (slow)"),
+        (HUGE, None, 16.0, False, "no"),
     ],
 )
-def test_how_a_model_fits(parameters, gpu_memory, memory, quantizes, fits):
-    assert doctor.how_it_fits(parameters, {"gpu_memory": gpu_memory, "memory": memory}, quantizes) == fits
+def test_how_a_model_fits(name, gpu_memory, memory, quantizes, fits):
+    size = sizes.size_of(name)
+    assert doctor.how_it_fits(size, {"gpu_memory": gpu_memory, "memory": memory}, quantizes) == fits
+
+
+def machine(gpu_memory, memory=8.0, n_gpus=1, quantizes=True):
+    hardware = {"gpu": gpu_memory and "a GPU", "gpu_memory": gpu_memory, "n_gpus": n_gpus, "memory": memory}
+    names = [one.name for family in families.FAMILIES for one in family.checkpoints]
+    fits = [{"name": name, "fits": doctor.how_it_fits(sizes.size_of(name), hardware, quantizes)} for name in names]
+    return {"hardware": hardware, "quantizes": quantizes, "models": fits}
+
+
+@pytest.mark.parametrize(
+    ("name", "here", "fits", "remedy"),
+    [
+        (LARGE, machine(24.0), "bfloat16", f"{LARGE}; clips of up to about"),
+        (LARGE, machine(15.0), "8bit", f"{LARGE}@8bit; clips"),
+        (f"{LARGE}@cpu", machine(8.0), "4bit", f"{LARGE}@4bit; clips"),
+        (LARGE, machine(15.0, quantizes=False), "no", f'{LARGE}@4bit, after: pip install "avnb[quantize]"'),
+        (HUGE, machine(48.0, n_gpus=2, quantizes=False), "bfloat16 on several GPUs", f"{HUGE}@auto"),
+        (HUGE, machine(15.0), "no", f"fewer frames do not help; here: take {SMALL}"),
+        (SMALL, machine(None, 4.0, 0), "no", "take an organism, which runs anywhere"),
+    ],
+)
+def test_what_to_do_about_a_model(name, here, fits, remedy):
+    told = doctor.advice(name, here)
+    assert told["fits"] == fits and remedy in told["remedy"]
+
+
+def test_doctor_tells_about_one_model(run, monkeypatch, organism_folder):
+    monkeypatch.setattr(doctor, "examine", lambda: machine(15.0))
+    result = run("doctor", LARGE, "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["needs"] == {"bfloat16": 21.6, "8bit": 12.2, "4bit": 8.1}
+    assert "8bit" in run("doctor", LARGE).stdout
+    assert run("doctor", HUGE).exit_code == 1
+    assert run("doctor", organism_folder).exit_code == 0
+    assert_refused(run("doctor", "owner/unknown"), "the size of 'owner/unknown' is not known")
 
 
 def test_doctor_asks_the_codecs():
