@@ -46,9 +46,8 @@ def models():
         rows.append({"name": name, "parameters": round(parameters, 4), "takes": takes, "status": "ships"})
     for family in families.FAMILIES:
         for one in family.checkpoints:
-            rows.append(
-                {"name": one.name, "parameters": one.parameters, "takes": family.takes, "status": "not measured here"}
-            )
+            row = {"name": one.name, "parameters": one.parameters, "takes": family.takes}
+            rows += [row | {"status": "not measured here"}]
     return rows
 
 
@@ -57,8 +56,8 @@ def examine() -> dict:
 
     Returns:
         dict: versions (by package, None if absent), hardware (sizes in GiB), quantizes (whether 8bit and 4bit can be
-        had), ffmpeg (versions of PyAV's libraries, and whether the two codecs are there), models (name, fits: how each known model can be loaded here), missing (list
-        of dicts: what, remedy, required).
+        had), ffmpeg (versions of PyAV's libraries, and whether the two codecs are there), models (name, fits: how each
+        known model can be loaded here), missing (list of dicts: what, remedy, required).
     """
     hardware = _hardware()
     versions = {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}}

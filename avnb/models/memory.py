@@ -2,7 +2,7 @@
 
 >>> one = size_of("Qwen/Qwen2.5-Omni-7B")
 >>> [round(gigabytes(one, precision), 1) for precision in BYTES]
-[21.6, 11.8, 7.8]
+[21.6, 12.2, 8.1]
 """
 
 import json

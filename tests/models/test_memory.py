@@ -41,7 +41,7 @@ def test_a_folder_tells_its_size(organism_folder, random_organism, tmp_path):
     size, config = memory.size_of(organism_folder), random_organism.decoder.config
     assert size.parameters * 1e9 == pytest.approx(sum(p.numel() for p in random_organism.hf.parameters()), rel=0.02)
     assert size.layers == config.num_hidden_layers
-    assert size.cache == 2 * 2 * config.num_hidden_layers * config.num_key_value_heads * config.head_dim
+    assert size.cache == 2 * 2 * config.num_hidden_layers * config.num_key_value_heads * 32
     Qwen2Config(num_hidden_layers=3).save_pretrained(tmp_path)
     whole = json.loads((tmp_path / "config.json").read_text())
     (tmp_path / "config.json").write_text(json.dumps({"thinker_config": {"text_config": whole}}))
