@@ -25,7 +25,8 @@ def measure(folder, method, attention, quantize, tokens, conditions, new, measur
     """
     torch.set_grad_enabled(False)
     start = time.perf_counter()
-    model = avnb.load(folder, dtype=torch.bfloat16, quantize=quantize)
+    # Without the processor beside it, whose placeholders are an organism's.
+    model = avnb.wrap(avnb.load(folder, dtype=torch.bfloat16, quantize=quantize).hf)
     loading = time.perf_counter() - start
     model.hf.generation_config.eos_token_id = None
     model.stop_ids = set()

@@ -4,14 +4,17 @@ import json
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 import torch
 from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 
 from avnb import speed
+from tests.gpu import __main__ as kit
 from tests.gpu import world
 from tests.gpu.__main__ import agreement, cells
+from tests.gpu.cell import measure
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -30,13 +33,23 @@ def test_the_kit_measures_what_it_says():
     assert {cell["quantize"] for cell in asked} == {None, "4bit"}
 
 
+def in_this_process(command, **_):
+    """What a cell's own process would give."""
+    try:
+        return SimpleNamespace(returncode=0, stdout=json.dumps(measure(**json.loads(command[-1]))), stderr="")
+    except Exception as error:
+        return SimpleNamespace(returncode=1, stdout="", stderr=str(error))
+    finally:
+        torch.set_grad_enabled(True)
+
+
 def test_the_script_runs_and_the_book_shows_its_record(tmp_path, monkeypatch):
     """On the miniature, anywhere; without a GPU the quantised cell says why it did not run."""
     out = tmp_path / "gpu.json"
-    command = [sys.executable, "-m", "tests.gpu", "--sizes", "miniature", "--tokens", "100", "--conditions", "3"]
-    command += ["--new", "3", "--measured", "2", "--repeats", "1", "--out", str(out)]
-    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, done.stderr
+    monkeypatch.setattr(kit.subprocess, "run", in_this_process)
+    arguments = ["--sizes", "miniature", "--tokens", "100", "--conditions", "3", "--new", "3", "--repeats", "1"]
+    monkeypatch.setattr(sys, "argv", ["gpu", *arguments, "--out", str(out)])
+    kit.main()
     record = json.loads(out.read_text())
     good = {cell["method"]: cell for cell in record["cells"] if "error" not in cell and cell["attention"] == "sdpa"}
     assert set(good) == {"ours", "ours_capture", "hooks"}
