@@ -3,3 +3,10 @@
 
 class AvnbError(ValueError):
     """Bad input, or something that is not there. The command line shows it as one line."""
+
+
+class InapplicableError(AvnbError):
+    """A question that cannot be put to this model: no failure, and a notebook shows the reason alone."""
+
+    def _render_traceback_(self):
+        return [f"Does not apply: {self}"]

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pandas as pd
 
+GPU = Path(__file__).parent / "gpu.json"  # a copy of what `python -m tests.gpu` wrote; not there until it has run
 METHODS = {
     "ours": "avnb",
     "ours_capture": "avnb, attention recorded",
@@ -71,4 +72,43 @@ def about():
         f"{clock} of {machine['threads']} thread(s); "
         f"torch {machine['versions']['torch']}, "
         f"transformers {machine['versions']['transformers']}"
+    )
+
+
+def on_gpu():
+    """DataFrame: what `python -m tests.gpu` measured on a GPU; empty if nothing was.
+
+    size, tokens (of the prompt), conditions, method (with its attention and precision), ratio (to one plain generate of
+    the same attention and precision), memory (peak above the weights, GB) and weights (GB).
+    """
+    if not GPU.exists():
+        return pd.DataFrame()
+    cells = [cell for cell in json.loads(GPU.read_text(encoding="utf8"))["cells"] if "error" not in cell]
+    rows = [
+        {
+            "size": cell["size"],
+            "tokens": cell["prompt_tokens"],
+            "conditions": cell["conditions"],
+            "method": ", ".join(filter(None, (METHODS[cell["method"]], cell["attention"], cell["quantize"]))),
+            "ratio": round(cell["ratio"], 2),
+            "memory": round(cell["peak_gb"], 2),
+            "weights": round(cell["weights_gb"], 2),
+        }
+        for cell in cells
+    ]
+    return pd.DataFrame(rows)
+
+
+def about_gpu():
+    """The card and what did not run on it, in a sentence or two; that nothing was measured, if so."""
+    if not GPU.exists():
+        return "On a GPU nothing was measured here: **not measured**; `python -m tests.gpu` measures it and says where."
+    record = json.loads(GPU.read_text(encoding="utf8"))
+    machine, failed = record["machine"], [cell for cell in record["cells"] if "error" in cell]
+    lacks = [
+        f"{cell['size']}, {cell['attention']}, {cell['quantize'] or 'bfloat16'}: {cell['error']}" for cell in failed
+    ]
+    same = "" if record["agreement"] is None else f" Engine and hooks share {record['agreement']:.0%} of the tokens."
+    return f"Measured on {machine['card']}, torch {machine['versions']['torch']}, random weights in bfloat16.{same}" + (
+        f" Did not run: {'; '.join(dict.fromkeys(lacks))}." if lacks else ""
     )

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from avnb.analyses import ANALYSES
-from avnb.models import CHECKPOINTS, shipped
+from avnb.models import CHECKPOINTS, memory, shipped
 from avnb.models.families import FAMILIES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -38,8 +38,9 @@ def models():
         yield f"`{name}`", takes, f"{size:.0f} MB", "two CPU cores", "trained here, measured here, ships"
     for family in FAMILIES:
         for one in family.checkpoints:
-            gpu = next((f"a GPU of {size} GB" for size in _GPUS if size > 1.2 * one.weights), "several GPUs")
-            yield f"`{one.name}`", family.takes, f"{one.weights:.0f} GB", gpu, "loads; **weights not measured here**"
+            gpu = next((f"a GPU of {gb} GB" for gb in _GPUS if gb > memory.gigabytes(one, "bfloat16")), "several GPUs")
+            size = f"{memory.weights(one, 'bfloat16'):.0f} GB"
+            yield f"`{one.name}`", family.takes, size, gpu, "loads; **weights not measured here**"
 
 
 def families():
@@ -48,12 +49,12 @@ def families():
     yield from ((family.name, family.licence, family.verified) for family in FAMILIES)
 
 
-def memory():
+def sizes():
     """What published models take by their true configurations: weights, and a 10 s clip of 640 x 360 with sound."""
     yield from (("Model", "Layers", "bfloat16", "4 bit", "Positions of 10 s", "Cache of 10 s"), ("---",) * 6)
     for one in (one for family in FAMILIES for one in family.checkpoints):
-        sizes = (f"{one.weights:.1f} GB", f"{one.weights_4bit:.1f} GB", f"{one.positions}", f"{one.clip:.2f} GB")
-        yield f"`{one.name}`", f"{one.layers}", *sizes
+        weights = (f"{memory.weights(one, precision):.1f} GB" for precision in ("bfloat16", "4bit"))
+        yield f"`{one.name}`", f"{one.layers}", *weights, f"{one.positions}", f"{memory.cache(one):.2f} GB"
 
 
 def analyses():
@@ -64,7 +65,7 @@ def analyses():
 
 def outdated():
     """Path -> the text that it should hold, where it does not."""
-    tables = {function.__name__: function for function in (rooms, models, memory, families, analyses)}
+    tables = {function.__name__: function for function in (rooms, models, sizes, families, analyses)}
 
     def replaced(match):
         rows = "".join(f"| {' | '.join(row)} |\n" for row in tables[match[2]]())

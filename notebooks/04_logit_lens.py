@@ -87,9 +87,8 @@ show.figure(
     plots.lens.story(
         decoded,
         clip.wave(),
-        f"The audio positions name what is {named.index[0]} most often"
-        if len(named)
-        else "The audio positions name nothing that is heard or seen",
+        f"{named.get('heard', 0)} readings of the audio positions name what is heard, "
+        f"{named.get('seen', 0)} what is seen",
     ),
     "The spectrogram of the clip; under it, for every layer and stretch of time, the word that the lens reads there, in "
     "orange where it names what is heard and in blue where it names what is seen.",

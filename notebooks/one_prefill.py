@@ -155,11 +155,17 @@ Markdown(
     f"**{'yes' if speed.measured()['agree'] else 'no'}**. {' '.join(speed.not_run())}"
 )
 
+# %% tags=["hide-input"]
+on_gpu = speed.on_gpu()
+if len(on_gpu):
+    show.table(on_gpu, "Models of true size on a GPU; one plain generate = 1")
+Markdown(speed.about_gpu())
+
 # %% [markdown]
 # ## Limits
 #
 # - The model of the bench has random weights and a narrow decoder of 28 layers with the real vocabulary; it ran on CPU in
-#   float32. On a GPU the ratios will differ; they are **not measured here**.
+#   float32. On a GPU the ratios differ; what is known of them is said above.
 # - Two floating-point orders of the same sum differ in the last digits. Where two words are equally probable to seven
 #   digits, another word may win.
 #

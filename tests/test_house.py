@@ -13,7 +13,7 @@ FLOORS = (
     {"datasets"},
     {"benchmarks"},
     {"analyses"},
-    {"study"},
+    {"study", "examination"},
     {"organisms"},
     {"plots"},
     {"cli"},

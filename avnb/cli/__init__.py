@@ -1,4 +1,4 @@
-"""The command line: `avnb caption`, `measure`, `run`, `models`, `data`, `judge`, `train`, `book`, `doctor`.
+"""The command line: `avnb caption`, `measure`, `run`, `models`, `check`, `doctor`, `data`, `judge`, `train`, `book`.
 
 Every command prints a table for people and, with --json, one JSON document for machines. Bad input ends in one line on
 stderr and a non-zero exit status. What needs torch is imported inside the commands, so that help comes at once.
@@ -45,6 +45,7 @@ app.add_typer(data, name="data")
 judge = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Ask how good a judge is.")
 app.add_typer(judge, name="judge")
 
+_OPTIONS = "NAME@4bit, NAME@bfloat16@auto, NAME@REVISION say how one is loaded"
 _STDERR = 2  # the file descriptor, to which a child may also send what would spoil JSON on stdout
 
 Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
@@ -70,7 +71,8 @@ class Modality(StrEnum):
 def caption(
     clips: Annotated[list[Path], typer.Argument(metavar="CLIP...", help="Video files.")],
     model: Annotated[
-        str, typer.Option(help="An organism, a Hugging Face Hub id, or a checkpoint folder.")
+        str,
+        typer.Option(help=f"An organism, a Hugging Face Hub id, or a checkpoint folder; {_OPTIONS}."),
     ] = "toy-omni",
     question: Annotated[str, typer.Option(help="What to ask.")] = "Describe what you see and hear.",
     only: Annotated[
@@ -112,7 +114,9 @@ def caption(
 @app.command()
 def measure(
     analysis: Annotated[str, typer.Argument(help=f"One of {', '.join(ANALYSES)}.")],
-    models: Annotated[str, typer.Option(help="Models, with commas between them, or all the organisms.")] = "all",
+    models: Annotated[
+        str, typer.Option(help=f"Models, with commas between them, or all the organisms; {_OPTIONS}.")
+    ] = "all",
     data: Annotated[
         str, typer.Option(help="toybox, or the path of a manifest or a folder; for questions SET:FOLDER.")
     ] = "toybox",
@@ -148,6 +152,8 @@ def measure(
     names = list(dict.fromkeys(names))
     for name in names:
         loading.check(name)
+    if len({loading.title_of(name) for name in names}) < len(names):
+        _refuse("--models names two models that would be called alike in tables; rename a folder")
     given = _settings(options)
     clips = import_module(known.clips).load(data, n=400 if n is None and data == "toybox" else n, seed=seed)
     rows, n_failed = [], 0
@@ -170,7 +176,8 @@ def measure(
 def run(
     study: Annotated[Path | None, typer.Argument(metavar="[STUDY.yml]", help="The options below in a file.")] = None,
     models: Annotated[
-        str | None, typer.Option(help="Models, with commas between them, or all the organisms that hear (default).")
+        str | None,
+        typer.Option(help=f"Models, with commas between them, or all the organisms that hear (default); {_OPTIONS}."),
     ] = None,
     notebooks: Annotated[
         str | None, typer.Option(help="Chapters or paths, with commas between them, or all that measure (default).")
@@ -182,7 +189,7 @@ def run(
     """Run notebooks for models; a second call runs only what failed, is missing or has changed.
 
     Leaves OUT/MODEL/NOTEBOOK.ipynb with the measured tables beside it. A failure stops nothing else; it is summed up at
-    the end, and the exit status is then 1.
+    the end, and the exit status is then 1. A chapter that does not apply to a model (n/a) is no failure.
 
     Example: `avnb run --models toy-omni,Qwen/Qwen2.5-Omni-3B --notebooks all --set n=100 --out runs`
     """
@@ -198,7 +205,8 @@ def run(
 
     def report(outcome):
         seconds = "" if outcome.status == "kept" else f" ({outcome.seconds:.0f} s)"
-        typer.echo(f"{outcome.status:6} {outcome.job.name}{seconds}", err=json)
+        reason = f": {outcome.error}" if outcome.status == "n/a" else ""
+        typer.echo(f"{outcome.status:6} {outcome.job.name}{seconds}{reason}", err=json)
 
     outcomes = batch.execute(jobs, report)
     rows = [
@@ -212,7 +220,7 @@ def run(
         for outcome in outcomes
     ]
     failed = [row for row in rows if row["status"] == "failed"]
-    counts = ", ".join(f"{sum(row['status'] == s for row in rows)} {s}" for s in ("done", "kept", "failed"))
+    counts = ", ".join(f"{sum(row['status'] == s for row in rows)} {s}" for s in ("done", "kept", "n/a", "failed"))
     _show(rows, json, [f"{counts}; see {folder}"])
     for row in failed:
         _complain(f"{row['notebook']}: {row['error']}; traceback in {row['log']}")
@@ -358,11 +366,65 @@ def book(json: Json = False):
 
 
 @app.command()
-def doctor(json: Json = False):
-    """Tell what this machine can run, and what is missing. The exit status is 1 if a required part is missing."""
+def check(
+    model: Annotated[str, typer.Argument(help=f"An organism, a Hub id, or a checkpoint folder; {_OPTIONS}.")],
+    clip: Annotated[Path | None, typer.Option(help="A video with sound; default a drawn one.")] = None,
+    json: Json = False,
+):
+    """Examine a model that was just loaded, in about a minute: what every measurement takes for granted.
+
+    Weights, placeholders, segments, position ids, attention, knockout, logit lens, and the engine against `generate`;
+    for some published weights also known values. The exit status is 1 if a check fails.
+
+    Example: `avnb check Qwen/Qwen2.5-Omni-3B`
+    """
+    import avnb
+    from avnb.examination import examine
+
+    if not sys.stderr.isatty():
+        import transformers
+
+        transformers.utils.logging.disable_progress_bar()
+    loaded = avnb.load(model)
+    shown = None if clip is None else avnb.Clip(clip.stem, clip)
+    rows = examine(loaded, shown).to_dict("records")
+    about = {
+        "model": loaded.name,
+        "revision": getattr(loaded.hf.config, "_commit_hash", None),
+        "dtype": str(loaded.hf.dtype).removeprefix("torch."),
+        "device": str(loaded.device),
+    }
+    title = ", ".join(str(value) for value in about.values() if value)
+    _show(about | {"checks": rows}, json, [_table(rows, ["check", "status", "found"], title=title)])
+    if any(row["status"] == "failed" for row in rows):
+        raise typer.Exit(1)
+
+
+@app.command()
+def doctor(
+    model: Annotated[
+        str | None, typer.Argument(metavar="[MODEL]", help="A listed model or a folder: does it fit, and what to do?")
+    ] = None,
+    json: Json = False,
+):
+    """Tell what this machine can run, and what is missing, or whether one model fits.
+
+    The exit status is 1 if a required part is missing, or if the model does not fit.
+
+    Example: `avnb doctor Qwen/Qwen2.5-Omni-7B`
+    """
     from avnb.cli import machine as doctor
 
     found = doctor.examine()
+    if model is not None:
+        told = doctor.advice(model, found)
+        lines = {"fits": told["fits"], **{f"{key}, GB": value for key, value in told["needs"].items()}}
+        lines |= {"of it for a clip of 10 s, MB": told["cache"], "do": told["remedy"]}
+        rows = [{told["name"]: key, "": value} for key, value in lines.items()]
+        _show(told, json, [_table(rows, [told["name"], ""])])
+        if told["fits"] == "no":
+            raise typer.Exit(1)
+        return
     hardware = found["hardware"]
     gpu = f"{hardware['gpu']}, {hardware['gpu_memory']} GiB (of {hardware['n_gpus']})" if hardware["gpu"] else "none"
     machine = {
@@ -419,7 +481,7 @@ def _settings(texts):
 
 
 def _billions(parameters):
-    return f"{parameters:g} billion" if parameters >= 1 else f"{1000 * parameters:.1f} million"
+    return f"{parameters:.1f} billion" if parameters >= 1 else f"{1000 * parameters:.1f} million"
 
 
 def _one_line(error):

@@ -1,7 +1,7 @@
 """What this machine can run, and what is missing: the facts behind `avnb doctor` and `avnb models`.
 
 >>> sorted(examine())
-['ffmpeg', 'hardware', 'missing', 'models', 'versions']
+['ffmpeg', 'hardware', 'missing', 'models', 'quantizes', 'versions']
 """
 
 import json
@@ -14,10 +14,9 @@ import av
 import psutil
 
 from avnb.files import cache_folder
-from avnb.models import families
+from avnb.models import asked, families, memory
 
 _GIB = 2**30
-_OVERHEAD = 1.2  # memory of weights, activations and key-value cache over that of the weights alone
 _SMALLEST_DISK = 5  # GiB: a book, a set of clips, and one downloaded model of three billion parameters in 4 bit
 
 # What the package needs at run time: the name on PyPI, and whether everything stops without it.
@@ -46,8 +45,9 @@ def models():
         takes = "video, audio" if "audio_config" in config else "video"
         rows.append({"name": name, "parameters": round(parameters, 4), "takes": takes, "status": "ships"})
     for family in families.FAMILIES:
-        known = {"takes": family.takes, "status": "not measured here"}
-        rows += [{"name": one.name, "parameters": round(one.parameters, 1)} | known for one in family.checkpoints]
+        for one in family.checkpoints:
+            row = {"name": one.name, "parameters": one.parameters, "takes": family.takes}
+            rows += [row | {"status": "not measured here"}]
     return rows
 
 
@@ -55,9 +55,9 @@ def examine() -> dict:
     """Looks at this machine.
 
     Returns:
-        dict: versions (by package, None if absent), hardware (sizes in GiB), ffmpeg (versions of PyAV's libraries, and
-        whether the two codecs are there), models (name, fits: how each known model can be loaded here), missing (list
-        of dicts: what, remedy, required).
+        dict: versions (by package, None if absent), hardware (sizes in GiB), quantizes (whether 8bit and 4bit can be
+        had), ffmpeg (versions of PyAV's libraries, and whether the two codecs are there), models (name, fits: how each
+        known model can be loaded here), missing (list of dicts: what, remedy, required).
     """
     hardware = _hardware()
     versions = {"python": platform.python_version(), **{name: _version(name) for name in _PACKAGES}}
@@ -65,29 +65,84 @@ def examine() -> dict:
     ffmpeg |= {codec: _can_encode(codec) for codec in ("libx264", "aac")}
     quantizes = hardware["gpu"] is not None and versions["bitsandbytes"] is not None
     published = [one for family in families.FAMILIES for one in family.checkpoints]
-    fits = [{"name": one.name, "fits": how_it_fits(one.parameters, hardware, quantizes)} for one in published]
+    fits = [{"name": one.name, "fits": how_it_fits(one, hardware, quantizes)} for one in published]
     missing = _missing(versions, hardware, ffmpeg)
-    return {"versions": versions, "hardware": hardware, "ffmpeg": ffmpeg, "models": fits, "missing": missing}
+    return {
+        "versions": versions,
+        "hardware": hardware,
+        "quantizes": quantizes,
+        "ffmpeg": ffmpeg,
+        "models": fits,
+        "missing": missing,
+    }
 
 
-def how_it_fits(parameters, hardware, quantizes):
+def how_it_fits(size, hardware, quantizes):
     """In which precision a model fits: "bfloat16", "8bit", "4bit", "bfloat16 on the CPU (slow)" or "no".
 
     Args:
-        parameters: billions.
+        size: a `Checkpoint`.
         hardware: dict with gpu_memory (GiB of the largest GPU, None without one) and memory (GiB free now).
         quantizes: whether 8bit and 4bit can be had.
 
     Example:
-        >>> how_it_fits(8.9, {"gpu_memory": 15.0, "memory": 12.0}, quantizes=True)
+        >>> how_it_fits(memory.size_of("Qwen/Qwen2.5-Omni-7B"), {"gpu_memory": 15.0, "memory": 12.0}, quantizes=True)
         '8bit'
     """
-    for precision, n_bytes in {"bfloat16": 2, **({"8bit": 1, "4bit": 0.5} if quantizes else {})}.items():
-        if (hardware["gpu_memory"] or 0) * _GIB > parameters * 1e9 * n_bytes * _OVERHEAD:
+    for precision in memory.BYTES if quantizes else ["bfloat16"]:
+        if _gpu(hardware) > memory.gigabytes(size, precision):
             return precision
-    if hardware["memory"] * _GIB > parameters * 1e9 * 2 * _OVERHEAD:
+    if hardware["memory"] * _GIB / 1e9 > memory.gigabytes(size, "bfloat16"):
         return "bfloat16 on the CPU (slow)"
     return "no"
+
+
+def advice(name, found):
+    """Whether one model fits this machine, and what to do.
+
+    Args:
+        name: of a model.
+        found: from `examine`.
+
+    Returns:
+        dict: name, fits (as in `how_it_fits`), needs (gigabytes by precision, for a clip of ten seconds), cache
+        (megabytes that a clip of ten seconds takes), remedy (text).
+
+    Raises:
+        ModelError: nothing is known of its size.
+    """
+    size, hardware = memory.size_of(name), found["hardware"]
+    plain = asked.read(name).name
+    fits = how_it_fits(size, hardware, found["quantizes"])
+    free = hardware["memory"] * _GIB / 1e9 if fits.endswith("(slow)") else _gpu(hardware)
+    needs = {precision: round(memory.gigabytes(size, precision), 1) for precision in memory.BYTES}
+    all_gpus = _gpu(hardware) * hardware["n_gpus"]
+    if fits == "no" and hardware["n_gpus"] > 1 and all_gpus > needs["bfloat16"]:
+        fits, remedy = "bfloat16 on several GPUs", f"{plain}@auto"
+    elif fits == "no":
+        remedy = _instead(size, found, needs)
+    else:
+        seconds = memory.longest_clip(size, fits.split()[0], free)
+        named = f"{plain}@{fits}" if fits in ("8bit", "4bit") else plain
+        remedy = f"{named}; clips of up to about {seconds} s, or fewer frames of longer ones"
+    cache = round(1000 * memory.cache(size))
+    return {"name": plain, "fits": fits, "needs": needs, "cache": cache, "remedy": remedy}
+
+
+def _instead(size, found, needs):
+    """What to do about a model that does not fit."""
+    if found["hardware"]["gpu"] and not found["quantizes"] and _gpu(found["hardware"]) > needs["4bit"]:
+        return f'{size.name}@4bit, after: pip install "avnb[quantize]"'
+    smaller = [row["name"] for row in found["models"] if row["fits"] != "no" and row["name"] != size.name]
+    other = f"take {smaller[0]}" if smaller else "take an organism, which runs anywhere: avnb models"
+    return (
+        f"a GPU of {needs['bfloat16']} GB, or of {needs['4bit']} GB for 4bit; fewer frames do not help; here: {other}"
+    )
+
+
+def _gpu(hardware):
+    """Gigabytes of the largest GPU; 0 without one."""
+    return (hardware["gpu_memory"] or 0) * _GIB / 1e9
 
 
 def _hardware():

@@ -4,20 +4,19 @@
 """
 
 import json
+import re
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from avnb.errors import AvnbError
-from avnb.models import families
+from avnb.models import asked, families
+from avnb.models.asked import ModelError
 
 if TYPE_CHECKING:
     from avnb.models.native import AVModel
 
+__all__ = ["CHECKPOINTS", "ModelError", "base_of", "check", "load", "shipped", "title_of", "wrap"]
+
 CHECKPOINTS = Path(__file__).parent.parent / "organisms" / "checkpoints"
-
-
-class ModelError(AvnbError):
-    """A model cannot be loaded: says which, why and what to do."""
 
 
 def shipped(hearing=False):
@@ -32,67 +31,82 @@ def shipped(hearing=False):
 
 
 def check(name):
-    """A ModelError if no model can have this name; nothing is loaded."""
-    if str(name) not in shipped() and "/" not in str(name) and not Path(name).is_dir():
-        raise ModelError(f"{str(name)!r} is no organism ({', '.join(shipped())}), no folder and no Hub id (OWNER/NAME)")
+    """A ModelError if no model can have this name; nothing is loaded.
+
+    Example:
+        >>> check("toy-omny")
+        Traceback (most recent call last):
+        ...
+        avnb.models.asked.ModelError: 'toy-omny' is no organism (toy-omni, toy-omni-balanced, toy-omni-scratch, toy-vl),
+        no folder and no Hub id (OWNER/NAME)
+    """
+    wanted = asked.read(name)
+    if asked.folder(wanted.name):
+        return
+    if asked.looks_like_a_path(wanted.name):
+        raise ModelError(f"{wanted.name!r} is no folder; check the path")
+    if wanted.name in shipped():
+        if wanted.revision:
+            known = ", ".join(word for words in asked.OPTIONS.values() for word in words)
+            raise ModelError(f"{str(name)!r}: an organism has no revision {wanted.revision!r}; the options are {known}")
+    elif not re.fullmatch(r"[\w.-]+/[\w.-]+", wanted.name):
+        raise ModelError(
+            f"{wanted.name!r} is no organism ({', '.join(shipped())}), no folder and no Hub id (OWNER/NAME)"
+        )
+
+
+def title_of(name):
+    """What tables, figures and folders call the model of a name: a folder's own name without the path to it.
+
+    Example:
+        >>> title_of("Qwen/Qwen2.5-Omni-7B@4bit"), title_of(str(CHECKPOINTS / "toy-vl"))
+        ('Qwen/Qwen2.5-Omni-7B@4bit', 'toy-vl')
+    """
+    wanted = asked.read(name)
+    folder = wanted.name not in shipped() and asked.folder(wanted.name)
+    return f"{folder.name if folder else wanted.name}{wanted.suffix}"
 
 
 def base_of(name):
-    """The name of the vision-language base that belongs to a model.
+    """The name of the vision-language base that belongs to a model, to be loaded as the model is.
 
     Raises:
-        AvnbError: it is not known here.
+        InapplicableError: it is not known here.
 
     Example:
-        >>> base_of("toy-omni"), base_of("Qwen/Qwen2.5-Omni-3B")
-        ('toy-vl', 'Qwen/Qwen2.5-VL-3B-Instruct')
+        >>> base_of("toy-omni"), base_of("Qwen/Qwen2.5-Omni-3B@4bit")
+        ('toy-vl', 'Qwen/Qwen2.5-VL-3B-Instruct@4bit')
     """
-    return "toy-vl" if name in shipped() else families.base_of(name)
+    wanted = asked.read(name)
+    base = "toy-vl" if wanted.name in shipped() else families.base_of(wanted.name)
+    return base + wanted._replace(revision=None).suffix
 
 
 def load(name, dtype=None, device_map=None, quantize=None, revision=None) -> "AVModel":
     """A model ready to be measured.
 
     Args:
-        name: an organism ("toy-omni"), a Hub id ("Qwen/Qwen2.5-Omni-3B") or a folder made by `save_pretrained`.
-        dtype: a torch dtype; default float32 on CPU, bfloat16 on a GPU.
+        name: an organism ("toy-omni"), a Hub id ("Qwen/Qwen2.5-Omni-3B") or a folder made by `save_pretrained`. The
+            other arguments can stand in it, so that they can be given wherever a model is named: "NAME@4bit@auto".
+        dtype: a torch dtype or its name; default bfloat16 on a GPU and for what was published in it, else float32.
         device_map: as in transformers, e.g. "auto"; default the GPU if there is one.
         quantize: None, "8bit" or "4bit" (needs bitsandbytes and a GPU).
         revision: of a Hub checkpoint.
 
     Raises:
-        ModelError: unknown name or an unreadable checkpoint.
+        ModelError: unknown name, or a checkpoint that is unreadable, incomplete or too much for this machine.
 
     Example:
-        >>> load("toy-omni").name
-        'toy-omni'
+        >>> load("toy-omni").name, str(load("toy-omni@bfloat16").hf.dtype)
+        ('toy-omni', 'torch.bfloat16')
     """
-    import torch
-    import transformers
-
-    import avnb.models.minicpm_o
-    import avnb.models.videollama2  # noqa: F401 (registers its classes)
-    from avnb.models.native import AVModel
-
-    name = str(name)
     check(name)
-    path = str(CHECKPOINTS / name) if name in shipped() else name
-    on_gpu = torch.cuda.is_available()
-    options = {"dtype": dtype or (torch.bfloat16 if on_gpu else torch.float32), "revision": revision or "main"}
-    if device_map or on_gpu:
-        options["device_map"] = device_map or "cuda"
-    if quantize is not None:
-        if quantize not in ("8bit", "4bit"):
-            raise ModelError(f"quantize={quantize!r} is unknown; use None, '8bit' or '4bit'")
-        options["quantization_config"] = transformers.BitsAndBytesConfig(**{f"load_in_{quantize}": True})
-    try:
-        config = transformers.AutoConfig.from_pretrained(path, revision=options["revision"])
-        cls = getattr(transformers, families.architecture_of(config.model_type) or "AutoModelForMultimodalLM")
-        hf = cls.from_pretrained(path, **options)
-        processor = transformers.AutoProcessor.from_pretrained(path, revision=options["revision"])
-    except (OSError, ValueError, ImportError) as error:
-        raise ModelError(f"{name!r} could not be loaded from a folder or the Hub: {error}") from error
-    return AVModel(hf, processor, name)
+    given = {"dtype": dtype, "device_map": device_map, "quantize": quantize, "revision": revision}
+    wanted = asked.read(name)._replace(**{key: value for key, value in given.items() if value is not None})
+    from avnb.models import loading
+
+    folder = CHECKPOINTS / wanted.name if wanted.name in shipped() else asked.folder(wanted.name)
+    return loading.load(wanted, folder, title_of(name))
 
 
 def wrap(hf, processor=None) -> "AVModel":

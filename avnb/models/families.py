@@ -8,16 +8,11 @@
 
 from typing import NamedTuple
 
-from avnb.errors import AvnbError
+from avnb.errors import InapplicableError
 
 
 class Checkpoint(NamedTuple):
-    """Published weights, by their true configuration; sizes are of what is measured.
-
-    >>> omni = family_of("Qwen/Qwen2.5-Omni-3B").checkpoints[0]
-    >>> round(omni.weights, 1), round(omni.weights_4bit, 1), round(omni.clip, 2)
-    (9.4, 3.5, 0.12)
-    """
+    """Published weights, by their true configuration; sizes are of what is measured."""
 
     name: str  # on the Hugging Face Hub
     parameters: float  # billions
@@ -26,21 +21,6 @@ class Checkpoint(NamedTuple):
     cache: int  # bytes that a token takes in the cache, in bfloat16
     positions: int  # of a 10 s clip of 640 x 360 pixels with sound
     base: str | None = None  # the vision-language model that it was made from
-
-    @property
-    def weights(self):
-        """Memory of the weights in bfloat16, GB."""
-        return 2 * self.parameters
-
-    @property
-    def weights_4bit(self):
-        """Memory of the weights in 4 bit, GB: half a byte a weight, and a scale for every 64 of them."""
-        return 2 * self.embedded + 0.5625 * (self.parameters - self.embedded)
-
-    @property
-    def clip(self):
-        """Memory that the cache of a 10 s clip takes, GB."""
-        return self.positions * self.cache / 1e9
 
 
 class Family(NamedTuple):
@@ -197,9 +177,9 @@ def base_of(name):
     """The name of the vision-language base that a published model was made from.
 
     Raises:
-        AvnbError: it is not known here.
+        InapplicableError: it is not known here.
     """
     bases = {one.name: one.base for family in FAMILIES for one in family.checkpoints}
     if bases.get(name) is None:
-        raise AvnbError(f"no vision-language base is known for {name!r}; name it: base=...")
+        raise InapplicableError(f"no vision-language base is known for {name!r}; name it: base=...")
     return bases[name]

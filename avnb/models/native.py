@@ -29,10 +29,13 @@ class AVModel:
     Attributes:
         decoder: the language model stack; returns the hidden states after the final norm.
         stop_ids: the token ids that end an answer.
+        unused: names of weights in the checkpoint that have no place in the model; None if it came from memory.
 
     Raises:
         PromptError: the model holds no decoder that can be called on embeddings.
     """
+
+    unused = None
 
     def __init__(self, hf, processor=None, name=None):
         self.hf = getattr(hf, "thinker", hf).eval()

@@ -24,9 +24,10 @@ from pathlib import Path
 
 from avnb import models
 from avnb.closure import package_hash
-from avnb.errors import AvnbError
+from avnb.errors import AvnbError, InapplicableError
 from avnb.files import file_hash, safe_name
 from avnb.media.clip import MANIFEST
+from avnb.models import asked
 
 _LONGEST = 12 * 3600  # seconds that a cell may take
 _NO_PROGRESS = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}  # a bar would fill the executed notebook
@@ -57,7 +58,7 @@ class Job:
 
     @property
     def name(self):
-        return self.target.stem if self.model is None else f"{self.model}: {self.target.stem}"
+        return self.target.stem if self.model is None else f"{models.title_of(self.model)}: {self.target.stem}"
 
     @property
     def log(self):
@@ -66,7 +67,8 @@ class Job:
 
 @dataclass(frozen=True)
 class Outcome:
-    """What became of a job: status "done", "kept" (nothing had changed) or "failed"; seconds; the error in one line."""
+    """What became of a job: status "done", "kept" (nothing had changed), "n/a" (it does not apply to the model) or
+    "failed"; seconds; the error in one line."""
 
     job: Job
     status: str
@@ -88,13 +90,16 @@ def plan(model_names, notebooks="all", out="runs", parameters=None) -> list:
 
     Raises:
         BatchError: an unknown notebook or parameter, or nothing to do.
-        StudyError: an unknown model.
+        ModelError: an unknown model.
     """
     model_names = models.shipped(hearing=True) if model_names == "all" else list(dict.fromkeys(model_names))
     if not model_names:
         raise BatchError(f"no model was named; name some, e.g. {', '.join(models.shipped())}")
+    titles = {}
     for name in model_names:
         models.check(name)
+        if (other := titles.setdefault(models.title_of(name), name)) != name:
+            raise BatchError(f"{other} and {name} would be called alike in tables and folders; rename one of them")
     paths = [_find(name) for name in (chapters() if notebooks == "all" else notebooks)]
     if not paths:
         raise BatchError("no notebook was named; name some, or take all")
@@ -179,7 +184,8 @@ def execute(jobs, report=lambda outcome: None) -> list:
         else:
             start = time.perf_counter()
             error = _run(papermill, job, key)
-            outcome = Outcome(job, "failed" if error else "done", time.perf_counter() - start, error)
+            status = "n/a" if _does_not_apply(error) else "failed" if error else "done"
+            outcome = Outcome(job, status, time.perf_counter() - start, error)
         outcomes.append(outcome)
         report(outcome)
     return outcomes
@@ -216,7 +222,7 @@ def parameters_of(notebook, path="notebook"):
 
 
 def _job(path, model, out, known, given):
-    folder = out if model is None else out / safe_name(model)
+    folder = out if model is None else out / safe_name(models.title_of(model))
     values = given | {"model": model, "out": str(folder), "tables": str(out)}
     return Job(path, model, folder / f"{path.stem}.ipynb", {name: values[name] for name in values if name in known})
 
@@ -283,11 +289,12 @@ def _key(job):
 
 
 def _checkpoint(name):
-    """The content of a model's folder; of a Hub id only the name, as its revision is not known."""
-    folder = models.CHECKPOINTS / name if name in models.shipped() else Path(name)
-    if not folder.is_dir():
+    """The content of a model's folder, and how it is loaded; of a Hub id only its name: no revision is known."""
+    wanted = asked.read(name)
+    folder = models.CHECKPOINTS / wanted.name if wanted.name in models.shipped() else asked.folder(wanted.name)
+    if folder is None:
         return name
-    return [(path.name, file_hash(path)) for path in sorted(folder.glob("*")) if path.is_file()]
+    return [wanted.suffix] + [(path.name, file_hash(path)) for path in sorted(folder.glob("*")) if path.is_file()]
 
 
 def _manifest(dataset):
@@ -327,10 +334,17 @@ def _run(papermill, job, key):
         source.unlink(missing_ok=True)
     if partial.exists():
         executed = nbformat.read(partial, as_version=4)
-        executed.metadata["avnb"] = {"key": None if error else key, "notebook": job.notebook.name}
+        executed.metadata["avnb"] = {
+            "key": None if error and not _does_not_apply(error) else key,
+            "notebook": job.notebook.name,
+        }
         nbformat.write(executed, partial)
         os.replace(partial, job.target)
     return error
+
+
+def _does_not_apply(error):
+    return error.startswith(f"{InapplicableError.__name__}: ")
 
 
 def _one_line(failure):

@@ -9,7 +9,7 @@ import pandas as pd
 import pyarrow as pa
 import pyarrow.parquet as pq
 
-from avnb import analyses
+from avnb import analyses, models
 from avnb.errors import AvnbError
 from avnb.files import whole
 from avnb.study.fingerprints import code_fingerprint
@@ -92,7 +92,7 @@ def collect(
     Args:
         folder: e.g. the folder that `avnb run` wrote to.
         analysis: a name of `ANALYSES`.
-        names: of the models to take; None takes all.
+        names: of the models to take, as they were given; None takes all.
         dataset, seed: what `measure` was given; None takes any.
         alike: parameters of the analysis that all tables share with the newest; others are left out.
         holds: takes a table and what `read_about` tells of it; False leaves it out, e.g. one of another question.
@@ -107,12 +107,13 @@ def collect(
     if not Path(folder).is_dir():
         raise StudyError(f"{folder} is no folder; give one that `avnb run --out` or `avnb measure --out` wrote to")
     wanted = {key: value for key, value in {"dataset": dataset, "seed": seed}.items() if value is not None}
+    wanted_names = None if names is None else {models.title_of(name) for name in names}
     found, weights, shared = {}, {}, None
     tables = [(read_about(path), path) for path in sorted(Path(folder).rglob("*--*.parquet"))]
     for about, path in sorted(tables, key=lambda each: -each[0]["asked"]):
         model, prints = about["model"], about["fingerprints"]
         is_current = weights.setdefault(model, prints["weights"][0]) == prints["weights"][0]
-        if about["analysis"] != analysis or model in found or (names and model not in names):
+        if about["analysis"] != analysis or model in found or (wanted_names and model not in wanted_names):
             continue
         if prints["code"] != code_fingerprint(analysis) or not is_current:
             stale = "weights" if prints["code"] == code_fingerprint(analysis) else "code"

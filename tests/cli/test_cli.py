@@ -15,6 +15,8 @@ from avnb import cli, datasets, study
 from avnb.cli import machine as doctor
 from avnb.media import clip as media
 from avnb.media import editing
+from avnb.models import families
+from avnb.models import memory as sizes
 from avnb.organisms import recipes, train
 from avnb.study import notebooks as batch
 from avnb.toybox import world
@@ -45,9 +47,9 @@ def assert_refused(result, *said, code=1):
 
 
 def test_help_has_examples_and_comes_without_torch(run):
-    names = ("caption", "measure", "run", "models", "data", "train", "book", "doctor")
+    names = ("caption", "measure", "run", "models", "check", "data", "train", "book", "doctor")
     assert all(name in run("--help").stdout for name in names)
-    for command in (["caption"], ["measure"], ["run"], ["data", "toybox"], ["train"], ["book"]):
+    for command in (["caption"], ["measure"], ["run"], ["check"], ["data", "toybox"], ["train"], ["book"]):
         result = run(*command, "--help")
         assert result.exit_code == 0 and "Example" in result.stdout and "--json" in result.stdout
     code = "import sys; from avnb import cli; sys.exit('torch' in sys.modules or 'av' in sys.modules)"
@@ -192,6 +194,36 @@ def test_book_needs_a_checkout(run, tmp_path, monkeypatch):
     assert_refused(run("book"), "is in no checkout of the project", "clone it", code=2)
 
 
+def test_check_prints_what_it_found(run, video, organism_folder):
+    result = run("check", organism_folder, "--clip", video, "--json")
+    found = json.loads(result.stdout)
+    assert result.exit_code == 0, result.output
+    assert (found["model"], found["dtype"], found["device"]) == (organism_folder.name, "float32", "cpu")
+    rows = {row["check"]: row["status"] for row in found["checks"]}
+    assert rows["engine"] == "passed" and rows["golden values"] == "n/a"
+    table = run("check", organism_folder, "--clip", video).stdout
+    assert "segments" in table and organism_folder.name in table
+
+
+def test_check_ends_with_one_if_a_check_fails(run, monkeypatch, organism_folder):
+    found = pd.DataFrame(
+        {"check": ["keys", "engine"], "status": ["passed", "failed"], "found": ["all", "token 0 differs"]}
+    )
+    monkeypatch.setattr("avnb.examination.examine", lambda model, clip: found)
+    result = run("check", organism_folder)
+    assert result.exit_code == 1 and "token 0 differs" in result.stdout
+
+
+def test_check_refuses_what_it_cannot_load(run, tmp_path):
+    assert_refused(run("check", tmp_path), str(tmp_path), "could not be loaded")
+
+
+def test_options_of_loading_stand_in_the_name(run, video, organism_folder):
+    result = run("caption", video, "--model", f"{organism_folder}@bfloat16", "--json")
+    assert result.exit_code == 0 and json.loads(result.stdout)[0]["model"].endswith("@bfloat16")
+    assert_refused(run("caption", video, "--model", f"{organism_folder}@cuda"), "no GPU for 'cuda'")
+
+
 def test_doctor_tells_about_this_machine(run):
     result = run("doctor", "--json")
     found = json.loads(result.stdout)
@@ -227,20 +259,59 @@ def test_doctor_misses_the_organisms(run, monkeypatch):
     assert result.exit_code == 1 and "avnb train toy-omni" in result.stdout
 
 
+SMALL, LARGE, HUGE = "Qwen/Qwen2.5-Omni-3B", "Qwen/Qwen2.5-Omni-7B", "Qwen/Qwen3-Omni-30B-A3B-Instruct"
+
+
 @pytest.mark.parametrize(
-    ("parameters", "gpu_memory", "memory", "quantizes", "fits"),
+    ("name", "gpu_memory", "memory", "quantizes", "fits"),
     [
-        (8.9, 24.0, 8.0, True, "bfloat16"),
-        (8.9, 15.0, 8.0, True, "8bit"),
-        (8.9, 8.0, 8.0, True, "4bit"),
-        (8.9, 15.0, 8.0, False, "no"),
-        (8.9, 15.0, 32.0, False, "bfloat16 on the CPU (slow)"),
-        (4.7, None, 16.0, False, "bfloat16 on the CPU (slow)"),
-        (31.7, None, 16.0, False, "no"),
+        (LARGE, 24.0, 8.0, True, "bfloat16"),
+        (LARGE, 15.0, 8.0, True, "8bit"),
+        (LARGE, 8.0, 8.0, True, "4bit"),
+        (LARGE, 15.0, 8.0, False, "no"),
+        (LARGE, 15.0, 32.0, False, "bfloat16 on the CPU (slow)"),
+        (SMALL, None, 16.0, False, "bfloat16 on the CPU (slow)"),
+        (HUGE, None, 16.0, False, "no"),
     ],
 )
-def test_how_a_model_fits(parameters, gpu_memory, memory, quantizes, fits):
-    assert doctor.how_it_fits(parameters, {"gpu_memory": gpu_memory, "memory": memory}, quantizes) == fits
+def test_how_a_model_fits(name, gpu_memory, memory, quantizes, fits):
+    size = sizes.size_of(name)
+    assert doctor.how_it_fits(size, {"gpu_memory": gpu_memory, "memory": memory}, quantizes) == fits
+
+
+def machine(gpu_memory, memory=8.0, n_gpus=1, quantizes=True):
+    hardware = {"gpu": gpu_memory and "a GPU", "gpu_memory": gpu_memory, "n_gpus": n_gpus, "memory": memory}
+    names = [one.name for family in families.FAMILIES for one in family.checkpoints]
+    fits = [{"name": name, "fits": doctor.how_it_fits(sizes.size_of(name), hardware, quantizes)} for name in names]
+    return {"hardware": hardware, "quantizes": quantizes, "models": fits}
+
+
+@pytest.mark.parametrize(
+    ("name", "here", "fits", "remedy"),
+    [
+        (LARGE, machine(24.0), "bfloat16", f"{LARGE}; clips of up to about"),
+        (LARGE, machine(15.0), "8bit", f"{LARGE}@8bit; clips"),
+        (f"{LARGE}@cpu", machine(8.0), "4bit", f"{LARGE}@4bit; clips"),
+        (LARGE, machine(15.0, quantizes=False), "no", f'{LARGE}@4bit, after: pip install "avnb[quantize]"'),
+        (HUGE, machine(48.0, n_gpus=2, quantizes=False), "bfloat16 on several GPUs", f"{HUGE}@auto"),
+        (HUGE, machine(15.0), "no", f"fewer frames do not help; here: take {SMALL}"),
+        (SMALL, machine(None, 4.0, 0), "no", "take an organism, which runs anywhere"),
+    ],
+)
+def test_what_to_do_about_a_model(name, here, fits, remedy):
+    told = doctor.advice(name, here)
+    assert told["fits"] == fits and remedy in told["remedy"]
+
+
+def test_doctor_tells_about_one_model(run, monkeypatch, organism_folder):
+    monkeypatch.setattr(doctor, "examine", lambda: machine(15.0))
+    result = run("doctor", LARGE, "--json")
+    assert result.exit_code == 0
+    assert json.loads(result.stdout)["needs"] == {"bfloat16": 21.6, "8bit": 12.2, "4bit": 8.1}
+    assert "8bit" in run("doctor", LARGE).stdout
+    assert run("doctor", HUGE).exit_code == 1
+    assert run("doctor", organism_folder).exit_code == 0
+    assert_refused(run("doctor", "owner/unknown"), "the size of 'owner/unknown' is not known")
 
 
 def test_doctor_asks_the_codecs():
@@ -290,7 +361,7 @@ def test_measure_goes_on_after_a_model_that_it_cannot_measure(run, two_clips, tm
     call = ["--models", f"{broken},{organism_folder}", "--data", two_clips, "--out", tmp_path / "out", "--json"]
     result = run("measure", "attention", "--set", "max_new_tokens=2", *call)
     assert result.exit_code == 1
-    assert {row["model"] for row in json.loads(result.stdout)} == {str(organism_folder)}
+    assert {row["model"] for row in json.loads(result.stdout)} == {organism_folder.name}
     assert result.stderr.count(str(broken)) and "Traceback" not in result.stderr
 
 
@@ -337,4 +408,4 @@ def test_run_sums_up_failures_and_goes_on(run, tmp_path, monkeypatch):
     assert second["status"] == "done" and second["notebook"] == str(tmp_path / "runs" / "toy-omni" / "b.ipynb")
     assert "a.ipynb: KeyError: 'dog'; traceback in" in result.stderr
     shown = run("run", study_file, "--out", tmp_path / "runs")
-    assert "failed toy-omni: a" in shown.stdout and "1 done, 0 kept, 1 failed" in shown.stdout
+    assert "failed toy-omni: a" in shown.stdout and "1 done, 0 kept, 0 n/a, 1 failed" in shown.stdout

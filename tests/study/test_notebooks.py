@@ -241,3 +241,32 @@ def test_a_cell_may_not_take_for_ever(tmp_path, monkeypatch):
 
 def test_the_chapters_that_measure_say_so_themselves():
     assert [path.stem[:2] for path in batch.chapters()] == ["02", "03", "04", "05", "06", "07"]
+
+
+def test_a_chapter_that_does_not_apply_is_no_failure(tmp_path):
+    """Chapter 6 and a model without a known base: the notebook shows the reason alone, and does not run again."""
+    (tmp_path / "06_base.py").write_text(
+        '# %% tags=["parameters"]\nmodel = "owner/name"\n\n# %%\nimport avnb\n\navnb.models.base_of(model)\n'
+    )
+    jobs = batch.plan(["owner/name"], [tmp_path / "06_base.py"], tmp_path / "runs")
+    (outcome,) = batch.execute(jobs)
+    assert outcome.status == "n/a" and "no vision-language base is known for 'owner/name'" in outcome.error
+    (output,) = [out for cell in nbformat.read(jobs[0].target, 4).cells for out in cell.get("outputs", ())][-1:]
+    assert output["traceback"] == [f"Does not apply: {outcome.error.split(': ', 1)[1]}"]
+    assert [outcome.status for outcome in batch.execute(jobs)] == ["kept"]
+
+
+def test_a_model_in_a_folder_is_called_by_the_folders_name(sources, tmp_path, organism_folder):
+    (job,) = batch.plan([str(organism_folder)], sources[1:2], tmp_path / "runs")
+    assert job.target.parent == tmp_path / "runs" / organism_folder.name
+    assert job.parameters["model"] == str(organism_folder) and job.name == f"{organism_folder.name}: 02_works"
+    other = tmp_path / "other" / organism_folder.name
+    other.mkdir(parents=True)
+    with pytest.raises(batch.BatchError, match="would be called alike"):
+        batch.plan([str(organism_folder), str(other)], sources[1:2], tmp_path / "runs")
+
+
+def test_the_key_follows_how_a_checkpoint_is_loaded():
+    names = ("toy-omni", "toy-omni@bfloat16", "toy-omni@float32")
+    assert len({str(batch._checkpoint(name)) for name in names}) == 3
+    assert batch._checkpoint("owner/name@4bit") == "owner/name@4bit"
