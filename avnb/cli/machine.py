@@ -18,6 +18,7 @@ from avnb.models import families
 
 _GIB = 2**30
 _OVERHEAD = 1.2  # memory of weights, activations and key-value cache over that of the weights alone
+_TALKING = 0.137  # billions of parameters of an organism that can talk
 _SMALLEST_DISK = 5  # GiB: a book, a set of clips, and one downloaded model of three billion parameters in 4 bit
 
 # What the package needs at run time: the name on PyPI, and whether everything stops without it.
@@ -36,7 +37,7 @@ _USED_FOR = {"bitsandbytes": 'models in "4bit" and "8bit"', "jupyter-book": "bui
 
 def models():
     """The models that can be named: list of dicts with name, parameters (billions), takes, status."""
-    from avnb.models import CHECKPOINTS, shipped
+    from avnb.models import CHECKPOINTS, base_of, shipped, smollm, talking
 
     rows = []
     for name in shipped():
@@ -45,6 +46,10 @@ def models():
         config = json.loads((CHECKPOINTS / name / "config.json").read_text())
         takes = "video, audio" if "audio_config" in config else "video"
         rows.append({"name": name, "parameters": round(parameters, 4), "takes": takes, "status": "ships"})
+    status = "ships" if smollm.fetched() else "ships, but for its language model: avnb fetch smol"
+    for name in talking():
+        takes = "video" if base_of(name) == name else "video, audio"
+        rows.append({"name": name, "parameters": _TALKING, "takes": takes, "status": status})
     for family in families.FAMILIES:
         known = {"takes": family.takes, "status": "not measured here"}
         rows += [{"name": one.name, "parameters": round(one.parameters, 1)} | known for one in family.checkpoints]

@@ -31,10 +31,21 @@ def shipped(hearing=False):
     return [name for name in names if not hearing or "audio_config" in _config(name)]
 
 
+def talking():
+    """Names of the organisms that can talk, sorted: their language model is fetched once, `avnb fetch smol`.
+
+    Example:
+        >>> talking()
+        ['smol-omni', 'smol-omni-balanced', 'smol-vl']
+    """
+    return sorted(path.parent.name for path in CHECKPOINTS.glob("*/adapter_model.safetensors"))
+
+
 def check(name):
     """A ModelError if no model can have this name; nothing is loaded."""
-    if str(name) not in shipped() and "/" not in str(name) and not Path(name).is_dir():
-        raise ModelError(f"{str(name)!r} is no organism ({', '.join(shipped())}), no folder and no Hub id (OWNER/NAME)")
+    organisms = [*shipped(), *talking()]
+    if str(name) not in organisms and "/" not in str(name) and not Path(name).is_dir():
+        raise ModelError(f"{str(name)!r} is no organism ({', '.join(organisms)}), no folder and no Hub id (OWNER/NAME)")
 
 
 def base_of(name):
@@ -47,6 +58,8 @@ def base_of(name):
         >>> base_of("toy-omni"), base_of("Qwen/Qwen2.5-Omni-3B")
         ('toy-vl', 'Qwen/Qwen2.5-VL-3B-Instruct')
     """
+    if name in talking():
+        return "smol-vl"
     return "toy-vl" if name in shipped() else families.base_of(name)
 
 
@@ -62,6 +75,7 @@ def load(name, dtype=None, device_map=None, quantize=None, revision=None) -> "AV
 
     Raises:
         ModelError: unknown name or an unreadable checkpoint.
+        LanguageModelError: an organism that can talk, without its language model.
 
     Example:
         >>> load("toy-omni").name
@@ -85,6 +99,14 @@ def load(name, dtype=None, device_map=None, quantize=None, revision=None) -> "AV
         if quantize not in ("8bit", "4bit"):
             raise ModelError(f"quantize={quantize!r} is unknown; use None, '8bit' or '4bit'")
         options["quantization_config"] = transformers.BitsAndBytesConfig(**{f"load_in_{quantize}": True})
+    if name in talking():
+        from avnb.models import grafted
+
+        if quantize is not None:
+            raise ModelError(f"{name} is put together from weights in full precision; leave out quantize={quantize!r}")
+        device = "cuda" if on_gpu else "cpu"  # small enough for any one device
+        hf, processor = grafted.load(CHECKPOINTS / name, options["dtype"], device)
+        return AVModel(hf, processor, name)
     try:
         config = transformers.AutoConfig.from_pretrained(path, revision=options["revision"])
         cls = getattr(transformers, families.architecture_of(config.model_type) or "AutoModelForMultimodalLM")

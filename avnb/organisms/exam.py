@@ -45,6 +45,16 @@ class Exam:
 
     def take(self, learner):
         """The exam of one organism. Returns DataFrame: quantity, clip, value; see `results`."""
+        rows, effects = self._fidelity(learner), swap.effects(self._margins(learner))
+        for column, name in enumerate(EFFECTS):
+            rows += [(name, clip.id, effect) for clip, effect in zip(self.clips, effects[:, column], strict=True)]
+        return pd.DataFrame(rows, columns=["quantity", "clip", "value"])
+
+    def fidelity(self, learner):
+        """The part of the exam that is answered in words. Returns DataFrame: quantity, clip, value."""
+        return pd.DataFrame(self._fidelity(learner), columns=["quantity", "clip", "value"])
+
+    def _fidelity(self, learner):
         donors, clips, rows = self.donors, self.clips, []
         swapped = [Clip(c.id, c.video, seen=c.seen, heard=clips[d].heard) for c, d in zip(clips, donors, strict=True)]
         for kind, sounds, shown in (("factual", np.arange(len(clips)), clips), ("counterfactual", donors, swapped)):
@@ -58,11 +68,7 @@ class Exam:
             for (_, clip, heard), (_, _, seen) in zip(as_heard, as_seen, strict=True)
         ]
         alone = learner.answer("audio", self.video, self.audio, HEAR)
-        rows += _scores("audio fidelity, sound alone", alone, clips, "audio")
-        effects = swap.effects(self._margins(learner))
-        for column, name in enumerate(EFFECTS):
-            rows += [(name, clip.id, effect) for clip, effect in zip(clips, effects[:, column], strict=True)]
-        return pd.DataFrame(rows, columns=["quantity", "clip", "value"])
+        return rows + _scores("audio fidelity, sound alone", alone, clips, "audio")
 
     def _margins(self, learner):
         """Margins [n, 2, 2] of every clip and its donor; see `swap`."""

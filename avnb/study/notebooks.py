@@ -284,7 +284,8 @@ def _key(job):
 
 def _checkpoint(name):
     """The content of a model's folder; of a Hub id only the name, as its revision is not known."""
-    folder = models.CHECKPOINTS / name if name in models.shipped() else Path(name)
+    ours = [*models.shipped(), *models.talking()]
+    folder = models.CHECKPOINTS / name if name in ours else Path(name)
     if not folder.is_dir():
         return name
     return [(path.name, file_hash(path)) for path in sorted(folder.glob("*")) if path.is_file()]
