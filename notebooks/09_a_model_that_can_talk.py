@@ -321,14 +321,9 @@ plots.tokens.caption(shift, counter)
 
 # %% tags=["hide-input"]
 expected = talk.table("expected")
-said = talk.table("said").query(
-    "model == @model and kind == 'counterfactual' and modality == 'audio'"
-)
-events = {c.id: c for c in datasets.load("toybox", n=talk.N_SAID, seed=talk.SEED)}
+said = talk.table("said").query("model == @model")
 pairs = [
-    (list(row.invented)[0], events[row.clip].seen)
-    for row in said.itertuples()
-    if len(row.invented)
+    (row.invented[0], tuple(row.seen)) for row in said.itertuples() if len(row.invented)
 ]
 invented, seen = [p[0] for p in pairs], [p[1] for p in pairs]
 hopes = {

@@ -54,7 +54,15 @@ def language_model():
     Raises:
         LanguageModelError: it was not fetched.
     """
-    return AutoModelForCausalLM.from_pretrained(there(), gguf_file=GGUF, dtype=torch.float32)
+    kept = there() / "float32"  # reading it out of the GGUF file takes half a minute, every time
+    if not (kept / "model.safetensors").exists():
+        read = AutoModelForCausalLM.from_pretrained(there(), gguf_file=GGUF, dtype=torch.float32)
+        plain = AutoModelForCausalLM.from_config(read.config)  # what was read from such a file cannot be saved
+        plain.load_state_dict(read.state_dict())
+        with whole(kept / "model.safetensors") as partial:
+            plain.save_pretrained(partial.parent)
+            partial.parent.joinpath("config.json").rename(kept / "config.json")
+    return AutoModelForCausalLM.from_pretrained(kept, dtype=torch.float32)
 
 
 def processor():

@@ -12,7 +12,7 @@ import torch
 from avnb import judge
 from avnb.analyses import swap
 from avnb.media.clip import Clip
-from avnb.organisms.learner import Features
+from avnb.organisms.learner import BASE, Features
 from avnb.questions import HEAR, SEE
 from avnb.toybox.captions import Writer
 
@@ -41,7 +41,8 @@ class Exam:
         self.clips = [Clip(e.id, f"{e.id}.mp4", seen=e.seen, heard=e.heard) for e in examples]
         self.donors = _donors(self.clips)
         features = Features.of(learner, pool, file)
-        self.video, self.audio = features.video[found], features.audio[found]
+        self.video = features.video[found]
+        self.audio = None if features.audio is None else features.audio[found]
 
     def take(self, learner):
         """The exam of one organism. Returns DataFrame: quantity, clip, value; see `results`."""
@@ -54,9 +55,31 @@ class Exam:
         """The part of the exam that is answered in words. Returns DataFrame: quantity, clip, value."""
         return pd.DataFrame(self._fidelity(learner), columns=["quantity", "clip", "value"])
 
+    def pictures(self, learner):
+        """The part that a vision-language base can answer. Returns DataFrame: quantity, clip, value."""
+        answers = learner.answer(BASE, self.video, None, SEE)
+        rows = _scores("video fidelity, pictures alone", answers, self.clips, "video")
+        return pd.DataFrame(rows, columns=["quantity", "clip", "value"])
+
+    def said(self, learner):
+        """What is said to be heard where the sound is that of the donor.
+
+        Returns:
+            DataFrame: clip, seen, heard (names of sources), answer, invented (names of what is said and not heard).
+        """
+        answers = learner.answer("both", self.video, self.audio[self.donors], HEAR)
+        rows = [
+            (clip.id, clip.seen, clip.heard, answer, judge.score(answer, clip, "audio").invented)
+            for clip, answer in zip(self._swapped(), answers, strict=True)
+        ]
+        return pd.DataFrame(rows, columns=["clip", "seen", "heard", "answer", "invented"])
+
+    def _swapped(self):
+        pairs = zip(self.clips, self.donors, strict=True)
+        return [Clip(c.id, c.video, seen=c.seen, heard=self.clips[d].heard) for c, d in pairs]
+
     def _fidelity(self, learner):
-        donors, clips, rows = self.donors, self.clips, []
-        swapped = [Clip(c.id, c.video, seen=c.seen, heard=clips[d].heard) for c, d in zip(clips, donors, strict=True)]
+        donors, clips, swapped, rows = self.donors, self.clips, self._swapped(), []
         for kind, sounds, shown in (("factual", np.arange(len(clips)), clips), ("counterfactual", donors, swapped)):
             for question, modality in ((SEE, "video"), (HEAR, "audio")):
                 answers = learner.answer("both", self.video, self.audio[sounds], question)

@@ -116,7 +116,7 @@ class Learner(nn.Module):
         logits = self.thinker.lm_head(hidden.last_hidden_state[:, :-1][answered])
         scores = torch.zeros(answered.shape, device=embeds.device)
         tokens = ids[:, 1:].to(embeds.device)[answered]
-        scores[answered] = -F.cross_entropy(logits, tokens, reduction="none")
+        scores[answered] = -F.cross_entropy(logits.float(), tokens, reduction="none")
         return scores, answered
 
     @torch.inference_mode()
@@ -182,23 +182,26 @@ class Features:
 
     Attributes:
         video: float32 [n, video positions, width].
-        audio: float32 [n, audio positions, width].
+        audio: float32 [n, audio positions, width]; None of a learner without ears.
     """
 
-    def __init__(self, video, audio):
-        self.video, self.audio = torch.from_numpy(video), torch.from_numpy(audio)
+    def __init__(self, video, audio=None):
+        self.video, self.audio = torch.from_numpy(video), None if audio is None else torch.from_numpy(audio)
 
     @classmethod
     def of(cls, learner, pool, file=None, batch_size=50):
         """The features of a pool; kept in `file` (.npz) if one is given."""
         if file is not None and file.exists():
             return cls(**np.load(file))
-        video, audio = [], []
+        encoders = {"video": (learner.look, pool.frames)}
+        if hasattr(learner.processor, "feature_extractor"):
+            encoders["audio"] = learner.listen, pool.waves
+        parts = {name: [] for name in encoders}
         with torch.inference_mode():
             for start in tqdm(range(0, len(pool), batch_size), desc="encoding clips"):
-                video.append(learner.look(pool.frames[start : start + batch_size]).float().cpu().numpy())
-                audio.append(learner.listen(pool.waves[start : start + batch_size]).float().cpu().numpy())
-        arrays = {"video": np.concatenate(video), "audio": np.concatenate(audio)}
+                for name, (encode, media) in encoders.items():
+                    parts[name].append(encode(media[start : start + batch_size]).float().cpu().numpy())
+        arrays = {name: np.concatenate(some) for name, some in parts.items()}
         if file is not None:
             partial = file.with_suffix(f".{os.getpid()}.npz")
             np.savez(partial, **arrays)
