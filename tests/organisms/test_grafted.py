@@ -135,7 +135,7 @@ def test_the_adapters_are_small():
 
 def test_a_table_of_other_weights_is_not_shown(monkeypatch):
     monkeypatch.setattr(talk, "weights", lambda name: "other")
-    with pytest.raises(avnb.errors.AvnbError, match="other weights"):
+    with pytest.raises(avnb.errors.AvnbError, match="today.s weights of smol-vl"):
         talk.table("exam")
 
 
