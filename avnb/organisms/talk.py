@@ -29,6 +29,7 @@ from avnb.organisms.exam import Exam
 from avnb.organisms.learner import Learner
 from avnb.organisms.pool import Pool
 from avnb.questions import HEAR, SEE
+from avnb.study import compare
 from avnb.toybox.sources import SOURCES
 
 FOLDER = Path(__file__).parent / "talk"
@@ -107,6 +108,26 @@ def summary():
         DataFrame: model, quantity, mean, low, high, n.
     """
     return stats.summarise(table("exam"), ["model", "quantity"])
+
+
+def beside(seed=0):
+    """The audio fidelity of the exam as rows of `compare.numbers`, to stand beside other models and published numbers.
+
+    Args:
+        seed: of the resampling.
+    """
+    rows = []
+    for name in NAMES[1:]:
+        exam = table("exam").query("model == @name").pivot(index="clip", columns="quantity", values="value")
+        factual, counterfactual = exam[compare.FACTUAL], exam[compare.COUNTERFACTUAL]
+        for quantity, found in (
+            (compare.FACTUAL, stats.interval(factual, seed)),
+            (compare.COUNTERFACTUAL, stats.interval(counterfactual, seed)),
+            (compare.DROP, stats.difference(factual, counterfactual, seed)),
+        ):
+            rows.append({"model": name, "source": compare.HERE, "provenance": "shipped table", "quantity": quantity})
+            rows[-1] |= found._asdict()
+    return pd.DataFrame(rows)
 
 
 def effects(name, seed=0):
