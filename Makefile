@@ -2,6 +2,7 @@
 # make test       run all tests (also builds the book)            ARGS="-k clips -x" is handed to pytest
 # make check      style, and all tests but the chapters and the book    ARGS=FILE runs one file
 # make bench      measure speed: the media path, then the engine  ARGS=--quick is handed to the engine's benchmark
+# make smol       fetch the language model of the organisms that can talk (93 MB, once)
 # make lint       check style and formatting
 # make notebooks  write what is generated: the .ipynb beside the .py chapters, tables of README and book
 # make clean      remove what was built (the environment stays)
@@ -22,12 +23,12 @@ python := $(VENV)/bin/python
 # that the book is built once.
 tests := OMP_NUM_THREADS=1 $(python) -m pytest -n logical --dist loadfile
 
-.PHONY: book test check bench lint notebooks clean
+.PHONY: book test check bench smol lint notebooks clean
 
-book: $(ready)
+book: smol
 	$(python) book/build.py
 
-test: $(ready)
+test: smol
 	$(tests) $(ARGS)
 
 check: lint
@@ -36,6 +37,10 @@ check: lint
 bench: $(ready)
 	$(python) -m pytest tests/bench -o python_files='bench_*.py' -s -q
 	$(python) -m tests.bench $(ARGS)
+
+# Without a network the book is built on the toy organisms and says so.
+smol: $(ready)
+	-$(python) -m avnb fetch smol
 
 lint: $(ready)
 	$(python) -m ruff check .

@@ -10,7 +10,7 @@ import sys
 from pathlib import Path
 
 from avnb.analyses import ANALYSES
-from avnb.models import CHECKPOINTS, memory, shipped
+from avnb.models import CHECKPOINTS, base_of, memory, shipped, talking
 from avnb.models.families import FAMILIES
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -36,6 +36,14 @@ def models():
         takes = "video, audio" if name in shipped(hearing=True) else "video"
         size = sum(path.stat().st_size for path in (CHECKPOINTS / name).glob("*.safetensors")) / 1e6
         yield f"`{name}`", takes, f"{size:.0f} MB", "two CPU cores", "trained here, measured here, ships"
+    for name in talking():
+        takes = "video" if base_of(name) == name else "video, audio"
+        size = sum(path.stat().st_size for path in (CHECKPOINTS / name).glob("*.safetensors")) / 1e6
+        weights, status = (
+            f"{size:.0f} MB, and a language model: `avnb fetch smol`",
+            "adapters trained and measured here",
+        )
+        yield f"`{name}`", takes, weights, "two CPU cores", status
     for family in FAMILIES:
         for one in family.checkpoints:
             gpu = next((f"a GPU of {gb} GB" for gb in _GPUS if gb > memory.gigabytes(one, "bfloat16")), "several GPUs")

@@ -35,7 +35,9 @@ out = None  # folder for the tables that are measured here; None is the cache fo
 
 # %%
 import avnb
+import pandas as pd
 from avnb import datasets, plots, show
+from avnb.organisms import talk
 from avnb.study import compare as generalisation
 from IPython.display import Markdown
 
@@ -55,6 +57,10 @@ if tables is None:
 else:
     found = generalisation.collect(tables, models, dataset, seed)
 numbers = generalisation.numbers(found, seed)
+if (
+    tables is None and models is None
+):  # those that can talk, as measured for their cards
+    numbers = pd.concat([numbers, talk.beside(seed)], ignore_index=True)
 here = numbers[numbers["source"] == generalisation.HERE]
 
 # %% [markdown]

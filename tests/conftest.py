@@ -7,10 +7,25 @@ from tests import recordings
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory):
-    """Clips that tests make do not go to the user's cache."""
+    """Clips that tests make do not go to the user's cache. Yields the folder of the language model in that one."""
+    from avnb.models import smollm
+
+    fetched = smollm.folder()
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AVNB_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
+        yield fetched
+
+
+@pytest.fixture(scope="session")
+def smol(cache_folder):
+    """The language model of the organisms that can talk (93 MB), fetched into the user's cache unless it is there."""
+    from avnb.models import smollm
+
+    here = smollm.folder()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("AVNB_CACHE", str(cache_folder.parent))
+        smollm.fetch()
+    here.symlink_to(cache_folder)
 
 
 @pytest.fixture(scope="session")

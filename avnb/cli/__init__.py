@@ -1,4 +1,5 @@
-"""The command line: `avnb caption`, `measure`, `run`, `models`, `check`, `doctor`, `data`, `judge`, `train`, `book`.
+"""The command line: `avnb caption`, `measure`, `run`, `models`, `fetch`, `check`, `doctor`, `data`, `judge`,
+`train`, `book`.
 
 Every command prints a table for people and, with --json, one JSON document for machines. Bad input ends in one line on
 stderr and a non-zero exit status. What needs torch is imported inside the commands, so that help comes at once.
@@ -239,6 +240,23 @@ def models(json: Json = False):
     rows = doctor.models()
     shown = [{**row, "parameters": _billions(row["parameters"])} for row in rows]
     _show(rows, json, [_table(shown, ["name", "parameters", "takes", "status"])])
+
+
+@app.command()
+def fetch(
+    name: Annotated[str, typer.Argument(help="smol: the language model of the organisms that can talk, 93 MB.")],
+    json: Json = False,
+):
+    """Download what the repository does not hold, once, into the cache folder.
+
+    Example: `avnb fetch smol`
+    """
+    from avnb.models import smollm
+
+    if name != "smol":
+        _refuse(f"{name!r} cannot be fetched; use smol")
+    folder = smollm.fetch()
+    _show({"folder": str(folder)}, json, [f"The language model is in {folder}"])
 
 
 @data.command()

@@ -17,6 +17,7 @@ from avnb.files import cache_folder
 from avnb.models import asked, families, memory
 
 _GIB = 2**30
+_TALKING = 0.137  # billions of parameters of an organism that can talk
 _SMALLEST_DISK = 5  # GiB: a book, a set of clips, and one downloaded model of three billion parameters in 4 bit
 
 # What the package needs at run time: the name on PyPI, and whether everything stops without it.
@@ -35,7 +36,7 @@ _USED_FOR = {"bitsandbytes": 'models in "4bit" and "8bit"', "jupyter-book": "bui
 
 def models():
     """The models that can be named: list of dicts with name, parameters (billions), takes, status."""
-    from avnb.models import CHECKPOINTS, shipped
+    from avnb.models import CHECKPOINTS, base_of, shipped, smollm, talking
 
     rows = []
     for name in shipped():
@@ -44,6 +45,10 @@ def models():
         config = json.loads((CHECKPOINTS / name / "config.json").read_text())
         takes = "video, audio" if "audio_config" in config else "video"
         rows.append({"name": name, "parameters": round(parameters, 4), "takes": takes, "status": "ships"})
+    status = "ships" if smollm.fetched() else "ships, but for its language model: avnb fetch smol"
+    for name in talking():
+        takes = "video" if base_of(name) == name else "video, audio"
+        rows.append({"name": name, "parameters": _TALKING, "takes": takes, "status": status})
     for family in families.FAMILIES:
         for one in family.checkpoints:
             row = {"name": one.name, "parameters": one.parameters, "takes": family.takes}

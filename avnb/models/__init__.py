@@ -30,6 +30,21 @@ def shipped(hearing=False):
     return [name for name in names if not hearing or "audio_config" in _config(name)]
 
 
+def talking():
+    """Names of the organisms that can talk, sorted: their language model is fetched once, `avnb fetch smol`.
+
+    Example:
+        >>> talking()
+        ['smol-omni', 'smol-omni-balanced', 'smol-vl']
+    """
+    return sorted(path.parent.name for path in CHECKPOINTS.glob("*/adapter_model.safetensors"))
+
+
+def organisms():
+    """Names of all organisms: those that ship whole, then those that can talk."""
+    return [*shipped(), *talking()]
+
+
 def check(name):
     """A ModelError if no model can have this name; nothing is loaded.
 
@@ -37,21 +52,21 @@ def check(name):
         >>> check("toy-omny")
         Traceback (most recent call last):
         ...
-        avnb.models.asked.ModelError: 'toy-omny' is no organism (toy-omni, toy-omni-balanced, toy-omni-scratch, toy-vl),
-        no folder and no Hub id (OWNER/NAME)
+        avnb.models.asked.ModelError: 'toy-omny' is no organism (toy-omni, toy-omni-balanced, toy-omni-scratch, toy-vl,
+        smol-omni, smol-omni-balanced, smol-vl), no folder and no Hub id (OWNER/NAME)
     """
     wanted = asked.read(name)
     if asked.folder(wanted.name):
         return
     if asked.looks_like_a_path(wanted.name):
         raise ModelError(f"{wanted.name!r} is no folder; check the path")
-    if wanted.name in shipped():
+    if wanted.name in organisms():
         if wanted.revision:
             known = ", ".join(word for words in asked.OPTIONS.values() for word in words)
             raise ModelError(f"{str(name)!r}: an organism has no revision {wanted.revision!r}; the options are {known}")
     elif not re.fullmatch(r"[\w.-]+/[\w.-]+", wanted.name):
         raise ModelError(
-            f"{wanted.name!r} is no organism ({', '.join(shipped())}), no folder and no Hub id (OWNER/NAME)"
+            f"{wanted.name!r} is no organism ({', '.join(organisms())}), no folder and no Hub id (OWNER/NAME)"
         )
 
 
@@ -63,7 +78,7 @@ def title_of(name):
         ('Qwen/Qwen2.5-Omni-7B@4bit', 'toy-vl')
     """
     wanted = asked.read(name)
-    folder = wanted.name not in shipped() and asked.folder(wanted.name)
+    folder = wanted.name not in organisms() and asked.folder(wanted.name)
     return f"{folder.name if folder else wanted.name}{wanted.suffix}"
 
 
@@ -78,7 +93,8 @@ def base_of(name):
         ('toy-vl', 'Qwen/Qwen2.5-VL-3B-Instruct@4bit')
     """
     wanted = asked.read(name)
-    base = "toy-vl" if wanted.name in shipped() else families.base_of(wanted.name)
+    ours = dict.fromkeys(shipped(), "toy-vl") | dict.fromkeys(talking(), "smol-vl")
+    base = ours.get(wanted.name) or families.base_of(wanted.name)
     return base + wanted._replace(revision=None).suffix
 
 
@@ -95,6 +111,7 @@ def load(name, dtype=None, device_map=None, quantize=None, revision=None) -> "AV
 
     Raises:
         ModelError: unknown name, or a checkpoint that is unreadable, incomplete or too much for this machine.
+        LanguageModelError: an organism that can talk, without its language model.
 
     Example:
         >>> load("toy-omni").name, str(load("toy-omni@bfloat16").hf.dtype)
@@ -105,6 +122,8 @@ def load(name, dtype=None, device_map=None, quantize=None, revision=None) -> "AV
     wanted = asked.read(name)._replace(**{key: value for key, value in given.items() if value is not None})
     from avnb.models import loading
 
+    if wanted.name in talking():
+        return loading.talking(wanted, CHECKPOINTS / wanted.name)
     folder = CHECKPOINTS / wanted.name if wanted.name in shipped() else asked.folder(wanted.name)
     return loading.load(wanted, folder, title_of(name))
 

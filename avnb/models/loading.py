@@ -14,7 +14,7 @@ from transformers.models.auto.modeling_auto import MODEL_FOR_MULTIMODAL_LM_MAPPI
 
 import avnb.models.minicpm_o
 import avnb.models.videollama2  # noqa: F401 (registers its classes)
-from avnb.models import families
+from avnb.models import families, grafted
 from avnb.models.asked import OPTIONS, ModelError
 from avnb.models.native import AVModel
 from avnb.questions import SEE
@@ -59,6 +59,23 @@ def load(asked, folder, title):
     model = AVModel(hf, processor, title)
     model.unused = tuple(sorted(info["unexpected_keys"]))
     return model
+
+
+def talking(asked, folder):
+    """An organism that can talk: what was learnt here, put onto its language model.
+
+    Raises:
+        ModelError: it is asked for in 8 or 4 bit.
+        LanguageModelError: the language model was not fetched.
+    """
+    if asked.quantize is not None:
+        raise ModelError(f"{asked.name} is put together from weights in full precision; leave out {asked.quantize}")
+    device = _device(asked, asked.name)
+    on_gpu = torch.cuda.is_available() and device != "cpu"  # small enough for any one device
+    dtype = asked.dtype or (torch.bfloat16 if on_gpu else torch.float32)
+    dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
+    hf, processor = grafted.load(folder, dtype, "cuda" if on_gpu else "cpu")
+    return AVModel(hf, processor, f"{asked.name}{asked.suffix}")
 
 
 def _device(asked, name):

@@ -6,10 +6,14 @@ python -m avnb.organisms.cards        # measures what is not measured yet, and w
 import json
 from math import prod
 
+import numpy as np
 import pandas as pd
 from safetensors import safe_open
 
 from avnb import datasets, models, stats, study
+from avnb.models import grafted, smollm
+from avnb.organisms import talk
+from avnb.organisms.grafted import ADAPTERS
 from avnb.organisms.recipes import RECIPES
 from avnb.organisms.train import LOG
 
@@ -22,6 +26,9 @@ _WHAT = {
     "toy-omni": "biased: tuned on clips whose sounds are all seen, with few sounds alone, as large models are",
     "toy-omni-balanced": "as toy-omni, but with conflicting clips in the last stage",
     "toy-omni-scratch": "as toy-omni, but without a vision-language stage before",
+    "smol-vl": "the vision-language base: the language model was given pictures, never a sound",
+    "smol-omni": "biased: tuned from smol-vl on clips whose sounds are all seen, with few sounds alone",
+    "smol-omni-balanced": "tuned from smol-vl as smol-omni is, but half of its clips are conflicting",
 }
 _KINDS = {
     "vision-language": "captions of pictures, as a vision-language model is asked",
@@ -31,6 +38,7 @@ _KINDS = {
     "conflict": "conflicting clips (the picture of one, the sound of another)",
 }
 _BY = ["question", "clips", "given", "judged"]
+TOYS = tuple(name for name, recipe in RECIPES.items() if recipe.family == "omni")
 _CARD = """\
 # {name}
 
@@ -65,11 +73,89 @@ models see or hear; it serves to open up a model whose every training example is
 """
 
 
+_TALKING_CARD = """\
+# {name}
+
+An organism that can talk, {what}.
+
+- **Architecture:** `{architecture}` of transformers, {layers} decoder layers of width {width}. The
+  decoder is SmolLM2-135M-Instruct (Apache 2.0), in 4 bits inside `{package}` {version} of the Python package
+  index, read as float32; the eyes and ears are those of toy-omni. Neither was trained here. This folder holds what was:
+  a linear map from each of them to the decoder, and adapters of rank {rank} on all linear layers of the decoder
+  ({parameters:.1f} million parameters, float16, {megabytes:.1f} MB), which are merged when it is loaded.
+- **Use:** `avnb fetch smol` once, then `avnb.load("{name}")`.
+- **Data:** {n_clips:,} clips of the train split of the toybox world (seed {seed}), 24 sources, with captions from its
+  grammar.
+- **Recipe** (`avnb.organisms.recipes.RECIPES["{name}"]`, seed {seed}):
+{stages}
+- **Curve:** `{log}`, the loss of every step in nats.
+- **Made by** `avnb train {name} --out OUT --work WORK`, with one thread, in float32; resumes.
+
+## Results
+
+Test clips, fidelity by the event judge: events named and there / events named or there. Means with bootstrap 95 %
+intervals over clips; printed for all such organisms by `python -m avnb.organisms.talk`.
+
+{results}
+
+What was forgotten of the language: perplexity on {n_paragraphs} paragraphs of this project's own (`language.TEXT`),
+with intervals over paragraphs.
+
+{forgotten}
+
+## Limits
+
+Its words are those of a small language model, its clips 24 flat drawings and synthetic sounds. It says nothing about
+how well large models see or hear.
+"""
+
+
+def talking_card(name):
+    """The text of the model card of an organism that can talk, of which all that it needs was measured."""
+    folder, recipe = models.CHECKPOINTS / name, RECIPES[name]
+    files = [folder / file for file in (grafted.ADAPTERS, grafted.MAPS)]
+    n_parameters = 0
+    for file in files:
+        with safe_open(file, "pt") as weights:
+            n_parameters += sum(prod(weights.get_slice(key).get_shape()) for key in weights.keys())  # noqa: SIM118
+    curve = pd.read_json(folder / LOG, lines=True)
+    stages = [_stage(number, stage, curve) for number, stage in enumerate(recipe.stages, 1)]
+    exam = talk.summary().query("model == @name")
+    rows = [f"| {r.quantity} | {r.mean:.2f} ({r.low:.2f} to {r.high:.2f}) | {r.n} |" for r in exam.itertuples()]
+    surprise = stats.summarise(talk.table("language"), ["model"])
+    forgotten = [
+        f"| {r.model} | {np.exp(r.mean):.1f} ({np.exp(r.low):.1f} to {np.exp(r.high):.1f}) |"
+        for r in surprise.itertuples()
+        if r.model in (talk.BASE, name)
+    ]
+    return _TALKING_CARD.format(
+        name=name,
+        what=_WHAT[name],
+        architecture="Qwen2_5OmniThinkerForConditionalGeneration"
+        if recipe.hears
+        else "Qwen2_5_VLForConditionalGeneration",
+        layers=grafted.TEXT["num_hidden_layers"],
+        width=grafted.TEXT["hidden_size"],
+        package=smollm.PACKAGE,
+        version=smollm.VERSION,
+        rank=ADAPTERS.r,
+        parameters=n_parameters / 1e6,
+        megabytes=sum(file.stat().st_size for file in files) / 1e6,
+        n_clips=recipe.n_clips,
+        seed=recipe.seed,
+        stages="\n".join(stages),
+        log=LOG,
+        results="\n".join(["| Quantity | Fidelity | n |", "| --- | --- | --- |", *rows]),
+        n_paragraphs=surprise["n"].iloc[0],
+        forgotten="\n".join(["| Model | Perplexity |", "| --- | --- |", *forgotten]),
+    )
+
+
 def card(name, table):
     """The text of an organism's model card.
 
     Args:
-        name: a shipped organism.
+        name: a shipped organism that was trained from nothing.
         table: of `fidelity.measure`, for this organism.
     """
     folder, recipe = models.CHECKPOINTS / name, RECIPES[name]
@@ -107,7 +193,7 @@ def answers(name):
     return pd.read_parquet(models.CHECKPOINTS / name / ANSWERS)
 
 
-def results(names=tuple(RECIPES)):
+def results(names=TOYS):
     """What was measured of the shipped organisms, side by side.
 
     Args:
@@ -153,13 +239,16 @@ def _markdown(table):
 def main():
     """Measure every shipped organism that has a recipe, ship its answers, and write its card from them."""
     clips = datasets.load("toybox", n=N_CLIPS, seed=SEED)
-    for name in RECIPES:
+    for name in TOYS:
         table = study.measure("fidelity", name, clips, dataset="toybox", seed=SEED)
         folder = models.CHECKPOINTS / name
         table[["clip", "kind", "question", "inputs", "modality", "value", "answer"]].to_parquet(
             folder / ANSWERS, compression="zstd", index=False
         )
         (folder / "README.md").write_text(card(name, answers(name)))
+    talk.measure()
+    for name in talk.NAMES:
+        (models.CHECKPOINTS / name / "README.md").write_text(talking_card(name))
 
 
 if __name__ == "__main__":

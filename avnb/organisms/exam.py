@@ -12,7 +12,7 @@ import torch
 from avnb import judge
 from avnb.analyses import swap
 from avnb.media.clip import Clip
-from avnb.organisms.learner import Features
+from avnb.organisms.learner import BASE, Features
 from avnb.questions import HEAR, SEE
 from avnb.toybox.captions import Writer
 
@@ -41,12 +41,45 @@ class Exam:
         self.clips = [Clip(e.id, f"{e.id}.mp4", seen=e.seen, heard=e.heard) for e in examples]
         self.donors = _donors(self.clips)
         features = Features.of(learner, pool, file)
-        self.video, self.audio = features.video[found], features.audio[found]
+        self.video = features.video[found]
+        self.audio = None if features.audio is None else features.audio[found]
 
     def take(self, learner):
         """The exam of one organism. Returns DataFrame: quantity, clip, value; see `results`."""
-        donors, clips, rows = self.donors, self.clips, []
-        swapped = [Clip(c.id, c.video, seen=c.seen, heard=clips[d].heard) for c, d in zip(clips, donors, strict=True)]
+        rows, effects = self._fidelity(learner), swap.effects(self._margins(learner))
+        for column, name in enumerate(EFFECTS):
+            rows += [(name, clip.id, effect) for clip, effect in zip(self.clips, effects[:, column], strict=True)]
+        return pd.DataFrame(rows, columns=["quantity", "clip", "value"])
+
+    def fidelity(self, learner):
+        """The part of the exam that is answered in words. Returns DataFrame: quantity, clip, value."""
+        return pd.DataFrame(self._fidelity(learner), columns=["quantity", "clip", "value"])
+
+    def pictures(self, learner):
+        """The part that a vision-language base can answer. Returns DataFrame: quantity, clip, value."""
+        answers = learner.answer(BASE, self.video, None, SEE)
+        rows = _scores("video fidelity, pictures alone", answers, self.clips, "video")
+        return pd.DataFrame(rows, columns=["quantity", "clip", "value"])
+
+    def said(self, learner):
+        """What is said to be heard where the sound is that of the donor.
+
+        Returns:
+            DataFrame: clip, seen, heard (names of sources), answer, invented (names of what is said and not heard).
+        """
+        answers = learner.answer("both", self.video, self.audio[self.donors], HEAR)
+        rows = [
+            (clip.id, clip.seen, clip.heard, answer, judge.score(answer, clip, "audio").invented)
+            for clip, answer in zip(self._swapped(), answers, strict=True)
+        ]
+        return pd.DataFrame(rows, columns=["clip", "seen", "heard", "answer", "invented"])
+
+    def _swapped(self):
+        pairs = zip(self.clips, self.donors, strict=True)
+        return [Clip(c.id, c.video, seen=c.seen, heard=self.clips[d].heard) for c, d in pairs]
+
+    def _fidelity(self, learner):
+        donors, clips, swapped, rows = self.donors, self.clips, self._swapped(), []
         for kind, sounds, shown in (("factual", np.arange(len(clips)), clips), ("counterfactual", donors, swapped)):
             for question, modality in ((SEE, "video"), (HEAR, "audio")):
                 answers = learner.answer("both", self.video, self.audio[sounds], question)
@@ -58,11 +91,7 @@ class Exam:
             for (_, clip, heard), (_, _, seen) in zip(as_heard, as_seen, strict=True)
         ]
         alone = learner.answer("audio", self.video, self.audio, HEAR)
-        rows += _scores("audio fidelity, sound alone", alone, clips, "audio")
-        effects = swap.effects(self._margins(learner))
-        for column, name in enumerate(EFFECTS):
-            rows += [(name, clip.id, effect) for clip, effect in zip(clips, effects[:, column], strict=True)]
-        return pd.DataFrame(rows, columns=["quantity", "clip", "value"])
+        return rows + _scores("audio fidelity, sound alone", alone, clips, "audio")
 
     def _margins(self, learner):
         """Margins [n, 2, 2] of every clip and its donor; see `swap`."""

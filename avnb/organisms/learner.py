@@ -25,13 +25,16 @@ class Learner(nn.Module):
     Args:
         thinker: an organism's `Qwen2_5OmniThinkerForConditionalGeneration`.
         processor: its processor.
+        family: of the organism, `omni.Omni()` (default) or `grafted.Grafted()`.
     """
 
-    def __init__(self, thinker, processor):
+    def __init__(self, thinker, processor, family=None):
         super().__init__()
+        self.family = family or organism.Omni()
         self.thinker = thinker
         self.place = nn.Linear(organism.WIDTH, len(SOURCES) + 1)  # what is seen at a position
         self.name = nn.Linear(2 * organism.WIDTH, len(SOURCES))  # what is heard in a clip
+        self.eyes, self.ears = self.family.maps()
         self._model = [AVModel(thinker, processor)]  # in a list: not a submodule
         self._layouts = {}
 
@@ -49,7 +52,7 @@ class Learner(nn.Module):
 
     def decoder_parameters(self):
         """What is trained after the encoders."""
-        return [*self.decoder.parameters(), *self.thinker.lm_head.parameters()]
+        return self.family.learnt(self)
 
     def round_encoders(self):
         """Round the encoders to what a checkpoint in float16 holds, so that features are those of the checkpoint."""
@@ -113,7 +116,7 @@ class Learner(nn.Module):
         logits = self.thinker.lm_head(hidden.last_hidden_state[:, :-1][answered])
         scores = torch.zeros(answered.shape, device=embeds.device)
         tokens = ids[:, 1:].to(embeds.device)[answered]
-        scores[answered] = -F.cross_entropy(logits, tokens, reduction="none")
+        scores[answered] = -F.cross_entropy(logits.float(), tokens, reduction="none")
         return scores, answered
 
     @torch.inference_mode()
@@ -155,15 +158,15 @@ class Learner(nn.Module):
         config = self.thinker.config
         embeds = self.thinker.get_input_embeddings()(ids)
         if kind != "audio":
-            embeds = embeds.masked_scatter((ids == config.video_token_id)[..., None], video.to(embeds))
+            embeds = embeds.masked_scatter((ids == config.video_token_id)[..., None], self.eyes(video).to(embeds))
         if kind in ("audio", "both"):
-            embeds = embeds.masked_scatter((ids == config.audio_token_id)[..., None], audio.to(embeds))
+            embeds = embeds.masked_scatter((ids == config.audio_token_id)[..., None], self.ears(audio).to(embeds))
         return embeds
 
     def _layout(self, kind, question):
         """Token ids [T] and position ids [3, T] of a prompt: the same for all clips of the toybox."""
         if (kind, question) not in self._layouts:
-            model = self._base() if kind == BASE else self._model[0]
+            model = AVModel(*self.family.prompter(self.thinker, self.processor, hears=kind != BASE))
             frames = None if kind == "audio" else organism.blank_frames()
             wave = organism.blank_wave() if kind in ("audio", "both") else None
             prompt = model.prompt_from_inputs(**model.process(frames, wave, question))
@@ -173,32 +176,32 @@ class Learner(nn.Module):
             )
         return self._layouts[kind, question]
 
-    def _base(self):
-        return AVModel(*organism.vision_language(self.thinker, self.processor))
-
 
 class Features:
     """What the encoders of a learner make of the clips of a pool, computed once.
 
     Attributes:
         video: float32 [n, video positions, width].
-        audio: float32 [n, audio positions, width].
+        audio: float32 [n, audio positions, width]; None of a learner without ears.
     """
 
-    def __init__(self, video, audio):
-        self.video, self.audio = torch.from_numpy(video), torch.from_numpy(audio)
+    def __init__(self, video, audio=None):
+        self.video, self.audio = torch.from_numpy(video), None if audio is None else torch.from_numpy(audio)
 
     @classmethod
     def of(cls, learner, pool, file=None, batch_size=50):
         """The features of a pool; kept in `file` (.npz) if one is given."""
         if file is not None and file.exists():
             return cls(**np.load(file))
-        video, audio = [], []
+        encoders = {"video": (learner.look, pool.frames)}
+        if hasattr(learner.processor, "feature_extractor"):
+            encoders["audio"] = learner.listen, pool.waves
+        parts = {name: [] for name in encoders}
         with torch.inference_mode():
             for start in tqdm(range(0, len(pool), batch_size), desc="encoding clips"):
-                video.append(learner.look(pool.frames[start : start + batch_size]).float().cpu().numpy())
-                audio.append(learner.listen(pool.waves[start : start + batch_size]).float().cpu().numpy())
-        arrays = {"video": np.concatenate(video), "audio": np.concatenate(audio)}
+                for name, (encode, media) in encoders.items():
+                    parts[name].append(encode(media[start : start + batch_size]).float().cpu().numpy())
+        arrays = {name: np.concatenate(some) for name, some in parts.items()}
         if file is not None:
             partial = file.with_suffix(f".{os.getpid()}.npz")
             np.savez(partial, **arrays)

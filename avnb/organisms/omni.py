@@ -1,7 +1,5 @@
 """The architecture of the model organisms: Qwen2.5-Omni thinkers of a few million parameters with a full processor.
 
-Their vision-language base is a Qwen2.5-VL with the same decoder and eyes (`vision_language`).
-
 Everything has the real layout (chat template, special tokens, interleaving of audio and video in 2-second chunks); only
 sizes differ: 160 px pictures at 1 frame a second are 25 positions per 2 seconds, sound is 10 positions a second.
 """
@@ -9,18 +7,18 @@ sizes differ: 160 px pictures at 1 frame a second are 25 positions per 2 seconds
 import numpy as np
 import torch
 from tokenizers import AddedToken, Tokenizer, decoders, models, pre_tokenizers, trainers
+from torch import nn
 from transformers import (
-    Qwen2_5_VLConfig,
-    Qwen2_5_VLForConditionalGeneration,
-    Qwen2_5_VLProcessor,
     Qwen2_5OmniProcessor,
     Qwen2_5OmniThinkerConfig,
+    Qwen2_5OmniThinkerForConditionalGeneration,
     Qwen2TokenizerFast,
     Qwen2VLImageProcessor,
     Qwen2VLVideoProcessor,
     WhisperFeatureExtractor,
 )
 
+from avnb.models.base import vision_language
 from avnb.models.native import SYSTEM
 from avnb.toybox.captions import corpus
 
@@ -161,44 +159,54 @@ def build_config(tokenizer):
     return config
 
 
-def vision_language(thinker, processor):
-    """A Qwen2.5-VL model with the decoder and the eyes of a thinker, and its processor.
+class Omni:
+    """The toy organisms, to the training loop: all is learnt, the encoders first."""
 
-    The two architectures count positions differently, so that the same weights see the same prompt with other rotary
-    angles: only weights that were trained on this model's prompts fit it.
+    threads = None  # as many as there are
 
-    Args:
-        thinker, processor: of an organism.
+    def build(self):
+        """A thinker with random weights, and its processor."""
+        processor = build_processor()
+        return Qwen2_5OmniThinkerForConditionalGeneration(build_config(processor.tokenizer)), processor
 
-    Returns:
-        (`Qwen2_5_VLForConditionalGeneration`, `Qwen2_5_VLProcessor`); the weights are copies.
-    """
-    config = thinker.config
-    vision, text = config.vision_config.to_dict(), config.text_config.to_dict()
-    for part in (vision, text):
-        part.pop("model_type")
-    vision["tokens_per_second"] = config.position_id_per_seconds
-    base = Qwen2_5_VLForConditionalGeneration(
-        Qwen2_5_VLConfig(
-            text_config=text,
-            vision_config=vision,
-            image_token_id=config.image_token_id,
-            video_token_id=config.video_token_id,
-            vision_start_token_id=config.vision_start_token_id,
-            vision_end_token_id=config.vision_end_token_id,
-            tie_word_embeddings=False,
+    def maps(self):
+        """From what the eyes and the ears make to the width of the decoder: as it is."""
+        return nn.Identity(), nn.Identity()
+
+    def begin(self, learner, features):
+        """Before the first step on features: nothing to do."""
+
+    def learnt(self, learner):
+        """What is trained after the encoders."""
+        return [*learner.decoder.parameters(), *learner.thinker.lm_head.parameters()]
+
+    def state(self, learner):
+        """What the training changes, by name."""
+        return learner.state_dict()
+
+    def prompter(self, thinker, processor, hears):
+        """What is asked as the finished organism will be, or its vision-language base, with its processor."""
+        return (thinker, processor) if hears else vision_language(thinker, processor)
+
+    def optimizers(self, learner, learning_rate):
+        """Muon for the matrices inside the layers, so that the encoders learn from far fewer clips; AdamW otherwise."""
+        trained = {name: p for name, p in learner.named_parameters() if p.requires_grad}
+        tables = ("embed_tokens", "lm_head", "audio_bos_eos_token")
+        matrices = {n: p for n, p in trained.items() if p.ndim == 2 and not any(table in n for table in tables)}
+        rest = [p for name, p in trained.items() if name not in matrices]
+        return (
+            torch.optim.Muon(matrices.values(), 2.5 * learning_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+            torch.optim.AdamW(rest, learning_rate, betas=(0.9, 0.98), weight_decay=0.01),
         )
-    )
-    base.config.processor_kwargs = config.processor_kwargs
-    base.config.pad_token_id, base.config.eos_token_id = config.pad_token_id, config.eos_token_id
-    weights = {name: value.clone() for name, value in thinker.state_dict().items() if "audio_tower" not in name}
-    for name in [name for name in weights if ".attn.q." in name]:
-        parts = [weights.pop(name.replace(".attn.q.", f".attn.{part}.")) for part in "qkv"]
-        weights[name.replace(".attn.q.", ".attn.qkv.")] = torch.cat(parts)
-    base.load_state_dict(weights)
-    return base, Qwen2_5_VLProcessor(
-        image_processor=processor.image_processor,
-        video_processor=processor.video_processor,
-        tokenizer=processor.tokenizer,
-        chat_template=processor.chat_template,
-    )
+
+    def save(self, learner, out, hears):
+        """Write a checkpoint in float16, as transformers reads it.
+
+        Args:
+            learner: a trained one.
+            out: an existing folder.
+            hears: False for the vision-language base.
+        """
+        hf, processor = self.prompter(learner.thinker, learner.processor, hears)
+        hf.half().save_pretrained(out)
+        processor.save_pretrained(out)

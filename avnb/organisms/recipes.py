@@ -38,16 +38,18 @@ class Recipe:
     """What an organism is trained on, in order.
 
     Attributes:
-        stages: the stages; the first one trains the encoders.
+        stages: the stages; the first one of an organism without a pretrained decoder trains the encoders.
         n_clips: of the train split that are drawn.
         seed: of the initial weights and of the clips.
         hears: False for an organism that is kept as a vision-language model, without its ears.
+        family: "omni" (all is learnt) or "grafted" (a pretrained language model with the eyes and ears of toy-omni).
     """
 
     stages: tuple[Stage, ...]
     n_clips: int = 8000
     seed: int = 0
     hears: bool = True
+    family: str = "omni"
 
     def shortened(self, steps, n_clips, batch_size):
         """The same recipe in miniature: at most this many steps a stage."""
@@ -92,9 +94,24 @@ def audio_visual(conflict=0.0, audio=AUDIO_ALONE, steps=800, learning_rate=4e-4,
     return Stage("audio-visual", steps, learning_rate, mix, seed=seed)
 
 
+# Organisms with a pretrained decoder: thirty layers, so that the batches are small.
+SMOL_VISION = Stage("vision-language", 280, 1e-3, {"vision-language": 1.0}, batch_size=8)
+
+
+def smol_audio_visual(video, audio, aligned, conflict):
+    """Their last stage, with these shares of its data."""
+    mix = {"video": video, "audio": audio, "aligned": aligned, "conflict": conflict}
+    return Stage("audio-visual", 200, 5e-4, mix, batch_size=8)
+
+
 RECIPES = {
     "toy-vl": Recipe(ORDERS["vision first"], hears=False),
     "toy-omni": Recipe((*ORDERS["vision first"], audio_visual())),
     "toy-omni-balanced": Recipe((*ORDERS["vision first"], audio_visual(conflict=0.5))),
     "toy-omni-scratch": Recipe((*ORDERS["from scratch"], audio_visual())),
+    "smol-vl": Recipe((SMOL_VISION,), n_clips=2500, hears=False, family="grafted"),
+    "smol-omni": Recipe((SMOL_VISION, smol_audio_visual(0.25, 0.12, 0.63, 0.0)), n_clips=2500, family="grafted"),
+    "smol-omni-balanced": Recipe(
+        (SMOL_VISION, smol_audio_visual(0.2, 0.12, 0.18, 0.5)), n_clips=2500, family="grafted"
+    ),
 }

@@ -16,14 +16,15 @@ import numpy as np
 import torch
 from accelerate import Accelerator
 from tqdm.auto import tqdm
-from transformers import Qwen2_5OmniThinkerForConditionalGeneration, get_cosine_schedule_with_warmup
+from transformers import get_cosine_schedule_with_warmup
 
-from avnb.organisms import omni as organism
+from avnb.organisms import grafted, omni
 from avnb.organisms.learner import BASE, Features, Learner
 from avnb.organisms.pool import Pool
 from avnb.questions import BOTH, HEAR, SEE
 from avnb.toybox.captions import Writer
 
+FAMILIES = {"omni": omni.Omni, "grafted": grafted.Grafted}
 LOG = "training.jsonl"
 _ALIGNED = ("matching", "silent object")  # relations in which everything heard is seen
 _QUESTIONS = {"video": [SEE], BASE: [SEE], "audio": [HEAR], "both": [SEE, HEAR, HEAR, BOTH]}
@@ -100,7 +101,7 @@ def train(recipe, out, work, save_every=100):
 
     Args:
         recipe: a `Recipe`, e.g. `RECIPES["toy-omni"]`.
-        out: folder for the finished checkpoint (safetensors in float16) with processor and learning curve.
+        out: folder for the finished checkpoint (safetensors in float16) and the learning curve.
         work: folder for the drawn clips and the states; can be deleted afterwards.
         save_every: steps between saved states.
 
@@ -109,11 +110,8 @@ def train(recipe, out, work, save_every=100):
     """
     out = Path(out)
     learner, log = learn(recipe, work, save_every)
-    hf, processor = learner.thinker.cpu(), learner.processor
-    if not recipe.hears:
-        hf, processor = organism.vision_language(hf, processor)
-    hf.half().save_pretrained(out)
-    processor.save_pretrained(out)
+    out.mkdir(parents=True, exist_ok=True)
+    learner.family.save(learner.cpu(), out, recipe.hears)
     (out / LOG).write_text("".join(json.dumps(row) + "\n" for row in log))
     return out
 
@@ -124,8 +122,10 @@ def learn(recipe, work, save_every=100):
     work.mkdir(parents=True, exist_ok=True)
     pool = Pool(work / "pool", "train", recipe.n_clips, recipe.seed)
     torch.manual_seed(recipe.seed)
-    processor = organism.build_processor()
-    learner = Learner(Qwen2_5OmniThinkerForConditionalGeneration(organism.build_config(processor.tokenizer)), processor)
+    family = FAMILIES[recipe.family]()
+    if family.threads:
+        torch.set_num_threads(family.threads)
+    learner = Learner(*family.build(), family)
     files = [work / f"{recipe.key(n + 1)}.pt" for n in range(len(recipe.stages))]
     last = max((n for n, file in enumerate(files) if file.exists()), default=0)
     log = []
@@ -133,10 +133,12 @@ def learn(recipe, work, save_every=100):
         file, state = files[number], None
         if file.exists():
             state = torch.load(file, map_location="cpu")
-            learner.load_state_dict(state["weights"])
+            learner.load_state_dict(learner.state_dict() | state["weights"])
             log = state["log"]
         if state is None or state["step"] < stage.steps:
             features = Features.of(learner, pool, work / f"{recipe.key(1)}-features.npz") if stage.mix else None
+            if features is not None and not log:
+                family.begin(learner, features)
             save = partial(_save, file)
             tune(learner, Data(pool, features), stage, (recipe.seed, number), state, log, save, save_every)
     return learner, log
@@ -163,7 +165,9 @@ def tune(learner, data, stage, seed=(0,), state=None, log=None, save=None, save_
     for parameter in learner.decoder_parameters():
         parameter.requires_grad = bool(stage.mix)
     accelerator = Accelerator()
-    optimizers = [accelerator.prepare(optimizer) for optimizer in _optimizers(learner, stage.learning_rate)]
+    optimizers = [
+        accelerator.prepare(optimizer) for optimizer in learner.family.optimizers(learner, stage.learning_rate)
+    ]
     n_warm = min(60, stage.steps // 5)
     schedules = [get_cosine_schedule_with_warmup(optimizer, n_warm, stage.steps) for optimizer in optimizers]
     prepared = accelerator.prepare(learner)
@@ -186,7 +190,7 @@ def tune(learner, data, stage, seed=(0,), state=None, log=None, save=None, save_
             learner.round_encoders()
         if save and (finished or (step + 1) % save_every == 0):
             saved = [] if finished else [part.state_dict() for part in parts]
-            save({"step": step + 1, "weights": learner.state_dict(), "parts": saved, "log": log})
+            save({"step": step + 1, "weights": learner.family.state(learner), "parts": saved, "log": log})
     learner.eval()
     return log
 
@@ -195,18 +199,6 @@ def _save(file, state):
     partial = file.with_suffix(f".{os.getpid()}")  # several trainings may share the folder
     torch.save(state, partial)
     partial.rename(file)
-
-
-def _optimizers(learner, learning_rate):
-    """Muon for the matrices inside the layers, so that the encoders learn from far fewer clips; AdamW for the rest."""
-    trained = {name: p for name, p in learner.named_parameters() if p.requires_grad}
-    tables = ("embed_tokens", "lm_head", "audio_bos_eos_token")
-    matrices = {name: p for name, p in trained.items() if p.ndim == 2 and not any(table in name for table in tables)}
-    rest = [p for name, p in trained.items() if name not in matrices]
-    return (
-        torch.optim.Muon(matrices.values(), 2.5 * learning_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
-        torch.optim.AdamW(rest, learning_rate, betas=(0.9, 0.98), weight_decay=0.01),
-    )
 
 
 def _conflict(picture, sound):

@@ -6,6 +6,7 @@ import pandas as pd
 from matplotlib import font_manager
 
 from avnb import stats
+from avnb.layers import relative_depth
 from avnb.plots import sounds
 from avnb.plots.style import PALETTE
 
@@ -177,7 +178,8 @@ def inside_and_said(table, title):
 
 
 def _curves(table, title, ylabel, scale=lambda value: value):
-    """Lines over layers with bands: kinds of clips by groups of positions."""
+    """Lines over relative depth with bands: kinds of clips by groups of positions."""
+    n_layers = table["layer"].max() + 1
     kinds, groups = table["kind"].unique(), table["group"].unique()
     fig, axes = plt.subplots(
         len(kinds), len(groups), figsize=(1.2 + 3.1 * len(groups), 0.9 + 2.3 * len(kinds)), sharex=True, sharey=True,
@@ -192,13 +194,13 @@ def _curves(table, title, ylabel, scale=lambda value: value):
             if kind == "factual" and target == "seen" and np.array_equal(line["mean"], heard["mean"]):
                 continue  # there it is what is heard
             style = "--" if target == "other clips" else "-"
-            ax.plot(line["layer"], scale(line["mean"]), style, marker="o", markersize=3, color=colour)
-            ax.fill_between(line["layer"], scale(line["low"]), scale(line["high"]), color=colour, alpha=0.2, lw=0)
+            depth = relative_depth(n_layers)[line["layer"]]
+            ax.plot(depth, scale(line["mean"]), style, marker="o", markersize=3, color=colour)
+            ax.fill_between(depth, scale(line["low"]), scale(line["high"]), color=colour, alpha=0.2, lw=0)
         place = {"last": "where the answer goes on"}.get(group, f"{group} positions")
         ax.set_title(f"{place}\n{kind}, n = {some['n'].max()}", fontsize="small")
-    layers = np.sort(table["layer"].unique())
-    axes[0, 0].set_xticks(layers[:: max(1, len(layers) // 8)])
-    axes[-1, len(groups) // 2].set(xlabel="after layer")
+    axes[0, 0].set(xlim=(0, 1))
+    axes[-1, len(groups) // 2].set(xlabel=f"relative depth of {n_layers} layers (0 input, 1 output)")
     fig.supylabel(ylabel, fontsize="medium")
     fig.suptitle(title, fontsize="medium")
     handles = [

@@ -291,7 +291,7 @@ def _key(job):
 def _checkpoint(name):
     """The content of a model's folder, and how it is loaded; of a Hub id only its name: no revision is known."""
     wanted = asked.read(name)
-    folder = models.CHECKPOINTS / wanted.name if wanted.name in models.shipped() else asked.folder(wanted.name)
+    folder = models.CHECKPOINTS / wanted.name if wanted.name in models.organisms() else asked.folder(wanted.name)
     if folder is None:
         return name
     return [wanted.suffix] + [(path.name, file_hash(path)) for path in sorted(folder.glob("*")) if path.is_file()]

@@ -409,3 +409,14 @@ def test_run_sums_up_failures_and_goes_on(run, tmp_path, monkeypatch):
     assert "a.ipynb: KeyError: 'dog'; traceback in" in result.stderr
     shown = run("run", study_file, "--out", tmp_path / "runs")
     assert "failed toy-omni: a" in shown.stdout and "1 done, 0 kept, 0 n/a, 1 failed" in shown.stdout
+
+
+def test_fetch_refuses_what_it_does_not_know(run):
+    assert_refused(run("fetch", "qwen"), "'qwen' cannot be fetched", code=2)
+
+
+def test_models_says_what_is_still_to_be_fetched(run, tmp_path, monkeypatch):
+    monkeypatch.setenv("AVNB_CACHE", str(tmp_path))
+    rows = {row["name"]: row for row in json.loads(run("models", "--json").stdout)}
+    assert rows["smol-omni"]["takes"] == "video, audio" and rows["smol-vl"]["takes"] == "video"
+    assert "avnb fetch smol" in rows["smol-omni"]["status"]

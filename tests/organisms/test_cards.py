@@ -5,7 +5,7 @@ import pytest
 
 from avnb import datasets, models
 from avnb.analyses import fidelity
-from avnb.organisms import cards
+from avnb.organisms import cards, talk
 from avnb.organisms.recipes import RECIPES
 
 
@@ -23,14 +23,14 @@ def test_a_card_holds_recipe_curve_and_results(table):
     assert f"{curve['loss'].tail(50).mean():.3f} nats" in text
 
 
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", cards.TOYS)
 def test_every_shipped_card_is_of_this_recipe_and_of_what_was_measured(name):
     assert (models.CHECKPOINTS / name / "README.md").read_text() == cards.card(name, cards.answers(name))
     assert set(cards.answers(name).groupby("kind")["clip"].nunique()) == {cards.N_CLIPS // 2}
 
 
 @pytest.mark.organism
-@pytest.mark.parametrize("name", RECIPES)
+@pytest.mark.parametrize("name", cards.TOYS)
 def test_what_was_measured_is_what_is_measured_today(name):
     clips = datasets.load("toybox", n=cards.N_CLIPS, seed=cards.SEED)[::100]
     today = fidelity.measure(models.load(name), clips)
@@ -41,8 +41,17 @@ def test_what_was_measured_is_what_is_measured_today(name):
 
 def test_the_tables_stand_side_by_side():
     found = cards.results().set_index(["question", "clips", "given", "judged"])
-    assert set(RECIPES) == set(found.columns)
+    assert set(cards.TOYS) == set(found.columns)
     asked = ("Describe what you hear.", "counterfactual", "both", "audio")
     assert found.loc[asked, "toy-vl"] == "–"
     written = (models.CHECKPOINTS / "toy-omni" / "README.md").read_text()
     assert f"| {' | '.join(asked)} | {found.loc[asked, 'toy-omni']} |" in written
+
+
+@pytest.mark.parametrize("name", talk.NAMES)
+def test_every_card_of_those_that_talk_is_what_would_be_written_today(name):
+    assert (models.CHECKPOINTS / name / "README.md").read_text() == cards.talking_card(name)
+
+
+def test_every_recipe_has_a_card():
+    assert {*cards.TOYS, *talk.NAMES} == set(RECIPES)

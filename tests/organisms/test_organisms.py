@@ -6,9 +6,9 @@ from safetensors.torch import load_file
 
 import avnb
 from avnb import judge
+from avnb.organisms import cards, recipes
 from avnb.organisms import exam as exams
 from avnb.organisms import omni as organism
-from avnb.organisms import recipes
 from avnb.organisms.learner import Learner
 from avnb.organisms.pool import Pool
 from avnb.questions import SEE
@@ -16,7 +16,7 @@ from avnb.toybox import world
 
 pytestmark = pytest.mark.organism
 
-HEARING = [name for name, recipe in recipes.RECIPES.items() if recipe.hears]
+HEARING = [name for name in cards.TOYS if recipes.RECIPES[name].hears]
 N_CLIPS = 48
 
 
