@@ -6,7 +6,6 @@ code goes on where the first stopped, any other one starts anew.
 """
 
 import argparse
-import hashlib
 import json
 import os
 import platform
@@ -17,7 +16,7 @@ from pathlib import Path
 import psutil
 import torch
 
-import avnb
+from avnb.closure import code_hash
 from tests.bench.cell import measure
 
 QUICK = {"tokens": [500, 2000], "conditions": [1, 28, 56], "new": [16], "layers": 28, "width": 256, "repeats": 1}
@@ -51,14 +50,6 @@ def machine():
         "python": platform.python_version(),
         "versions": versions,
     }
-
-
-def engine_version():
-    """A hash of the code that is timed: cells of other code are not resumed."""
-    total = hashlib.sha256()
-    for name in ("engine", "shared", "rules", "capture", "sampling"):
-        total.update(Path(avnb.__path__[0], f"{name}.py").read_bytes())
-    return total.hexdigest()[:12]
 
 
 def _version(name):
@@ -155,7 +146,7 @@ def main():
             setattr(options, name, value)
     about = {"machine": machine(), "model": {"layers": options.layers, "width": options.width, "vocabulary": 152_064}}
     about["settings"] = {name: getattr(options, name) for name in ("clock", "repeats", "measured")}
-    about["engine"] = engine_version()
+    about["engine"] = code_hash("avnb.engine")[:12]  # cells of other code are not resumed
     known = json.loads(options.out.read_text()) if options.out.exists() else {}
     results = known.get("cells", []) if all(known.get(name) == value for name, value in about.items()) else []
     results = [r for r in results if "error" not in r]
