@@ -81,7 +81,7 @@ show.table(
 #
 # ## What gives answers away, before any model is asked
 #
-# {func}`avnb.benchmarks.traps.told` finds questions that are asked twice, with both answers even, nouns for which one answer
+# `avnb.benchmarks.traps.told` finds questions that are asked twice, with both answers even, nouns for which one answer
 # is usually right, "no" as the safe answer about foreign sounds, and video files that hold no sound, so that a harness which
 # reads it from there gives the model none.
 

@@ -78,7 +78,7 @@ def caption_videos(clips, by, frames=4, at_once=8, progress=True, **options) -> 
 
 def _caption(clip, model, endpoint, frames):
     """The caption of a clip, from disk or from the endpoint."""
-    pictures = [_jpeg(picture) for picture in clip.frames(midpoints=frames, max_pixels=_PIXELS)[0]]
+    pictures = [_jpeg(picture) for picture in clip.frames(max_pixels=_PIXELS, sample=f"midpoints:{frames}")[0]]
     urls = [f"data:image/jpeg;base64,{base64.b64encode(picture).decode()}" for picture in pictures]
     images = [{"type": "image_url", "image_url": {"url": url}} for url in urls]
     request = {
