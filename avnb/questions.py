@@ -7,6 +7,7 @@
 import re
 
 MODALITIES = ("audio", "video")
+OTHER = {"audio": "video", "video": "audio"}
 
 SEE = "Describe what you see."
 HEAR = "Describe what you hear."

@@ -28,6 +28,16 @@ def stems(text):
     return _STEMMER.stemWords(_WORD.findall(text.lower()))
 
 
+def key(name):
+    """What the spellings of a name have in common: its stems, joined.
+
+    Example:
+        >>> key("Barking dogs") == key("barks, dog")
+        True
+    """
+    return " ".join(stems(name))
+
+
 def content(text):
     """The stems of the words of a text that carry meaning, in order."""
     return _STEMMER.stemWords([word for word in _WORD.findall(text.lower()) if word not in _FUNCTION_WORDS])

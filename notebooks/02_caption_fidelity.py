@@ -30,6 +30,7 @@ dataset = "toybox"
 n = 24  # clips, half of them counterfactual
 seed = 0
 max_new_tokens = 64  # where an answer is cut off
+judge = None  # by whom answers are judged; None is by what is known of the clips
 out = None  # folder for tables and edited clips; None is the cache folder
 
 # %%
@@ -41,7 +42,6 @@ from avnb import (
     curate,
     datasets,
     fidelity,
-    judge,
     paper,
     plots,
     show,
@@ -49,22 +49,29 @@ from avnb import (
     study,
     swap,
 )
+from avnb import judge as judges
+from avnb.engine import needs
 from avnb.questions import BOTH, HEAR, SEE, modalities_of
 from avnb.study import fingerprints
 from IPython.display import Markdown
 
 plots.style()
 avllm = avnb.load(model)
-clips = datasets.load(dataset, n=n, seed=seed)
+clips = datasets.load(dataset, n=n, seed=seed, fewer=True)
 if missing := {"factual", "counterfactual"} - {clip.kind for clip in clips}:
     raise ValueError(
         f"{dataset} holds no {' and no '.join(sorted(missing))} clips; this chapter needs both kinds: give more "
         "clips, or make counterfactual ones as in chapter 1 (avnb.curate)"
     )
 factual = [clip for clip in clips if clip.kind == "factual"]
+judge = judge or judges.suited(clips)
 # Edited clips are kept under what they are made of: sets of the same name may hold other clips.
 edited = Path(out or datasets.cache_folder()) / "fidelity"
 edited = edited / fingerprints.clips_fingerprint(factual)
+
+# %% tags=["hide-input"]
+cost = needs.told(avllm, clips, 4 * 3, max_new_tokens=max_new_tokens)
+Markdown(f"{judges.told(judge, clips)}\n\n{cost}")
 
 # %% [markdown]
 # ## One clip, three questions
@@ -73,12 +80,12 @@ edited = edited / fingerprints.clips_fingerprint(factual)
 
 # %%
 clip = next(clip for clip in clips if clip.kind == "counterfactual")
-show.player(
-    clip, caption=f"seen: {', '.join(clip.seen)}; heard: {', '.join(clip.heard)}"
-)
+show.player(clip, caption=show.about(clip))
 
 # %%
-one = fidelity.measure(avllm, [clip], inputs=["both"], max_new_tokens=max_new_tokens)
+one = fidelity.measure(
+    avllm, [clip], inputs=["both"], judge=judge, max_new_tokens=max_new_tokens
+)
 lists = ["matched", "missed", "invented"]
 columns = ["question", "answer", "modality", *lists, "value"]
 show.table(
@@ -97,8 +104,9 @@ show.table(
 # $$
 #
 # and 1 if nothing is there and nothing is named. So naming everything does not help, and a dog that is only seen is no
-# dog that is heard. The judge is a table of words, not a language model: it works offline, gives the same value every
-# time, and says which events it counted.
+# dog that is heard. The judge of listed events is a table of words, not a language model: it works offline, gives the
+# same value every time, and says which events it counted. Where no events are listed, $E$ and $N$ are content words, of
+# the reference caption that fits best and of the answer (`judge="words"`); `judge="llm:MODEL@URL"` asks a language model.
 #
 # ## Measure
 #
@@ -109,7 +117,7 @@ show.table(
 late = curate.shift(factual, edited / "late", seconds=1.5)
 mute = curate.mute(factual, edited / "mute")
 keep = {"dataset": dataset, "seed": seed, "out": out}
-asked = keep | {"max_new_tokens": max_new_tokens}
+asked = keep | {"max_new_tokens": max_new_tokens, "judge": judge}
 shown = study.measure(
     "fidelity", avllm, [*clips, *late, *mute], inputs=["both"], **asked
 )
@@ -121,34 +129,48 @@ table = pd.concat([shown, alone], ignore_index=True)
 # %%
 drop = fidelity.drop(table)
 hear = drop.query("inputs == 'both' and question == @HEAR").set_index("drop")
-fall = hear.loc["absolute"]
-verb = (
-    "falls"
-    if fall["low"] > 0
-    else "rises"
-    if fall["high"] < 0
-    else "does not clearly change"
-)
+sees = drop.query("question == @SEE and drop == 'absolute'")
+title = "What is heard could not be judged"
+if len(hear):
+    fall = hear.loc["absolute"]
+    verb = (
+        "falls"
+        if fall["low"] > 0
+        else "rises"
+        if fall["high"] < 0
+        else "does not clearly change"
+    )
+    title = (
+        f"With a foreign sound, fidelity of what is heard {verb} ({-fall['mean']:+.2f})"
+    )
+# The names that a model of language finds are its own words, and tell no chance.
+chance = fidelity.chance(table.iloc[:0] if judge.startswith("llm:") else table)
 show.figure(
-    plots.fidelity.bars(
-        table,
-        fidelity.chance(table),
-        f"With a foreign sound, fidelity of what is heard {verb} ({-fall['mean']:+.2f})",
-    ),
+    plots.fidelity.bars(fidelity.judged(table), chance, title),
     "Bars of fidelity for every question, about the picture and about the sound, by kind of clip, with intervals; "
     "dotted lines are what the same answers score against other clips.",
 )
 
 # %% tags=["hide-input"]
-relative = hear.loc["relative"]
-sees = drop.query("question == @SEE and drop == 'absolute'").iloc[0]
-Markdown(
-    f"Asked what it hears, the model scores **{fall['factual']:.2f}** on factual clips and "
-    f"**{fall['counterfactual']:.2f}** on counterfactual ones: a drop of **{fall['mean']:+.2f}** "
-    f"[{fall['low']:+.2f}, {fall['high']:+.2f}], or **{relative['mean']:+.0%}** of the first (n = {fall['n']}). "
-    f"What it sees loses {sees['mean']:+.2f} [{sees['low']:+.2f}, {sees['high']:+.2f}]: the picture is its own in both "
-    "kinds of clips."
-)
+lines = []
+if len(hear):
+    relative = hear.loc["relative"]
+    lines.append(
+        f"Asked what it hears, the model scores **{fall['factual']:.2f}** on factual clips and "
+        f"**{fall['counterfactual']:.2f}** on counterfactual ones: a drop of **{fall['mean']:+.2f}** "
+        f"[{fall['low']:+.2f}, {fall['high']:+.2f}], or **{relative['mean']:+.0%}** of the first (n = {fall['n']})."
+    )
+lines += [
+    f"What it sees loses {row.mean:+.2f} [{row.low:+.2f}, {row.high:+.2f}]: the picture is its own in both kinds of clips."
+    for row in sees.itertuples()
+]
+unscored = table[table["value"].isna()]
+if len(unscored):
+    lines.append(f"Of {len(table)} answers, {len(unscored)} have no score:")
+    lines += [
+        f"\n- {why} ({n})" for why, n in unscored["reason"].value_counts().items()
+    ]
+Markdown("\n".join(lines))
 
 # %%
 show.table(
@@ -172,6 +194,7 @@ rewritten = study.measure(
     "fidelity", avllm, anew, questions=[HEAR], inputs=["both"], **asked
 )
 effects = fidelity.controls(table, rewritten)
+effects = effects[effects["n"] > 0]
 beyond = effects.set_index("label").loc["another sound, against own sound, late"]
 claim = "costs more" if beyond["high"] < 0 else "does not clearly cost more"
 show.figure(
@@ -190,39 +213,48 @@ show.figure(
 confused = fidelity.confusions(table)
 conflict = confused.query(
     "question == @HEAR and kind == 'counterfactual' and inputs == 'both'"
-)
-judged = stats.verdict(
-    conflict.set_index("clip")["value"], conflict.set_index("clip")["null"]
+).set_index("clip")
+without = Markdown(
+    "**Not measured**: nothing is known of what is only seen in these clips, by events or by captions of the picture, or "
+    "no answer about them has a score."
 )
 show.figure(
     plots.fidelity.bars(
         confused,
         confused,
-        f"{judged.effect.mean:.0%} of answers hear something that is only seen",
+        f"{conflict['value'].mean():.0%} of answers hear something that is only seen",
         ylabel="share of answers",
     ),
     "Share of answers that name something only the other modality holds, by question and kind of clip, and by chance.",
-)
+) if len(conflict) else without
 
 # %% tags=["hide-input"]
-pair = [
-    table.query(
-        "kind == 'counterfactual' and question == @HEAR and inputs == @inputs"
-    ).set_index("clip")["value"]
-    for inputs in ("audio", "both")
-]
-gain = stats.difference(*pair)
-if gain.low > 0:
+pair = (
+    table.query("kind == 'counterfactual' and question == @HEAR")
+    .pivot(index="clip", columns="inputs", values="value")
+    .reindex(columns=["audio", "both"])
+    .dropna()
+)
+gain = stats.difference(pair["audio"], pair["both"]) if len(pair) else None
+if gain is None:
+    heard = "**Not measured** is what the picture hides: no answer about the sound has a score"
+elif gain.low > 0:
     heard = "**It can hear and does not say**: without the picture it names more of the sound"
 elif gain.high < 0:
     heard = "The picture does not hide the sound: without it, less is named"
 else:
     heard = "Taking the picture away does not clearly change what it says it hears"
-Markdown(
-    f"Of {judged.effect.n} counterfactual clips: {judged.text}\n\n"
-    f"{heard} ({pair[0].mean():.2f} from the sound alone, {pair[1].mean():.2f} with the picture of something else; "
+lines = []
+if len(conflict):
+    verdict = stats.verdict(conflict["value"], conflict["null"])
+    lines.append(f"Of {verdict.effect.n} counterfactual clips: {verdict.text}")
+lines.append(
+    f"{heard}."
+    if gain is None
+    else f"{heard} ({pair['audio'].mean():.2f} from the sound alone, {pair['both'].mean():.2f} with the picture of something else; "
     f"difference {gain.mean:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}], n = {gain.n})."
 )
+Markdown("\n\n".join(lines))
 
 # %% [markdown]
 # ## Answers to check
@@ -248,7 +280,7 @@ worst = [known[name] for name in some["clip"].unique()[:3]]
 show.player(
     worst,
     width=200,
-    caption=[f"{c.id}: one hears {', '.join(c.heard)}" for c in worst],
+    caption=[f"{c.id}: one hears {show.heard(c)}" for c in worst],
 )
 
 # %% [markdown]
@@ -263,9 +295,10 @@ here = fidelity.as_published(table)
 show.table(paper.compare(here), "The study's Qwen2.5-Omni-3B, and this run")
 
 # %%
-ends = [here[f"audio fidelity, {kind}"] for kind in ("factual", "counterfactual")]
+ends = [f"audio fidelity, {kind}" for kind in ("factual", "counterfactual")]
+measured = {avllm.name: [here[name] for name in ends]} if {*ends} <= {*here} else {}
 show.figure(
-    plots.fidelity.drops({avllm.name: ends}),
+    plots.fidelity.drops(measured),
     "Audio fidelity on factual and counterfactual clips: five published models in grey, the model of this run in colour.",
 )
 
@@ -292,32 +325,50 @@ margin = study.measure("swap", avllm, factual, question=HEAR, **keep)
 seen = study.measure(
     "swap", avllm, factual, question=SEE, field="video_captions", **keep
 )
-index = swap.summary(margin)["shortcut index"]
-control = swap.summary(seen)["shortcut index"]
-main = pd.concat(
-    swap.by_pair(one).assign(question=question)
-    for one, question in ((margin, HEAR), (seen, SEE))
+found = {question: one for question, one in ((HEAR, margin), (SEE, seen)) if len(one)}
+indices = {
+    question: swap.summary(one)["shortcut index"] for question, one in found.items()
+}
+main = [swap.by_pair(one).assign(question=question) for question, one in found.items()]
+without = Markdown(
+    "**Not measured**: "
+    + "; ".join(sorted(set(margin.attrs["left_out"].values())))
+    + ". Two factual clips make a pair if no event, or else no word of their captions, is about both."
 )
 show.figure(
     plots.fidelity.swap(
-        margin, main, f"Shortcut index of what it hears: {index.mean:.2f}"
+        margin,
+        pd.concat(main),
+        f"Shortcut index of what it hears: {indices[HEAR].mean:.2f}",
     ),
     "Left: the mean margin for both pictures and both sounds. Right: main effects of sound and picture, pair by pair.",
-)
+) if HEAR in found else without
 
 # %% tags=["hide-input"]
-if index.n == 1:
-    decides = "one pair says nothing about others"
-elif index.low > 0.5:
-    decides = "the picture decides more than the sound does"
-elif index.high < 0.5:
-    decides = "the sound decides more than the picture does"
+lines = []
+if HEAR in found:
+    index = indices[HEAR]
+    if index.n == 1:
+        decides = "one pair says nothing about others"
+    elif index.low > 0.5:
+        decides = "the picture decides more than the sound does"
+    elif index.high < 0.5:
+        decides = "the sound decides more than the picture does"
+    else:
+        decides = "neither clearly decides more than the other"
+    lines.append(
+        f"Asked what it hears, **{decides}**: shortcut index **{index.mean:.2f}** [{index.low:.2f}, {index.high:.2f}] "
+        f"(pairs: {index.n})."
+    )
+if SEE in found:
+    control = indices[SEE]
+    lines.append(
+        f"Asked what it sees, the control, it is {control.mean:.2f} [{control.low:.2f}, {control.high:.2f}]."
+    )
 else:
-    decides = "neither clearly decides more than the other"
-Markdown(
-    f"Asked what it hears, **{decides}**: shortcut index **{index.mean:.2f}** [{index.low:.2f}, {index.high:.2f}] (pairs: "
-    f"{index.n}). Asked what it sees, the control, it is {control.mean:.2f} [{control.low:.2f}, {control.high:.2f}]."
-)
+    reasons = sorted(set(seen.attrs["left_out"].values()))
+    lines.append(f"**The control was not measured**: {'; '.join(reasons)}.")
+Markdown(" ".join(lines))
 
 # %% [markdown]
 # ## What this does not show
@@ -350,8 +401,8 @@ def ask(clip, question, inputs):
     """The answer about one clip, and its score."""
     answer = avllm.caption(clip, question, max_new_tokens, fidelity.INPUTS[inputs])
     modalities = modalities_of(question)
-    return answer, *(judge.score(answer, clip, modality) for modality in modalities)
+    return answer, *(judges.score(answer, clip, m, judge) for m in modalities)
 
 
 # %% tags=["remove-input"]
-show.provenance(model=model, dataset=dataset, n=n, seed=seed)
+show.provenance(model=model, dataset=dataset, n=n, seed=seed, judge=judge)

@@ -40,12 +40,16 @@ from functools import partial
 import avnb
 import pandas as pd
 from avnb import attention, datasets, layers, paper, plots, show, stats, study
+from avnb.engine import needs
 from IPython.display import Markdown
 
 plots.style()
 avllm = avnb.load(model)
 n_layers = len(avllm.decoder.layers)
-clips = datasets.load(dataset, n=n, seed=seed)
+clips = datasets.load(dataset, n=n, seed=seed, fewer=True)
+
+# %% tags=["hide-input"]
+Markdown(needs.told(avllm, clips, 6, max_new_tokens=max_new_tokens))
 
 # %% [markdown]
 # ## One clip, word by word
@@ -59,8 +63,7 @@ clip = next((c for c in clips if c.kind == "counterfactual"), clips[0])
 prompt = avllm.prompt(clip, question)
 looked = attention.over_frames(avllm, prompt, max_new_tokens=max_new_tokens)
 answer = avllm.caption(clip, question, max_new_tokens)
-heard = " ".join(clip.audio_captions[:1])
-show.player(clip, caption=f"heard: {heard} “{question}” – “{answer}”")
+show.player(clip, caption=f"heard: {show.heard(clip)} – “{question}” – “{answer}”")
 
 # %%
 frames, _ = clip.frames(fps=avllm.fps)

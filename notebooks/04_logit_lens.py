@@ -33,18 +33,41 @@ question = "Describe what you hear."
 answer = "I hear"  # a begun answer; the next word is the one that matters
 top_k = 3
 depth = [0.75, 1.0]  # the part of the decoder that counts
+match = "words"  # or a sentence embedder: which tokens name an event
+judge = None  # by whom answers are judged; None is by what is known of the clips
 out = None  # folder for the tables; None is the cache folder
 
 # %%
 import avnb
 import pandas as pd
 from avnb import datasets, latent, lens, paper, plots, show, stats, study, vocabulary
+from avnb import judge as judges
+from avnb.engine import needs
 from IPython.display import Markdown
 
 plots.style()
 avllm = avnb.load(model)
 n_layers = len(avllm.decoder.layers)
-clips = datasets.load(dataset, n=n, seed=seed)
+clips = datasets.load(dataset, n=n, seed=seed, fewer=True)
+judge = judge or judges.suited(clips)
+
+# %% tags=["hide-input"]
+names = lens.targets(clips, judge)
+if not names:
+    raise ValueError(
+        f"{dataset}: nothing is known to be heard in any clip, which the lens looks for; {judges.named(judge).check(clips[0], 'audio')}"
+    )
+words = vocabulary.vocabulary(
+    avllm, names, match, words_of=judges.named(judge).words_of
+)
+lines = [judges.told(judge, clips)]
+if unnamed := sorted({*names} - {*words["event"]}):
+    lines.append(
+        f"The lens looks for {words['event'].nunique()} things that are heard. For {len(unnamed)} more the tokenizer has "
+        f"no word, nor a piece long enough to tell: {', '.join(unnamed)}."
+    )
+lines.append(needs.told(avllm, clips, 4))
+Markdown("\n\n".join(lines))
 
 # %% [markdown]
 # ## Measure
@@ -53,13 +76,12 @@ clips = datasets.load(dataset, n=n, seed=seed)
 # below.
 
 # %%
-measured = {"dataset": dataset, "seed": seed, "out": out}
+measured = {"dataset": dataset, "seed": seed, "out": out, "judge": judge}
 said = study.measure(
     "fidelity", avllm, clips, questions=[question], inputs=["both"], **measured
 ).query("modality == 'audio'")
-recalled = study.measure(
-    "lens", avllm, clips, question=question, top_k=top_k, depth=depth, **measured
-)
+by = {"top_k": top_k, "depth": depth, "match": match}
+recalled = study.measure("lens", avllm, clips, question=question, **by, **measured)
 
 # %% [markdown]
 # ## One clip, read layer by layer
@@ -73,15 +95,16 @@ clip = next(c for c in clips if c.id == order["clip"].iloc[0])
 answers = said.set_index("clip")["answer"]
 show.player(
     clip,
-    caption=f"heard: {', '.join(clip.heard)}; seen: {', '.join(clip.seen)}; "
-    f"the model says: “{answers[clip.id]}”",
+    caption=f"{show.about(clip)}; the model says: “{answers[clip.id]}”",
 )
 
 # %%
-names = sorted({event for c in clips for event in (*c.heard, *c.seen)})
-words = vocabulary.vocabulary(avllm, names)
+by_whom = judges.named(judge)
+there = (*by_whom.holds(clip, "audio"), *by_whom.holds(clip, "video"))
+words = vocabulary.vocabulary(avllm, [*there, *names], match, words_of=by_whom.words_of)
 prompt = avllm.prompt(clip, question)
-decoded = lens.mark(lens.decode(avllm, prompt, "audio", top_k=top_k), clip, words)
+decoded = lens.decode(avllm, prompt, "audio", top_k=top_k)
+decoded = lens.mark(decoded, clip, words, judge)
 named = decoded.loc[decoded["target"] != "", "target"].value_counts()
 show.figure(
     plots.lens.story(
@@ -122,7 +145,7 @@ show.figure(
 
 # %%
 table = words.groupby("event")["token"].agg(lambda t: ", ".join(map(str.strip, t)))
-here = [event for event in names if event in (*clip.heard, *clip.seen)]
+here = [event for event in dict.fromkeys(there) if event in table.index]
 show.table(
     table.loc[[*here, *table.index.difference(here)[:6]]].reset_index(),
     "Tokens that name an event, for some events",
@@ -130,13 +153,17 @@ show.table(
 
 # %% [markdown]
 # Here the words of an event and its tokens are matched by stem. A model that thinks in several languages needs more:
-# `match="NAME"` takes any sentence embedder, and then the Chinese word for a bell counts as a bell too.
+# `match="NAME"` takes any sentence embedder, and then the Chinese word for a bell counts as a bell too. Where no events
+# are listed, the nouns and verbs of the captions stand for them, and the null is over those of other clips.
 #
 # ## Is the sound in there?
 
 # %% tags=["hide-input"]
-by_clip = recalled.set_index("clip")
 lines = []
+for reason, some in recalled[recalled["reason"] != ""].groupby("reason"):
+    lines.append(f"- **Left out**: {len(some)} clips, of which {reason}.")
+recalled = recalled[recalled["reason"] == ""]
+by_clip = recalled.set_index("clip")
 for kind, some in by_clip.groupby("kind", sort=False):
     verdict = stats.verdict(some["value"], some["null"], seed)
     lines.append(f"- **{kind}**: latent recall against its null. {verdict.text}")
@@ -157,8 +184,15 @@ Markdown("\n".join(lines))
 
 # %%
 ranks = lens.event_ranks(
-    avllm, clips, question, group="audio+video+last", answer=answer
+    avllm,
+    clips,
+    question,
+    group="audio+video+last",
+    answer=answer,
+    match=match,
+    judge=judge,
 )
+ranks = ranks[ranks["clip"].isin(recalled["clip"])]
 curves = latent.recall(ranks, top_k, by_layer=True)
 gaps = latent.gaps(curves, seed=seed).query("kind == 'counterfactual'")
 n_seen = (gaps.loc[gaps["group"] == "audio", "low"] > 0).sum()
@@ -212,7 +246,9 @@ show.figure(
 # other.
 
 # %%
-cells = latent.inside_and_said(recalled, said)
+said = said[said["value"].notna() & said["clip"].isin(recalled["clip"])]
+both = recalled[recalled["clip"].isin(said["clip"])]
+cells = latent.inside_and_said(both, said)
 unsaid = cells.query("inside and not said").groupby("kind")["value"].mean()
 title = ", ".join(f"{kind} {share:.0%}" for kind, share in unsaid.items())
 show.figure(
@@ -250,7 +286,8 @@ show.figure(
 )
 
 # %%
-raw = lens.latent_recall(avllm, clips, question, top_k=top_k, depth=depth, normed=False)
+raw = lens.latent_recall(avllm, clips, question, normed=False, judge=judge, **by)
+raw = raw[raw["reason"] == ""]
 rows = []
 for name, some in (("normed", recalled), ("raw", raw)):
     for kind, group in some.groupby("kind", sort=False):
@@ -269,7 +306,7 @@ show.table(
 # invents, recall does not, so that part of the difference is in the definitions.
 
 # %%
-counterfactual = by_clip[by_clip["kind"] == "counterfactual"]["value"]
+counterfactual = both[both["kind"] == "counterfactual"].set_index("clip")["value"]
 fidelity = said.set_index("clip")["value"].reindex(counterfactual.index)
 some = len(counterfactual) > 0
 show.table(
@@ -293,7 +330,8 @@ show.table(
 # %%
 conflicting = said[said["kind"] == "counterfactual"]
 every_k = sorted({*latent.TOP_KS, top_k})
-signs = latent.less_said(ranks, conflicting, every_k, depth, seed)
+scored = ranks[ranks["clip"].isin(said["clip"])]
+signs = latent.less_said(scored, conflicting, every_k, depth, seed)
 show.table(
     signs.drop(columns="kind").rename(columns={"mean": "recall - fidelity"}),
     "Counterfactual clips: latent recall and audio fidelity by top k, 95 % interval over clips of the difference",
@@ -354,4 +392,12 @@ def read(clip, group, layer, normed):
 
 
 # %% tags=["remove-input"]
-show.provenance(model=model, dataset=dataset, n=n, seed=seed, top_k=top_k, depth=depth)
+show.provenance(
+    model=model,
+    dataset=dataset,
+    n=n,
+    seed=seed,
+    top_k=top_k,
+    depth=depth,
+    judge=judge,
+)

@@ -33,12 +33,15 @@ source = (
 )
 n_draws = 2  # random controls for every cut
 max_new_tokens = 24
+judge = None  # by whom answers are judged; None is by what is known of the clips
 out = None  # folder for the tables; None is the cache folder
 
 # %%
 import avnb
 import pandas as pd
 from avnb import Condition, datasets, knockout, layers, paper, plots, show, stats, study
+from avnb import judge as judges
+from avnb.engine import needs
 from avnb.questions import HEAR, SEE
 from IPython.display import Markdown
 
@@ -46,13 +49,32 @@ plots.style()
 avllm = avnb.load(model)
 n_layers = len(avllm.decoder.layers)
 whole = 0, n_layers
-clips = datasets.load(dataset, n=n, seed=seed)
+clips = datasets.load(dataset, n=n, seed=seed, fewer=True)
 conflicting = [c for c in clips if c.kind == "counterfactual"]
 if not conflicting or not any(c.kind == "factual" for c in clips):
     raise ValueError(
         f"dataset={dataset!r}, n={n} has {len(clips)} clips, {len(conflicting)} of them counterfactual; this chapter "
         "compares factual with counterfactual clips and needs both (chapter 1 makes counterfactual ones)"
     )
+
+judge = judge or judges.suited(clips)
+if all(judges.named(judge).check(c, "audio") for c in conflicting):
+    raise ValueError(
+        f"dataset={dataset!r}: judge {judge!r} cannot judge the sound of any counterfactual clip, which this chapter is "
+        f"about: {judges.named(judge).check(conflicting[0], 'audio')}"
+    )
+step = max(1, n_layers // 8)
+width = max(2, step)
+from_first = layers.cumulative(n_layers, stride=step)
+to_last = layers.cumulative(n_layers, "last", stride=2 * step)
+sliding = layers.windows(n_layers, width, stride=step)
+spans = sorted({*from_first, *to_last, *sliding})
+groups = ["video", "audio", "video+audio", "query"]
+
+# %% tags=["hide-input"]
+n_conditions = 1 + len(spans) * len(groups) * (1 + n_draws)
+cost = needs.told(avllm, clips, 2, n_conditions, max_new_tokens)
+Markdown(f"{judges.told(judge, clips)}\n\n{cost}")
 
 # %% [markdown]
 # ## One clip, five answers
@@ -79,9 +101,7 @@ for clip in conflicting:
         break
 else:
     clip, texts = first
-show.player(
-    clip, caption=f"seen: {', '.join(clip.seen)}; heard: {', '.join(clip.heard)}"
-)
+show.player(clip, caption=show.about(clip))
 
 # %%
 rows = [
@@ -119,11 +139,6 @@ show.table(
 #   a draw from text and the other modality would mostly be a knockout of the other modality.
 
 # %%
-step = max(1, n_layers // 8)
-width = max(2, step)
-from_first = layers.cumulative(n_layers, stride=step)
-to_last = layers.cumulative(n_layers, "last", stride=2 * step)
-sliding = layers.windows(n_layers, width, stride=step)
 table = study.measure(
     "knockout",
     avllm,
@@ -131,13 +146,15 @@ table = study.measure(
     dataset=dataset,
     seed=seed,
     out=out,
-    spans=sorted({*from_first, *to_last, *sliding}),
-    blocked=["video", "audio", "video+audio", "query"],
+    spans=spans,
+    blocked=groups,
     source=source,
     n_draws=n_draws,
+    judge=judge,
     max_new_tokens=max_new_tokens,
 )
 changes = knockout.change(table)
+scored = {*changes[["kind", "modality"]].itertuples(index=False, name=None)}
 
 # %% [markdown]
 # ## Layer by layer
@@ -176,10 +193,17 @@ def verdict(blocked, kind="counterfactual", modality="audio", changes=changes):
     return stats.verdict(cut, control, seed)
 
 
+def in_words(blocked, kind="counterfactual", modality="audio"):
+    """The same as a sentence."""
+    if (kind, modality) not in scored:
+        return "**not measured**, as no answer about it has a score."
+    return verdict(blocked, kind, modality).text
+
+
 Markdown(
     "Blocked in all layers, the change of **audio fidelity on counterfactual clips**:\n\n"
     + "\n".join(
-        f"- {name}: {verdict(group).text}"
+        f"- {name}: {in_words(group)}"
         for group, name in {
             "video": "the video",
             "audio": "the audio",
@@ -212,7 +236,7 @@ cells = [("factual", "audio"), ("counterfactual", "video"), ("factual", "video")
 Markdown(
     "The video blocked in all layers:\n\n"
     + "\n".join(
-        f"- {modality} fidelity, {kind} clips: {verdict('video', kind, modality).text}"
+        f"- {modality} fidelity, {kind} clips: {in_words('video', kind, modality)}"
         for kind, modality in cells
     )
 )
@@ -235,6 +259,7 @@ without_last = study.measure(
     spans=[whole],
     source="generated",
     n_draws=n_draws,
+    judge=judge,
     max_new_tokens=max_new_tokens,
 )
 rows = []
@@ -257,7 +282,8 @@ show.table(
 # ## Before the words change
 #
 # A caption changes only once another word wins. The probabilities move earlier: here of two fixed captions, the **right**
-# one (what is heard) and the **distractor** (what is seen, said as if it were heard). Dotted: the controls.
+# one (what is heard) and the **distractor** (what is seen, said as if it were heard; of clips with captions alone, the
+# caption of the sound that the picture came with). Dotted: the controls.
 
 # %%
 probabilities = knockout.scores(
@@ -270,6 +296,7 @@ probabilities = knockout.scores(
     seed=seed,
 )
 moved = knockout.change(probabilities)
+captions = [name for name in ("right", "distractor") if name in {*moved["quantity"]}]
 show.figure(
     plots.knockout.words(moved, from_first, "blocked: the first … layers"),
     "Change of log-probability of the right caption and of the distractor, with video or audio blocked.",
@@ -278,19 +305,23 @@ show.figure(
 # %% tags=["hide-input"]
 rows = {}
 for blocked in ("video", "audio"):
-    for caption in ("right", "distractor"):
+    for caption in captions:
         cut, control = (
             knockout.effect(moved, name, whole, quantity=caption)
             for name in (blocked, knockout.CONTROL + blocked)
         )
         rows[blocked, caption] = stats.verdict(cut, control, seed).text
-Markdown(
-    "In all layers, change of log-probability in nats:\n\n"
-    + "\n".join(
-        f"- {blocked} blocked, {caption} caption: {text}"
-        for (blocked, caption), text in rows.items()
+lines = [
+    f"- {blocked} blocked, {name} caption: {rows[blocked, name]}"
+    for blocked, name in rows
+]
+n_margins = moved.loc[moved["quantity"] == "distractor", "clip"].nunique()
+if n_margins < moved["clip"].nunique():
+    lines.append(
+        f"- **Not measured** is the distractor of {moved['clip'].nunique() - n_margins} clips: it is not known which sound "
+        "their picture came with (`replaced_captions` in a manifest)."
     )
-)
+Markdown("In all layers, change of log-probability in nats:\n\n" + "\n".join(lines))
 
 # %% [markdown]
 # ## Which way does it go?
@@ -298,7 +329,8 @@ Markdown(
 # What the answer takes from the sound may come straight from the positions of the sound, or by way of the question, which
 # has seen sound and picture too {cite}`suharitdamrong2026senses`. So every edge of the prompt is cut, one at a time. The
 # margin is the log-probability of the right caption minus that of the distractor: below zero, the edge carried what
-# favours the right one; above zero, what favours the distractor.
+# favours the right one; above zero, what favours the distractor. Where no clip has a distractor, it is the right caption
+# alone.
 
 # %%
 quarter = max(1, n_layers // 4)
@@ -306,7 +338,8 @@ apart = layers.windows(n_layers, quarter, stride=quarter)
 edges = knockout.flow(
     avllm, conflicting, HEAR, spans=[*apart, whole], n_draws=1, seed=seed
 )
-carried = knockout.change(edges).query("quantity == 'margin'")
+carried = knockout.change(edges)
+carried = carried[carried["quantity"] == ("margin" if n_margins else "right")]
 show.figure(
     plots.knockout.flow(carried, apart, n_layers),
     "Information-flow map: arrows between audio, video, question and answer, and a heat map of edges by layers.",
@@ -332,7 +365,7 @@ Of {n_judged} cells that are judged, chance alone would mark up to {0.05 * n_jud
 
 # %%
 pairs = knockout.recovered(hear, "video", whole)
-heard = {c.id: ", ".join(c.heard) for c in clips}
+heard = {c.id: show.heard(c) for c in clips}
 pairs.insert(0, "heard", pairs["clip"].map(heard))
 show.table(
     pairs[["heard", "before", "after", "change"]],
@@ -363,6 +396,8 @@ for kind, modality, blocked in (
     ("factual", "audio", "video"),
     ("factual", "video", "video"),
 ):
+    if (kind, modality) not in scored:
+        continue
     name = f"{kind} {modality} fidelity, {blocked} blocked - baseline"
     found = knockout.effect(changes, blocked, span, kind=kind, modality=modality)
     here[name] = stats.interval(found, seed)
@@ -422,4 +457,5 @@ show.provenance(
     seed=seed,
     source=source,
     n_draws=n_draws,
+    judge=judge,
 )

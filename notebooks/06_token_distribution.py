@@ -31,18 +31,30 @@ n = 24  # clips, half of them counterfactual
 seed = 0
 question = "Describe what you hear."
 max_new_tokens = 32
+judge = (
+    None  # who finds the words that name sounds; None is by what is known of the clips
+)
 out = None  # folder for the table; None is the cache folder
 
 # %%
 import avnb
 import pandas as pd
 from avnb import datasets, paper, plots, show, stats, study, tokens
+from avnb import judge as judges
+from avnb.engine import needs
 from IPython.display import Markdown
 
 plots.style()
 avllm = avnb.load(model)
 base = base or avnb.models.base_of(model)
-clips = datasets.load(dataset, n=n, seed=seed)
+clips = datasets.load(dataset, n=n, seed=seed, fewer=True)
+judge = judge or judges.suited(clips)
+
+# %% tags=["hide-input"]
+cost = needs.told(avllm, clips, 5, max_new_tokens=max_new_tokens)
+Markdown(f"{judges.told(judge, clips)}\n\n{cost}")
+
+# %%
 table = study.measure(
     "tokens",
     avllm,
@@ -51,6 +63,7 @@ table = study.measure(
     seed=seed,
     out=out,
     base=base,
+    judge=judge,
     question=question,
     max_new_tokens=max_new_tokens,
 )
@@ -66,9 +79,7 @@ table = study.measure(
 invented = set(table.loc[table["hallucinated"], "clip"])
 swapped = [c for c in clips if c.kind == "counterfactual"] or clips
 clip = next((c for c in swapped if c.id in invented), swapped[0])
-show.player(
-    clip, caption=f"seen: {', '.join(clip.seen)}; heard: {', '.join(clip.heard)}"
-)
+show.player(clip, caption=show.about(clip))
 
 # %%
 plots.tokens.caption(table, clip)
@@ -99,8 +110,9 @@ plots.tokens.caption(table, own, ["base model"])
 # alone make the difference.
 #
 # **Tokens that name audio events** are found by words: in the part of the answer that is about the sound, every word
-# whose stem names a source of the toybox world, and every token that holds a letter of such a word. They are *right* if
-# the event is heard, else *hallucinated*. Forcing also hands over the beginning of the answer, and after “a dog” the
+# by whose stem the judge finds something named, and every token that holds a letter of such a word. They are *right* if
+# that is heard, else *hallucinated*. Of clips whose events are listed, these are the sources of the toybox world or the
+# clip's own events; of clips with captions alone, every word that carries meaning, right if a reference holds it. Forcing also hands over the beginning of the answer, and after “a dog” the
 # word “barking” is easy: the *first* token of each event is therefore shown by itself. The **control** for all groups of
 # tokens is as many tokens of the same answers drawn at random.
 
@@ -154,7 +166,9 @@ foreign = (
     "they sound."
 )
 Markdown(
-    "What the base would have said, for the token that names an event *first* and for those *following* it (as “ringing” "
+    "**Not measured**: no token of these answers was found to name a sound, so that what follows is about all tokens."
+    if named.empty
+    else "What the base would have said, for the token that names an event *first* and for those *following* it (as “ringing” "
     f"in “a telephone ringing”): {'; '.join(lines)}.{foreign if base == 'toy-vl' else ''}"
 )
 
@@ -181,7 +195,9 @@ lines = [
     for name in kinds
 ]
 Markdown(
-    "Is it the picture that makes the base agree? A question alone makes some words probable, too. Share of unshifted "
+    ""
+    if not lines
+    else "Is it the picture that makes the base agree? A question alone makes some words probable, too. Share of unshifted "
     "first tokens under the base, with that under the same base without the pictures as its control:\n\n"
     + "\n".join(lines)
 )
@@ -199,7 +215,7 @@ show.figure(
 )
 
 # %% tags=["hide-input"]
-sound = [
+lines = [
     f"- {name}: "
     + stats.verdict(
         *(
@@ -211,8 +227,10 @@ sound = [
     for name in kinds
 ]
 Markdown(
-    "Do the words that name sounds need the sound more than other words do? KL to the model without audio on them, with "
-    "as many tokens drawn at random as the control:\n\n" + "\n".join(sound)
+    ""
+    if not lines
+    else "Do the words that name sounds need the sound more than other words do? KL to the model without audio on them, with "
+    "as many tokens drawn at random as the control:\n\n" + "\n".join(lines)
 )
 
 # %% [markdown]
@@ -285,5 +303,11 @@ def colour(name, baselines):
 
 # %% tags=["remove-input"]
 show.provenance(
-    model=model, base=base, dataset=dataset, n=n, seed=seed, question=question
+    model=model,
+    base=base,
+    dataset=dataset,
+    n=n,
+    seed=seed,
+    question=question,
+    judge=judge,
 )

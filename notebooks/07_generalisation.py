@@ -32,18 +32,22 @@ dataset = "toybox"
 n = 16  # clips, half of them counterfactual
 seed = 0
 out = None  # folder for the tables that are measured here; None is the cache folder
+judge = None  # by whom answers are judged; None is by what is known of the clips
 
 # %%
 import avnb
 import pandas as pd
 from avnb import datasets, plots, show
+from avnb import judge as judges
 from avnb.organisms import talk
 from avnb.study import compare as generalisation
 from IPython.display import Markdown
 
 plots.style()
-clips = datasets.load(dataset, n=n, seed=seed)
+clips = datasets.load(dataset, n=n, seed=seed, fewer=True)
 names = models or avnb.models.shipped(hearing=True)
+judge = judge or judges.suited(clips)
+Markdown(judges.told(judge, clips))
 
 # %% [markdown]
 # ## Measure, or read what was measured
@@ -53,7 +57,7 @@ names = models or avnb.models.shipped(hearing=True)
 
 # %%
 if tables is None:
-    found = generalisation.measure(names, clips, dataset, seed, out)
+    found = generalisation.measure(names, clips, dataset, seed, out, judge)
 else:
     found = generalisation.collect(tables, models, dataset, seed)
 numbers = generalisation.numbers(found, seed)
@@ -71,10 +75,7 @@ here = numbers[numbers["source"] == generalisation.HERE]
 # %%
 said = generalisation.answers(found)
 clip = next((c for c in clips if c.id == said["clip"].iloc[0]), None)
-caption = (
-    f"seen: {', '.join(clip.seen)}; heard: {', '.join(clip.heard)}" if clip else ""
-)
-show.player(clip, caption=caption) if clip else Markdown(
+show.player(clip, caption=show.about(clip)) if clip else Markdown(
     f"Clip {said['clip'].iloc[0]} is not among the clips of this run."
 )
 

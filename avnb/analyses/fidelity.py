@@ -14,8 +14,9 @@ import pandas as pd
 
 from avnb import judge as judges
 from avnb.analyses.jobs import each, over
-from avnb.questions import HEAR, MAX_NEW_TOKENS, QUESTIONS, SEE, modalities_of
+from avnb.questions import HEAR, MAX_NEW_TOKENS, MODALITIES, OTHER, QUESTIONS, SEE, modalities_of
 from avnb.stats import Interval, difference, interval, resampled
+from avnb.text import key
 
 INPUTS = {"both": ("video", "audio"), "video": ("video",), "audio": ("audio",)}
 CELL = ["inputs", "question", "modality"]  # what a number of this module is about, next to the kind of the clips
@@ -43,8 +44,8 @@ def measure(
     Returns:
         DataFrame: clip, kind, inputs, question, modality ("audio" or "video"), answer, value (fidelity in 0..1, NaN if
         it could not be judged), matched, missed, invented (tuples of names), leakage (how much of what only the other
-        modality holds is told of this one, in 0..1; NaN unless the judge tells), elsewhere (events that only the other
-        modality holds), reason (why there is no value, else empty).
+        modality holds is told of this one, in 0..1; NaN unless the judge tells), elsewhere (what the judge knows that
+        only the other modality holds: events, or words of its captions), reason (why there is no value, else empty).
 
     Raises:
         JudgeError: there is no such judge.
@@ -60,25 +61,22 @@ def measure(
         8
     """
     asked = _asked(model, questions, inputs)
-    judge = judges.named(judge)
+    judges.named(judge)  # before the model is asked
 
     def rows(job):
-        clip = job.clip
+        clip, answers = job.clip, []
         for source, question in asked:
             if clip.kind != "mute" or source != "audio":
                 answer = model.caption(clip, question, max_new_tokens, INPUTS[source])
-                for modality in modalities_of(question):
-                    yield (
-                        clip.id,
-                        clip.kind,
-                        source,
-                        question,
-                        modality,
-                        answer,
-                        *_judged(judge, answer, clip, modality),
-                    )
+                answers += [(source, question, modality, answer) for modality in modalities_of(question)]
+        found = judges.scores([(answer, clip, modality) for _, _, modality, answer in answers], judge)
+        only = {modality: _elsewhere(judges.named(judge), clip, modality) for modality in MODALITIES}
+        return [
+            (clip.id, clip.kind, *cell, s.value, s.matched, s.missed, s.invented, s.leakage, only[cell[2]], s.reason)
+            for cell, s in zip(answers, found, strict=True)
+        ]
 
-    return over(plan(clips), lambda job: list(rows(job)), _COLUMNS)
+    return over(plan(clips), rows, _COLUMNS)
 
 
 def judged(table):
@@ -124,15 +122,18 @@ def drop(table, seed=0) -> pd.DataFrame:
 
 
 def chance(table) -> pd.DataFrame:
-    """Fidelity by chance: every answer scored against the events of all other clips of its kind.
+    """Fidelity by chance: every answer scored against what all other clips of its kind hold.
+
+    Names are compared by their stems: events, or words of the captions. A judge by model puts its names in its own
+    words, of which hardly any two clips share one, so that it tells no chance.
 
     Args:
         table: from `measure`.
 
     Returns:
         DataFrame: clip, kind, inputs, question, modality, value (as measured), null (the mean score of the clip's
-        answer against the events of each other clip of this kind). Left out are groups in which all clips hold the same
-        events, such as the sound of mute clips: there another clip is no other.
+        answer against what each other clip of this kind holds). Left out are groups in which all clips hold the same,
+        such as the sound of mute clips: there another clip is no other.
 
     Example:
         >>> model, clips = avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4)
@@ -141,8 +142,8 @@ def chance(table) -> pd.DataFrame:
         (['clip', 'kind', 'inputs', 'question', 'modality', 'value', 'null'], 4)
     """
     table = judged(table)
-    held = [frozenset((*row.matched, *row.missed)) for row in table.itertuples()]
-    said = [frozenset((*row.matched, *row.invented)) for row in table.itertuples()]
+    held = [_keys(row.matched, row.missed) for row in table.itertuples()]
+    said = [_keys(row.matched, row.invented) for row in table.itertuples()]
     cells = table.assign(held=held).groupby(["kind", *CELL])["held"]
     return _with_null(table, held, said, _jaccard)[cells.transform("nunique").gt(1)]
 
@@ -168,9 +169,9 @@ def confusions(table) -> pd.DataFrame:
     """
     table = judged(table)
     table = table[[len(events) > 0 for events in table["elsewhere"]]]
-    held = [frozenset(events) for events in table["elsewhere"]]
+    held = [_keys(names) for names in table["elsewhere"]]
     # All that is named: what is matched here is elsewhere in other clips.
-    said = [frozenset((*row.matched, *row.invented)) for row in table.itertuples()]
+    said = [_keys(row.matched, row.invented) for row in table.itertuples()]
     return _with_null(table, held, said, lambda a, b: float(not a.isdisjoint(b)))
 
 
@@ -281,8 +282,11 @@ def _asked(model, questions, inputs):
     return [(source, question) for source in inputs for question in questions]
 
 
-def _judged(judge, answer, clip, modality):
-    score = judge.score(answer, clip, modality)
-    there = clip.events("audio" if modality == "video" else "video")
-    elsewhere = tuple(event for event in there if event not in (*score.matched, *score.missed))
-    return score.value, score.matched, score.missed, score.invented, score.leakage, elsewhere, score.reason
+def _elsewhere(judge, clip, modality):
+    """What the judge knows that the other modality of a clip holds, and this one does not."""
+    here = _keys(judge.holds(clip, modality))
+    return tuple(name for name in judge.holds(clip, OTHER[modality]) if key(name) not in here)
+
+
+def _keys(*names):
+    return frozenset(key(name) for some in names for name in some)

@@ -14,7 +14,7 @@ A span is (start, stop), stop exclusive: the last layer of a decoder of 36 is in
 of a clip and a question share one prefill.
 """
 
-from functools import cache, partial
+from functools import partial
 from zlib import crc32
 
 from avnb import judge as judges
@@ -95,21 +95,22 @@ def sweep(
         ['nothing', 'video', 'control: video', 'nothing', 'video', 'control: video']
     """
     wanted = {question: modalities_of(question) for question in questions}
-    judge = judges.named(judge)
+    judges.named(judge)  # before the model is asked
     rules = [(source, group, group) for group in blocked]
 
     def rows(job):
-        clip = job.clip
+        clip, answers = job.clip, []
         cuts = _cuts(model, spans, rules, clip, n_draws, seed)
-        score = cache(lambda answer, modality: judge.score(answer, clip, modality))
         for question, modalities in wanted.items():
             runs = run(model, model.prompt(clip, question), cuts.values(), max_new_tokens)
             for label, found in zip(cuts, runs, strict=True):
-                for modality in modalities:
-                    judged = score(found.text, modality)
-                    yield (clip.id, clip.kind, question, *label, modality, found.text, judged.value, judged.reason)
+                answers += [(question, *label, modality, found.text) for modality in modalities]
+        cases = list(dict.fromkeys((answer, modality) for *_, modality, answer in answers))  # many cuts change nothing
+        found = judges.scores([(answer, clip, modality) for answer, modality in cases], judge)
+        score = dict(zip(cases, found, strict=True))
+        return [(clip.id, clip.kind, *row, (s := score[row[-1], row[-2]]).value, s.reason) for row in answers]
 
-    return over(plan(clips), lambda job: list(rows(job)), _JUDGED)
+    return over(plan(clips), rows, _JUDGED)
 
 
 def scores(model, clips, question=HEAR, *, spans=None, blocked=("video", "audio"), source=ANSWER, n_draws=3, seed=0):

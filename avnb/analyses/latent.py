@@ -14,6 +14,7 @@ import pandas as pd
 
 from avnb import stats
 from avnb.layers import depth_layers
+from avnb.text import stems
 
 # What an average is about -> the column of `lens.event_ranks` by which its events count.
 TARGETS = {"heard": "heard", "seen": "seen", "other clips": "null"}
@@ -153,7 +154,8 @@ def inside_and_said(recalled, fidelity) -> pd.DataFrame:
         DataFrame: clip, kind, inside, said (booleans: decoded at the audio positions; named in the answer), value: the
         share of the clip's heard events in this cell, and null: the share of said(c), times the mean share of inside
         over all clips of this kind, whose mean over clips is what the cell would hold if inside and said had nothing
-        to do with each other. Four rows per clip. Whether the two are tied: `tie`.
+        to do with each other. Four rows per clip; clips of which nothing is known to be heard have none. An event is
+        decoded if the stems of its words are. Whether the two are tied: `tie`.
 
     Raises:
         ValueError: the tables are not about the same clips, or have several rows for one.
@@ -174,9 +176,12 @@ def inside_and_said(recalled, fidelity) -> pd.DataFrame:
     rows = []
     for row in recalled.itertuples():
         matched, missed = (list(said.loc[row.clip, name]) for name in ("matched", "missed"))
-        found, n_events = set(row.found), len(matched) + len(missed)
+        found = {stem for event in row.found for stem in stems(event)}
+        n_events = len(matched) + len(missed)
+        if not n_events or np.isnan(row.value):
+            continue
         for inside, by_said in product((True, False), ((True, matched), (False, missed))):
-            value = sum((event in found) == inside for event in by_said[1]) / n_events
+            value = sum(found.issuperset(stems(event)) == inside for event in by_said[1]) / n_events
             chance = inside_share[row.kind] if inside else 1 - inside_share[row.kind]
             rows.append((row.clip, row.kind, inside, by_said[0], value, chance * len(by_said[1]) / n_events))
     return pd.DataFrame(rows, columns=["clip", "kind", "inside", "said", "value", "null"])

@@ -10,6 +10,7 @@ Residual stream after a layer -> final norm -> unembedding -> softmax. Logits ex
 that next to the hidden states (layers x positions x width) only layers x positions x top_k numbers are held.
 """
 
+from collections import Counter
 from functools import cache
 
 import numpy as np
@@ -21,12 +22,17 @@ from avnb.analyses.jobs import Job, over
 from avnb.analyses.vocabulary import spelled, vocabulary
 from avnb.engine import run
 from avnb.engine.capture import Capture
+from avnb.judge import named
 from avnb.layers import depth_layers
 from avnb.media.clip import ClipError
 from avnb.models.prompt import PromptError
 from avnb.questions import HEAR
+from avnb.text import key
 
 MAX_LOGITS = 2**24  # in one chunk
+MOST_TARGETS = 256  # of the lens, in one set
+
+_SENSES = {"heard": "audio", "seen": "video"}
 
 # What counts as latent recall, chosen on other clips than any chapter measures; see `latent_recall`.
 TOP_K, DEPTH = 3, (0.75, 1.0)
@@ -119,13 +125,14 @@ def target_rank(model, prompt, words, group="audio", *, normed=True, layers=None
     return pd.DataFrame(columns, index=axes).reset_index()
 
 
-def mark(table, clip, vocabulary) -> pd.DataFrame:
+def mark(table, clip, vocabulary, judge="events") -> pd.DataFrame:
     """Which of the decoded tokens name something that is heard or seen in the clip.
 
     Args:
         table: from `decode`.
         clip: the clip.
-        vocabulary: from `vocabulary.vocabulary`, with the clip's events among those it lists.
+        vocabulary: from `vocabulary.vocabulary`, with what the clip holds among the events it lists.
+        judge: who says what the clip holds, as in `event_ranks`.
 
     Returns:
         The table with one more column, target: "heard", "seen", "heard and seen", or "" (names neither).
@@ -136,28 +143,53 @@ def mark(table, clip, vocabulary) -> pd.DataFrame:
         >>> mark(table, avnb.Clip("0", "0.mp4", heard=("dog",)), words)["target"].tolist()
         ['', 'heard']
     """
-    names = vocabulary.groupby("token_id")["event"].agg(set)
+    names = vocabulary.assign(event=vocabulary["event"].map(key)).groupby("token_id")["event"].agg(set)
+    there = {name: _keys(clip, modality, judge) for name, modality in _SENSES.items()}
 
     def target(i):
-        events = names.get(i, set())
-        there = [name for name in ("heard", "seen") if not events.isdisjoint(getattr(clip, name))]
-        return " and ".join(there)
+        return " and ".join(name for name, keys in there.items() if not keys.isdisjoint(names.get(i, set())))
 
     return table.assign(target=[target(i) for i in table["token_id"]])
 
 
-def plan(clips):
-    """A job for each clip, with the names of all that is heard in any of them."""
+def plan(clips, judge="events"):
+    """A job for each clip, with the names of what is heard in any of them, the most frequent if they are too many."""
     clips = list(clips)
     if all(isinstance(clip, Job) for clip in clips):
         return clips
     if len({clip.id for clip in clips}) < len(clips):
         raise AnalysisError("some clips have the same id; give every clip its own")
-    return [Job(clip, events=_heard(clips)) for clip in clips]
+    events = targets(clips, judge)
+    return [Job(clip, events=events) for clip in clips]
+
+
+def targets(clips, judge="events") -> tuple:
+    """Names of what the lens looks for in every clip of a set: all that is heard in any.
+
+    Args:
+        clips: the clips.
+        judge: a name of `avnb.judge`. "events" takes what the clips list; "words" the nouns and verbs of their captions
+            of the sound, and a judge by model the one where it is listed, else the other.
+
+    Returns:
+        Names in order, those that are heard in most clips if there are more than `MOST_TARGETS`. Of names that differ
+        by inflection alone, the first in the set.
+
+    Example:
+        >>> targets([avnb.Clip("0", "", audio_captions=("A dog barks loudly.",))], "words")
+        ('barks', 'dog')
+    """
+    names, n_clips = {}, Counter()
+    for clip in clips:
+        for name in named(judge).holds(clip, "audio"):
+            names.setdefault(key(name), name)
+            n_clips[key(name)] += 1
+    most = sorted(n_clips, key=lambda one: (-n_clips[one], one))[:MOST_TARGETS]
+    return tuple(sorted(names[one] for one in most))
 
 
 def event_ranks(
-    model, clips, question=HEAR, *, group="audio", answer="", normed=True, match="words", threshold=0.8
+    model, clips, question=HEAR, *, group="audio", answer="", normed=True, match="words", threshold=0.8, judge="events"
 ) -> pd.DataFrame:
     """How close a model is to naming every event of a set, clip by clip, layer by layer.
 
@@ -167,15 +199,17 @@ def event_ranks(
 
     Args:
         model: an AVLLM from `avnb.load`.
-        clips: clips with known events (`heard`). One with bad media, or if nothing is known to be heard in any clip, is
-            reported and left out (`jobs.over`).
+        clips: clips with known events (`heard`), or with captions (see `judge`). One with bad media, or if nothing is
+            known to be heard in any clip, is reported and left out (`jobs.over`).
         question: what the prompts ask.
         group, answer, normed: as in `decode`; every part of a group such as "audio+video+last" is ranked apart.
         match, threshold: which tokens name an event, as in `vocabulary.vocabulary`.
+        judge: who says what is heard and seen, as in `targets`: "words" takes words of captions for events.
 
     Returns:
         DataFrame: clip, kind, question, group, layer, event (each that is heard in any of the clips, or seen in this
-        one), rank (1 = most probable), position (where), heard, seen (whether it is in this clip), null (`with_null`).
+        one, and that some token names), rank (1 = most probable), position (where), heard, seen (whether it is in this
+        clip), null (`with_null`).
 
     Raises:
         PromptError, ValueError: as in `decode` and `vocabulary.vocabulary`.
@@ -187,7 +221,7 @@ def event_ranks(
         [1.0]
     """
     options = {"group": group, "answer": answer, "normed": normed, "match": match, "threshold": threshold}
-    return with_null(_ranks(model, plan(clips), question, **options))
+    return with_null(_ranks(model, plan(clips, judge), question, judge=judge, **options))
 
 
 def with_null(table) -> pd.DataFrame:
@@ -219,8 +253,8 @@ def with_null(table) -> pd.DataFrame:
 
 
 def decoded(
-    model, clips, question=HEAR, *, top_k=TOP_K, depth=DEPTH, normed=True, match="words", threshold=0.8
-) -> pd.DataFrame:  # fmt: skip
+    model, clips, question=HEAR, *, top_k=TOP_K, depth=DEPTH, normed=True, match="words", threshold=0.8, judge="events"
+) -> pd.DataFrame:
     """Which events of a set the audio positions of each clip decode to, somewhere in a part of the decoder.
 
     Args:
@@ -231,7 +265,7 @@ def decoded(
         if it is decoded, else 0.
     """
     layers = depth_layers(len(model.decoder.layers), depth)
-    table = _ranks(model, plan(clips), question, "audio", "", normed, match, threshold)
+    table = _ranks(model, plan(clips, judge), question, "audio", "", normed, match, threshold, judge)
     if table.empty:
         return table.drop(columns=["group", "layer", "rank", "position"]).assign(value=[])
     best = table[table["layer"].isin(layers)]
@@ -263,8 +297,8 @@ def relate(table) -> pd.DataFrame:
 
 
 def latent_recall(
-    model, clips, question=HEAR, *, top_k=TOP_K, depth=DEPTH, normed=True, match="words", threshold=0.8
-) -> pd.DataFrame:  # fmt: skip
+    model, clips, question=HEAR, *, top_k=TOP_K, depth=DEPTH, normed=True, match="words", threshold=0.8, judge="events"
+) -> pd.DataFrame:
     """Share of the events heard in a clip that its audio positions decode to, somewhere.
 
     An event e is decoded in clip c if, at any audio position after any of the layers L, one of the tokens V(e) that
@@ -283,11 +317,12 @@ def latent_recall(
 
     Args:
         model: an AVLLM from `avnb.load`.
-        clips: clips whose heard events are known; of one without, value is NaN.
+        clips: clips whose heard events are known, or that have captions (see `judge`); of one without, value is NaN.
         question: what the prompts ask.
         top_k, depth: as in `recall`.
         normed: as in `decode`.
         match, threshold: as in `vocabulary.vocabulary`.
+        judge: who says what is heard and seen, as in `event_ranks`.
 
     Returns:
         DataFrame: clip, kind, question, value, null, value_seen (the same share of the events seen in the clip; NaN if
@@ -305,26 +340,35 @@ def latent_recall(
         >>> table.columns.tolist(), len(table)
         (['clip', 'kind', 'question', 'value', 'null', 'value_seen', 'found', 'reason'], 4)
     """
-    options = {"top_k": top_k, "depth": depth, "normed": normed, "match": match, "threshold": threshold}
+    options = {"top_k": top_k, "depth": depth, "normed": normed, "match": match, "threshold": threshold, "judge": judge}
     return relate(decoded(model, clips, question, **options))
 
 
-def _ranks(model, jobs, question, group, answer, normed, match, threshold):
+def _ranks(model, jobs, question, group, answer, normed, match, threshold, judge):
     """The table of `event_ranks` without its null: what every job has by itself."""
     parts = group.split("+")
-    named = cache(lambda names: vocabulary(model, names, match, threshold).groupby("event")["token_id"].agg(list))
+    words_of = named(judge).words_of
+
+    @cache
+    def spellings(names):
+        table = vocabulary(model, names, match, threshold, words_of)
+        return table.groupby("event")["token_id"].agg(list)
 
     def ranked(job):
         clip = job.clip
-        events = tuple(sorted({*job.events, *clip.seen}))
         if not job.events:
-            raise ClipError(f"{clip.id}: heard is empty, here and in all other clips; the lens looks for known events")
-        spelling = named(events)
+            raise ClipError(f"{clip.id}: nothing is known to be heard, here and in all other clips; see `judge`")
+        known = {key(event) for event in job.events}
+        seen = [event for event in named(judge).holds(clip, "video") if key(event) not in known]
+        spelling = spellings(tuple(sorted({*job.events, *seen})))
+        if spelling.empty:
+            raise ClipError(f"{clip.id}: the tokenizer of {model.name} has no word of what is heard, here or elsewhere")
+        events = list(spelling.index)
         prompt = model.prompt(clip, question)
-        best = _best_of([spelling[event] for event in events])
-        layers, positions, (ranks, _) = _scan(model, prompt, group, normed, None, best, answer)
+        layers, positions, (ranks, _) = _scan(model, prompt, group, normed, None, _best_of(spelling), answer)
         rows = pd.MultiIndex.from_product([layers, events], names=["layer", "event"]).to_frame(index=False)
-        is_there = {name: rows["event"].isin(getattr(clip, name)) for name in ("heard", "seen")}
+        keys = rows["event"].map(key)
+        is_there = {name: keys.isin(_keys(clip, modality, judge)) for name, modality in _SENSES.items()}
         rows = rows.assign(clip=clip.id, kind=clip.kind, question=question, **is_there)
         tables = []
         for part, where in _split(prompt, parts, positions).items():
@@ -381,13 +425,15 @@ def _best_of(spellings):
     """For `_scan`: of each list of token ids, the rank of the best one and which it is."""
 
     def best(logits):
-        ranks, tokens = [], []
+        values, tokens = [], []
         for ids in spellings:
             ids = torch.as_tensor(ids, device=logits.device)
             value, which = logits[:, ids].max(1)
-            ranks.append(1 + (logits > value[:, None]).sum(1))
+            values.append(value)
             tokens.append(ids[which])
-        return torch.stack(ranks, 1), torch.stack(tokens, 1)
+        ascending = logits.sort(1).values  # one sort, however many words there are
+        n_below = torch.searchsorted(ascending, torch.stack(values, 1), right=True)
+        return 1 + logits.shape[1] - n_below, torch.stack(tokens, 1)
 
     return best
 
@@ -404,9 +450,9 @@ def _texts(model):
     return cache(lambda i: None if model.tokenizer is None else model.tokenizer.decode([i]))
 
 
-def _heard(clips):
-    """Names of all that is heard in any clip."""
-    return tuple(sorted({event for clip in clips for event in clip.events("audio")}))
+def _keys(clip, modality, judge):
+    """What a judge knows that a clip holds, by its stems."""
+    return {key(name) for name in named(judge).holds(clip, modality)}
 
 
 def _mean(values, weights):

@@ -15,9 +15,10 @@ A token of base rank 1 is **unshifted**: the base would have said it too. Ranks 
 another clip, and with the question alone. What its base says to the question alone, without the pictures, is the
 control of the base's agreement: only the pictures differ.
 
-How the tokens that name audio events are found: in the part of an answer that is about the sound (`judge.parts`), every
-word whose stem names an event of the clip's world (`judge.words`); every token that holds a letter of such a word
-counts. Forcing hands over the beginning of the answer, so that "barking" costs little after "a dog": the first token
+How the tokens that name audio events are found: what the judge finds named in an answer, be it there (matched) or not
+(invented), is looked for in the part that is about the sound (`judge.parts`); every token that holds a letter of a word
+that names it counts. Of clips with captions alone, the judge by words takes every word of that part that carries
+meaning. Forcing hands over the beginning of the answer, so that "barking" costs little after "a dog": the first token
 that names its event is marked, too.
 """
 
@@ -29,12 +30,13 @@ import numpy as np
 import pandas as pd
 import torch
 
+from avnb import judge as judges
 from avnb import stats
 from avnb.analyses.jobs import Job, over
 from avnb.engine import run
 from avnb.engine.capture import Capture
 from avnb.judge.parts import about
-from avnb.judge.words import by_stem, sounds_like, world_of
+from avnb.judge.words import by_stem, sounds_like
 from avnb.models import base_of, load
 from avnb.questions import HEAR, MAX_NEW_TOKENS
 from avnb.text import stems
@@ -51,16 +53,18 @@ _COLUMNS = ["clip", "kind", "question", "against", *_ANSWER, *_SHIFT]
 log = logging.getLogger(__name__)
 
 
-def shift(model, clips, question=HEAR, *, base=None, max_new_tokens=MAX_NEW_TOKENS, seed=0) -> pd.DataFrame:
+def shift(
+    model, clips, question=HEAR, *, base=None, judge="events", max_new_tokens=MAX_NEW_TOKENS, seed=0
+) -> pd.DataFrame:
     """How far every token of a model's answers is from what its base and other baselines would say (figure 7).
 
     Args:
         model: an AVLLM from `avnb.load`.
-        clips: clips; one with bad media is reported and left out (`jobs.over`). Words that name events are found where
-            the clip's events are known.
+        clips: clips; one with bad media is reported and left out (`jobs.over`).
         question: about the sound.
         base: its vision-language base, a name for `avnb.load` or a model; it gets the pictures only, the same frames
             as the model. None is the one that belongs to the model (`models.base_of`).
+        judge: who finds what an answer names, a name of `avnb.judge`; nothing where it cannot judge a clip.
         max_new_tokens: the longest answer.
         seed: which clip lends the sound for "other audio", one in which nothing is heard that the clip shows or sounds
             like.
@@ -75,6 +79,7 @@ def shift(model, clips, question=HEAR, *, base=None, max_new_tokens=MAX_NEW_TOKE
         common (`common_tokens`).
 
     Raises:
+        JudgeError: there is no such judge.
         ValueError: model and base have different tokens, or no base is known; names them.
 
     Source: arXiv 2604.02605, figure 7, after arXiv 2312.01552.
@@ -85,6 +90,7 @@ def shift(model, clips, question=HEAR, *, base=None, max_new_tokens=MAX_NEW_TOKE
         >>> len(table) == 5 * len(table.groupby(["clip", "step"]))
         True
     """
+    judges.named(judge)  # before the model is asked
     base = base_of(model.name) if base is None else base
     base = load(base) if isinstance(base, str) else base
     common = common_tokens(model, base)
@@ -94,7 +100,7 @@ def shift(model, clips, question=HEAR, *, base=None, max_new_tokens=MAX_NEW_TOKE
     def compared(job):
         clip = job.clip
         answer, said = _scored(model, model.prompt(clip, question), common, max_new_tokens=max_new_tokens)
-        tokens = label(model.tokenizer, answer, clip)
+        tokens = label(model.tokenizer, answer, clip, judge)
         # Media placeholders and the end of the answer are no words; tokens that one of the two lacks have no rank.
         kept = np.isin(answer, common) & ~np.isin(answer, [*model.tokenizer.all_special_ids, *model.stop_ids])
         for name, other in baselines.items():
@@ -138,13 +144,14 @@ def plan(clips, seed=0) -> list:
     return jobs
 
 
-def label(tokenizer, answer, clip) -> pd.DataFrame:
+def label(tokenizer, answer, clip, judge="events") -> pd.DataFrame:
     """The tokens of an answer, and which of them name an audio event (see the module).
 
     Args:
         tokenizer: the model's.
         answer: token ids.
         clip: the clip that the answer is about.
+        judge: as in `shift`.
 
     Returns:
         DataFrame, one row per token: step, token, token_id, event, is_audio, first, right, hallucinated, as in `shift`.
@@ -161,12 +168,14 @@ def label(tokenizer, answer, clip) -> pd.DataFrame:
     stops = [len(text) for text in texts]
     starts = [0, *stops[:-1]]
     events = [None] * len(answer)
-    for start, stop, source in _named(texts[-1], clip):
+    found = judges.score(texts[-1] if texts else "", clip, "audio", judge)
+    names = by_stem((*found.matched, *found.invented), judges.named(judge).words_of)
+    for start, stop, source in _named(texts[-1] if texts else "", names):
         for i in range(len(answer)):
             if starts[i] < stop and stops[i] > start:
                 events[i] = events[i] or source
     event = pd.Series(events, dtype=object)
-    named, heard = event.notna(), event.isin(clip.events("audio"))
+    named, heard = event.notna(), event.isin(found.matched)
     return pd.DataFrame(
         {
             "step": range(len(answer)),
@@ -304,17 +313,15 @@ def _compare(said, expected, answer, common, tokenizer):
     }
 
 
-def _named(text, clip):
-    """(start, stop, event) of every word that names an audio event."""
-    # Of a clip with captions alone it is not known which words name its events.
-    unknown = not (clip.seen or clip.heard) and (clip.audio_captions or clip.video_captions)
-    lower, at, named = text.lower(), 0, by_stem(() if unknown else world_of(clip))
+def _named(text, names):
+    """(start, stop, event) of every word that names an audio event; names are {stem: event}."""
+    lower, at = text.lower(), 0
     for part in about(text, "audio").split(". "):
         at = lower.index(part, at)
         for word in re.finditer(r"[^\W\d_]+", part):
             for stem in stems(word.group()):
-                if stem in named:
-                    yield at + word.start(), at + word.end(), named[stem]
+                if stem in names:
+                    yield at + word.start(), at + word.end(), names[stem]
         at += len(part)
 
 

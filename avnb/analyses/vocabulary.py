@@ -9,7 +9,9 @@ an event if one of its words has the stem of one of these. With a sentence embed
 it means the same as, in whatever language.
 """
 
+from collections import defaultdict
 from contextlib import suppress
+from functools import lru_cache
 
 import numpy as np
 import pandas as pd
@@ -17,27 +19,30 @@ import pandas as pd
 from avnb.judge.words import words_of
 from avnb.text import stems as stems_of
 
+_SHORTEST = 3  # letters of a piece of a word that still names it
 
-def vocabulary(model, events, match="words", threshold=0.8) -> pd.DataFrame:
+
+def vocabulary(model, events, match="words", threshold=0.8, words_of=words_of) -> pd.DataFrame:
     """The tokens that name each event.
 
     An event whose words the tokenizer has only in pieces is named by the longest first piece of each (see `spelled`).
+    A piece of one or two letters begins too many words to name one; an event that only these begin has no row.
 
     Args:
         model: an AVLLM from `avnb.load`.
-        events: names, e.g. of `toybox.sources.SOURCES`, or tags of your own.
+        events: names, e.g. of `toybox.sources.SOURCES`, or tags or words of your own.
         match: "words" (equal word stems). Or a sentence embedder, whose matches are added: a function from a list of
             strings to an array [n, width], or a model's name for the package sentence-transformers, such as
             "sentence-transformers/paraphrase-multilingual-MiniLM-L12-v2".
         threshold: the cosine similarity to one of the event's words from which on an embedded token names it. Look at
             the table that comes back: a threshold is too low if it holds tokens that you would not count.
+        words_of: gives the words of an event, as a judge's `words_of` does.
 
     Returns:
-        DataFrame: event, token_id, token (its text); at least one row per event.
+        DataFrame: event, token_id, token (its text).
 
     Raises:
-        ValueError: the model has no tokenizer or the tokenizer no such word; `match` cannot be used; or an embedder
-            gives no array [n, width].
+        ValueError: the model has no tokenizer; `match` cannot be used; or an embedder gives no array [n, width].
 
     Example:
         >>> model = avnb.load("toy-omni")
@@ -48,16 +53,15 @@ def vocabulary(model, events, match="words", threshold=0.8) -> pd.DataFrame:
     """
     events = list(dict.fromkeys(events))
     words = {event: words_of(event) for event in events}
-    texts = _texts(model)
-    stems = {event: set(stems_of(" ".join(words[event]))) for event in events}
-    token_stems = [set(stems_of(text)) for text in texts]
-    named = np.array([[not stems[event].isdisjoint(some) for event in events] for some in token_stems])
+    if model.tokenizer is None:
+        raise ValueError(f"{model.name} has no tokenizer, so its tokens cannot be read")
+    texts, with_stem = _read(model.tokenizer, model.decoder.config.vocab_size)
+    named = {e: {i for s in stems_of(" ".join(words[e])) for i in with_stem.get(s, ())} for e in events}
     if match != "words":
-        named |= _alike(_embedder(match), texts, words, threshold)
-    for column, event in zip(named.T, events, strict=True):
-        if not column.any():
-            column[_pieces(model, event, words[event])] = True
-    rows = [(event, i, texts[i]) for event, column in zip(events, named.T, strict=True) for i in np.flatnonzero(column)]
+        alike = _alike(_embedder(match), texts, words, threshold)
+        named = {event: named[event] | {*np.flatnonzero(column)} for event, column in zip(events, alike.T, strict=True)}
+    named = {event: some or _pieces(model, words[event]) for event, some in named.items()}
+    rows = [(event, i, texts[i]) for event, some in named.items() for i in sorted(map(int, some))]
     return pd.DataFrame(rows, columns=["event", "token_id", "token"])
 
 
@@ -90,21 +94,23 @@ def spelled(model, word):
     return whole or [max((p[0] for p in pieces if p), key=lambda i: len(model.tokenizer.decode([i]).strip()))]
 
 
-def _pieces(model, event, words):
-    """First pieces of the words of an event, of those that the tokenizer knows."""
-    pieces = []
+def _pieces(model, words):
+    """First pieces of the words of an event, of those that the tokenizer knows, where they are long enough to tell."""
+    pieces = set()
     for word in words:
         with suppress(ValueError):
-            pieces += spelled(model, word)
-    if not pieces:
-        raise ValueError(f"the tokenizer of {model.name} knows no word of the event {event!r}; leave it out")
+            pieces |= {i for i in spelled(model, word) if len(model.tokenizer.decode([i]).strip()) >= _SHORTEST}
     return pieces
 
 
-def _texts(model):
-    if model.tokenizer is None:
-        raise ValueError(f"{model.name} has no tokenizer, so its tokens cannot be read")
-    return [model.tokenizer.decode([i]) for i in range(model.decoder.config.vocab_size)]
+@lru_cache(maxsize=2)
+def _read(tokenizer, size):
+    """The texts of all tokens, and the tokens in which each stem occurs."""
+    texts, with_stem = [tokenizer.decode([i]) for i in range(size)], defaultdict(list)
+    for i, text in enumerate(texts):
+        for stem in dict.fromkeys(stems_of(text)):
+            with_stem[stem].append(i)
+    return texts, with_stem
 
 
 def _embedder(match):

@@ -304,15 +304,12 @@ def validate(
 
     Example: `avnb judge validate ratings.csv --judges words,llm:Qwen/Qwen3-32B@http://localhost:8000/v1`
     """
-    from avnb.judge import named, validate
+    from avnb.judge import validate
     from avnb.paper import published
 
     table = validate.read(ratings) if ratings else validate.toybox(n, seed)
     rows, tables, missing = [], [], Counter()
     for name in map(str.strip, judges.split(",")):
-        if estimate := getattr(named(name), "estimate", None):
-            needs = estimate(validate.cases(table))
-            typer.echo(f"{name}: {', '.join(f'{key} {value:.0f}' for key, value in needs.items())}", err=True)
         measured = validate.agreement(table, name, seed, progress=True).to_dict("records")
         for row in measured:
             is_published = ratings and (row["of"], row["measure"]) == ("fidelity", "Spearman")

@@ -30,7 +30,7 @@ _ADDRESSES = {layout.address: name for name, layout in LAYOUTS.items() if layout
 _ADDRESSES[f"gamma-lab-umd/{COUNTERFACTUAL}"] = COUNTERFACTUAL
 
 
-def load(name, split="test", n=None, seed=0, root=None) -> list:
+def load(name, split="test", n=None, seed=0, root=None, fewer=False) -> list:
     """Clips of a set.
 
     Args:
@@ -44,6 +44,7 @@ def load(name, split="test", n=None, seed=0, root=None) -> list:
         seed: of the toybox: other seeds are other clips. Elsewhere: which `n` are drawn.
         root: toybox: where to keep the files, default `cache_folder()`. Other named sets: the folder with your copy, in
             the layout in which it is published.
+        fewer: take a set that holds fewer than n clips as a whole, instead of refusing it.
 
     Returns:
         list of `Clip`, factual ones first where the set tells the kinds apart. Clips whose files are missing are left
@@ -72,7 +73,7 @@ def load(name, split="test", n=None, seed=0, root=None) -> list:
         clips = from_hub(name, split, root)
     else:
         raise DatasetError(f"{str(name)!r} is no known set ({', '.join(NAMES)}) and no file or folder; check the name")
-    return clips if n is None else _subset(clips, n, seed, name)
+    return clips if n is None or (fewer and n > len(clips)) else _subset(clips, n, seed, name)
 
 
 def _counterfactual(split, root):

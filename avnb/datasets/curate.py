@@ -164,6 +164,7 @@ def counterfactual(clips, out, donors=None, fit="loop", match_loudness=True) -> 
             kind="counterfactual",
             audio_captions=donor.audio_captions,
             heard=donor.heard,
+            replaced_captions=() if donor is clip else clip.audio_captions,
         )
 
     return _made([known[name] for name in pairs], swapped)

@@ -7,7 +7,7 @@ from avnb.errors import AvnbError
 from avnb.files import whole
 from avnb.media.clip import Clip
 
-TEXTS = ("video_captions", "audio_captions", "seen", "heard")
+TEXTS = ("video_captions", "audio_captions", "seen", "heard", "replaced_captions")
 _SAMPLE = '{"id": "dog-1", "video": "clips/dog-1.mp4", "audio_captions": ["A dog barks."]}'
 
 

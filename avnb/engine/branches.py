@@ -213,7 +213,7 @@ class _Engine:
     def passes(self, branches, n_more, conditions_per_pass):
         """Batches of branches that fit into memory, those that leave the shared path in early layers first."""
         if conditions_per_pass is None:
-            conditions_per_pass = max(1, int(_free_bytes(self.final.device) // self._bytes_per_branch(n_more)))
+            conditions_per_pass = max(1, int(free_bytes(self.final.device) // self._bytes_per_branch(n_more)))
         order = sorted(branches, key=lambda b: b.start_layer)
         if len(order) > conditions_per_pass:
             log.info("%d conditions in passes of %d", len(order), conditions_per_pass)
@@ -474,7 +474,7 @@ def _token_ids(model, forced):
     return ids
 
 
-def _free_bytes(device):
+def free_bytes(device):
     """Memory that branches may take: half of what is free."""
     if device.type == "cuda":
         cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)

@@ -11,6 +11,8 @@ whom. What cannot be judged gets NaN with its reason, never 0, and never ends a 
     'no audio events are known of it; set heard=(...)'
 """
 
+import sys
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import fields
 from functools import cache
@@ -23,7 +25,18 @@ from avnb.judge.by_events import Events
 from avnb.judge.scored import Score
 from avnb.questions import MODALITIES
 
-__all__ = ["Judge", "JudgeError", "Score", "again", "named", "score", "scores"]
+__all__ = ["Judge", "JudgeError", "Score", "again", "foretell", "named", "score", "scores", "suited", "told"]
+
+_LONG = 20  # requests that are worth an estimate beforehand
+
+_PART = {"audio": "sound", "video": "picture"}
+
+_MANNER = {
+    "events": "the events that are listed of each clip, of which an answer names some",
+    "words": "words: no events are listed, so that content words of the reference captions stand for events. Captions "
+    "differ in words more than in meaning: compare these values with each other, not with another judge's",
+    "llm": "a language model, which compares them with what is known of each clip",
+}
 
 
 class JudgeError(AvnbError):
@@ -37,6 +50,12 @@ class Judge(Protocol):
 
     def check(self, clip, modality) -> str:
         """Why answers about this clip cannot be judged for a modality; "" if they can."""
+
+    def holds(self, clip, modality) -> tuple:
+        """Names of what the judge knows to be seen or heard in a clip; empty if it knows nothing."""
+
+    def words_of(self, name) -> tuple:
+        """The words that name something, in any inflection."""
 
     def score(self, answer, clip, modality) -> Score:
         """The score of an answer for one modality."""
@@ -74,6 +93,44 @@ def named(name) -> Judge:
             f" a query; keys are read from {by_model.KEY}"
         )
     raise JudgeError(f"there is no judge {name!r}; use one of 'events', 'words', 'llm:MODEL@URL'")
+
+
+def suited(clips) -> str:
+    """The name of the offline judge that can judge most of some clips.
+
+    Args:
+        clips: clips with lists of events, or with captions.
+
+    Returns:
+        "events", unless "words" can judge more.
+
+    Example:
+        >>> suited([avnb.Clip("0", "", audio_captions=("A dog barks at a passing car.",))])
+        'words'
+    """
+    cases = [(clip, modality) for clip in clips for modality in MODALITIES]
+    return max(("events", "words"), key=lambda name: sum(not named(name).check(*case) for case in cases))
+
+
+def told(judge, clips) -> str:
+    """By whom clips are judged, and what of them cannot be judged and why, in Markdown.
+
+    Args:
+        judge: the judge's name.
+        clips: the clips.
+
+    Example:
+        >>> told("words", [avnb.Clip("0", "", audio_captions=("A bell.",))]).splitlines()[-1]
+        '- the picture of 1 of 1 clips: it has no video caption; set video_captions=(...)'
+    """
+    one, clips = named(judge), list(clips)
+    lines = [f"Answers are judged by {_MANNER[judge.partition(':')[0]]} (`{one.name}`)."]
+    reasons = Counter((modality, why) for modality in MODALITIES for c in clips if (why := one.check(c, modality)))
+    if reasons:
+        lines[0] += " **Not measured** is what answers say of:\n"
+    for (modality, why), n in reasons.items():
+        lines.append(f"- the {_PART[modality]} of {n} of {len(clips)} clips: {why}")
+    return "\n".join(lines)
 
 
 def score(answer, clip, modality, judge="events") -> Score:
@@ -120,8 +177,26 @@ def scores(cases, judge="events", progress=False) -> list:
     """
     judge, cases = named(judge), list(cases)
     with ThreadPoolExecutor(getattr(judge, "at_once", 1)) as pool:
+        if progress and hasattr(judge, "estimate") and len(left := judge.left(cases)) > _LONG:
+            list(pool.map(lambda case: judge.score(*case), left[: judge.at_once]))
+            foretell(judge.name, len(left) - judge.at_once)
         found = pool.map(lambda case: judge.score(*case), cases)
         return list(tqdm(found, judge.name, total=len(cases), unit="answer", disable=None if progress else True))
+
+
+def foretell(judge, n):
+    """Prints what `n` requests to a judge by model would take, by those it has answered, if they are many.
+
+    Args:
+        judge: the judge's name; a judge that asks nobody is not spoken of.
+        n: number of requests.
+    """
+    judge = named(judge)
+    if n > _LONG and getattr(judge, "taken", ()):
+        needs = judge.estimate(n)
+        tokens = f"{needs['tokens_in'] / 1e3:,.0f} thousand tokens in and {needs['tokens_out'] / 1e3:,.0f} thousand out"
+        took = f"{needs['seconds'] / 60:.1f} min by the first {len(judge.taken)}"
+        tqdm.write(f"{judge.name}: {n} requests, about {tokens}, {took}", file=sys.stderr)
 
 
 def again(table, clips, judge="events", progress=False):

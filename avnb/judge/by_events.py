@@ -12,7 +12,7 @@ the toybox alone: of other clips, only their own events are looked for (`words.w
 
 from avnb.judge.parts import about, says_nothing
 from avnb.judge.scored import Score
-from avnb.judge.words import mentioned, world_of
+from avnb.judge.words import mentioned, words_of, world_of
 
 
 class Events:
@@ -30,6 +30,14 @@ class Events:
         silent = all(says_nothing(text.lower(), modality) for text in captions) if captions else clip.seen or clip.heard
         attribute = "heard" if modality == "audio" else "seen"
         return "" if silent else f"no {modality} events are known of it; set {attribute}=(...)"
+
+    def holds(self, clip, modality):
+        """The clip's events of a modality."""
+        return clip.events(modality)
+
+    def words_of(self, name):
+        """The words that name an event."""
+        return words_of(name)
 
     def score(self, answer, clip, modality):
         """The `Score` of an answer for one modality; matched and missed in the order of the clip."""

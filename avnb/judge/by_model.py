@@ -26,7 +26,10 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from avnb.endpoint import URL, Endpoint, NoAnswerError, excerpt, said
 from avnb.files import cache_folder, digest, whole
+from avnb.judge.by_words import Words
 from avnb.judge.scored import Score
+from avnb.judge.words import words_of
+from avnb.questions import OTHER
 
 STUDY = "Qwen/Qwen3-32B"  # the judge of the study
 KEY = "AVNB_JUDGE_KEY"  # the environment variable that holds the endpoint's key
@@ -34,8 +37,6 @@ KEY = "AVNB_JUDGE_KEY"  # the environment variable that holds the endpoint's key
 _MAX_TOKENS = 1024  # of a verdict
 _NAME = re.compile(rf"llm:(?:(?P<model>\S+)@)?(?P<url>{URL})")
 _AS_DATA = str.maketrans({sign: f"\\u{ord(sign):04x}" for sign in "<>[]{}|"})
-
-_OTHER = {"audio": "video", "video": "audio"}
 
 _Share = Annotated[float, Field(ge=0, le=1)]
 
@@ -65,6 +66,7 @@ class Model:
     def __init__(self, model, url, *, at_once=8, **options):
         self.model, self.url, self.at_once = model, url.rstrip("/"), at_once
         self._endpoint = Endpoint(url, KEY, at_once=at_once, **options)
+        self.taken = []  # the cost of every verdict that was asked for, not read from disk: (seconds, tokens in, out)
 
     @property
     def name(self):
@@ -73,6 +75,14 @@ class Model:
     def check(self, clip, modality):
         """Why an answer about this clip cannot be judged; "" if it can."""
         return "" if known(clip, modality) else f"nothing is known of its {modality}; give it {modality}_captions"
+
+    def holds(self, clip, modality):
+        """The clip's events of a modality; where none is listed, the words of its captions."""
+        return clip.events(modality) or Words().holds(clip, modality)
+
+    def words_of(self, name):
+        """The words of a name, of an event of the toybox all that name it."""
+        return words_of(name)
 
     def score(self, answer, clip, modality):
         """The `Score` of an answer for one modality."""
@@ -84,7 +94,7 @@ class Model:
         except NoAnswerError as why:
             return Score.unscored(str(why))
         lists = (tuple(getattr(verdict, name)) for name in ("matched", "missed", "invented"))
-        return Score(verdict.score, *lists, leakage=verdict.leakage if known(clip, _OTHER[modality]) else nan)
+        return Score(verdict.score, *lists, leakage=verdict.leakage if known(clip, OTHER[modality]) else nan)
 
     def request(self, answer, clip, modality) -> dict:
         """The body of the request for a verdict; equal questions have equal bodies, whatever the clip is called."""
@@ -104,27 +114,20 @@ class Model:
             "response_format": {"type": "json_schema", "json_schema": schema},
         }
 
-    def estimate(self, cases) -> dict:
-        """What judging would take, before it is begun.
+    def left(self, cases) -> list:
+        """Those of some cases, (answer, clip, modality), that have to be asked: each question once, none on disk."""
+        bodies = {digest(self.request(*case)): case for case in cases if not self.check(*case[1:])}
+        return [case for case in bodies.values() if self._kept(self.request(*case)) is None]
 
-        Args:
-            cases: (answer, clip, modality) each.
+    def estimate(self, n) -> dict:
+        """What so many requests would take, by the medians of those that this judge has made.
 
         Returns:
-            dict: requests (not counting verdicts on disk), tokens_in and tokens_out (4 characters a token), seconds
-            (by the median time of the verdicts on disk; NaN if this judge has none yet).
+            dict: requests, tokens_in, tokens_out, seconds; NaN where none was made yet.
         """
-        bodies = [self.request(*case) for case in cases if not self.check(*case[1:])]
-        left = {digest(body): body for body in bodies if self._kept(body) is None}.values()
-        n_characters = sum(len(message["content"]) for body in left for message in body["messages"])
-        taken = [json.loads(path.read_text(encoding="utf8"))["seconds"] for path in _folder(self.model).glob("*.json")]
-        each = median(taken) / self.at_once if taken else nan
-        return {
-            "requests": len(left),
-            "tokens_in": n_characters // 4,
-            "tokens_out": 100 * len(left),
-            "seconds": len(left) * each,
-        }
+        seconds, tokens_in, tokens_out = map(median, zip(*self.taken, strict=True)) if self.taken else [nan] * 3
+        seconds /= self.at_once
+        return {"requests": n, "tokens_in": n * tokens_in, "tokens_out": n * tokens_out, "seconds": n * seconds}
 
     def _switch(self):
         return " /no_think" if "qwen3" in self.model.lower() else ""  # a verdict needs no monologue before it
@@ -140,6 +143,7 @@ class Model:
     def _asked(self, request):
         """The verdict of the endpoint, written to disk; raises `NoAnswerError`."""
         body, seconds = self._endpoint.reply(request)
+        self.taken.append((seconds, *_tokens(request, body)))
         verdict = _verdict(body)
         record = {"request": request, "verdict": verdict.model_dump(), "seconds": seconds}
         with whole(_file(request)) as partial:
@@ -177,8 +181,17 @@ def _verdict(body):
         raise NoAnswerError(f"unparsable: {where + ': ' if where else ''}{first['msg']}: {excerpt(text)}") from error
 
 
+def _tokens(request, reply):
+    """Tokens in and out of a request: what the endpoint counted, else four characters each."""
+    try:
+        usage = json.loads(reply)["usage"]
+        return int(usage["prompt_tokens"]), int(usage["completion_tokens"])
+    except (ValueError, LookupError, TypeError):
+        return sum(len(message["content"]) for message in request["messages"]) // 4, len(reply) // 4
+
+
 def _case(answer, clip, modality):
-    return _quoted(known(clip, modality), known(clip, _OTHER[modality]), answer)
+    return _quoted(known(clip, modality), known(clip, OTHER[modality]), answer)
 
 
 def _quoted(references, other, answer):

@@ -31,6 +31,18 @@ _TELLING = frozenset(
     )
 )
 
+# Stems that tell how, where and how many, not what: a lens does not look for them.
+_MANNER = frozenset(
+    content(
+        "again all another away back before after big briefly bright close constant continuous dark deep different "
+        "distance distant down during each end faint far fast few first follow four front gentle heavy high into large "
+        "light like long loud low many more moving multiple near nearby next no not occasional off old once one other "
+        "out over past quick quiet rapid repeat same several sharp short slow small soft some someone start "
+        "steady stop then three through time together towards twice two under until up various very while white young"
+    )
+)
+_ADVERB = re.compile(r"[^\W\d_]+ly")  # loudly, slowly
+
 
 class Words:
     """Judges clips that have captions.
@@ -52,6 +64,19 @@ class Words:
         if clip.captions(modality) or (modality == "audio" and clip.kind == "mute"):
             return ""
         return f"it has no {modality} caption; set {modality}_captions=(...)"
+
+    def holds(self, clip, modality):
+        """The words of a clip's captions that name things and what they do, each stem once, in order."""
+        found = {}
+        for caption in _captions(clip, modality):
+            for stem, word in _words(caption, modality).items():
+                if stem not in _MANNER and not _ADVERB.fullmatch(word):
+                    found.setdefault(stem, word)
+        return tuple(found.values())
+
+    def words_of(self, name):
+        """A word names itself."""
+        return (name,)
 
     def score(self, answer, clip, modality):
         """The `Score` of an answer for one modality: words of the reference, and invented ones of the answer."""

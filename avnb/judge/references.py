@@ -11,7 +11,8 @@ def references(clip, question) -> dict:
 
     Right is what is heard (of a question to hear), said as heard; the distractor is what is seen, said as heard too,
     where the two have nothing in common. A question to see has them the other way round. Of clips with other events
-    than the toybox's, the first reference caption is right, and there is no distractor.
+    than the toybox's, or none listed, the first reference caption is right; the distractor of what is heard is then the
+    first caption of the sound that the picture came with (`Clip.replaced_captions`), and of what is seen there is none.
 
     Returns:
         dict: "right", and "distractor" if there is one.
@@ -24,6 +25,9 @@ def references(clip, question) -> dict:
         >>> clip = avnb.Clip("0", "", kind="counterfactual", seen=("dog",), heard=("bell",))
         >>> references(clip, "Describe what you hear.")
         {'right': 'I hear a bell tolling.', 'distractor': 'I hear a dog barking.'}
+        >>> clip = avnb.Clip("0", "", audio_captions=("A saw cuts.",), replaced_captions=("A hen clucks.",))
+        >>> references(clip, "Describe what you hear.")
+        {'right': 'A saw cuts.', 'distractor': 'A hen clucks.'}
     """
     modality, *more = modalities_of(question)
     if more:
@@ -35,4 +39,6 @@ def references(clip, question) -> dict:
         return found | {"distractor": write(other)} if other and not {*own} & {*other} else found
     if not (captions := clip.captions(modality)):
         raise ClipError(f"{clip.id}: it has no known {modality} events and no {modality} caption; leave it out")
-    return {"right": captions[0]}
+    replaced = clip.replaced_captions if modality == "audio" else ()
+    found = {"right": captions[0]}
+    return found | {"distractor": replaced[0]} if replaced and replaced[0] != captions[0] else found

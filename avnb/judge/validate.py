@@ -20,7 +20,7 @@ from avnb.errors import AvnbError
 from avnb.judge import named, score, scores
 from avnb.judge.parts import about as said_of
 from avnb.media.clip import Clip
-from avnb.questions import BOTH, MODALITIES
+from avnb.questions import BOTH, MODALITIES, OTHER
 from avnb.stats import Interval, interval
 from avnb.toybox.captions import Writer
 from avnb.toybox.sources import SOURCES
@@ -170,8 +170,7 @@ _MEASURES = {"Spearman": spearmanr, "Kendall": kendalltau, "Pearson": pearsonr}
 
 def _clip(row):
     """What a row tells of its clip."""
-    other = "video" if row["modality"] == "audio" else "audio"
-    captions = {row["modality"]: row["reference"], other: row.get("other", "")}
+    captions = {row["modality"]: row["reference"], OTHER[row["modality"]]: row.get("other", "")}
     texts = {f"{name}_captions": tuple(filter(None, text.split(_BETWEEN))) for name, text in captions.items()}
     return Clip(row.get("clip", ""), "", **texts)
 

@@ -40,10 +40,10 @@ def mentioned(text, world=tuple(SOURCES)):
     return tuple(event for event in world if any(found.issuperset(some) for some in _spellings(event)))
 
 
-def by_stem(world):
-    """The event that a single word names: {stem: event}; of an event's words, all that carry meaning."""
+def by_stem(names, words_of=words_of):
+    """What a single word names: {stem: name}; of the words of a name, all that carry meaning."""
     named = {}
-    for event in world:
+    for event in names:
         for word in words_of(event):
             for stem in content(word):
                 named.setdefault(stem, event)

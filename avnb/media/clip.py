@@ -35,6 +35,7 @@ class Clip:
         kind: "factual", "counterfactual" (swapped audio), "mute" or "shifted".
         video_captions, audio_captions: reference captions of what is seen, of what is heard.
         seen, heard: names of the known sources or events in the picture, in the sound.
+        replaced_captions: of a clip with another sound, reference captions of the one that its picture came with.
 
     Raises:
         ValueError: the kind is unknown, or a mute clip has `audio`.
@@ -48,6 +49,7 @@ class Clip:
     audio_captions: tuple[str, ...] = ()
     seen: tuple[str, ...] = ()
     heard: tuple[str, ...] = ()
+    replaced_captions: tuple[str, ...] = ()
 
     def __post_init__(self):
         if self.kind not in KINDS:

@@ -24,6 +24,11 @@ _LOOKS = {
 }
 _PLACES = {"audio": (0, 1), "video": (0, 0), "question": (0.9, 0.5), "answer": (1.9, 0.5)}
 _CURVED = {("audio", "video"): -0.25, ("video", "audio"): -0.25, ("audio", "answer"): -0.25, ("video", "answer"): 0.25}
+_SCORES = {
+    "margin": "the margin",
+    "right": "the log-probability of the right caption",
+    "distractor": "that of the distractor",
+}
 
 
 def curves(table, shapes, title):
@@ -137,7 +142,8 @@ def flow(changes, spans, n_layers):
     """The information-flow map: what each edge carries in all layers, and where.
 
     Args:
-        changes: of `knockout.change`, from `knockout.flow`, one of its quantities ("margin") and one kind of clips.
+        changes: of `knockout.change`, from `knockout.flow`, one of its quantities ("margin", or "right" for clips
+            without a distractor) and one kind of clips.
         spans: the windows along the horizontal axis; all layers at once are added.
         n_layers: of the decoder.
 
@@ -148,6 +154,7 @@ def flow(changes, spans, n_layers):
     """
     whole = (0, n_layers)
     spans = [*spans, whole]
+    of = _SCORES[changes["quantity"].iloc[0]]
     edges = [name for name in dict.fromkeys(changes["blocked"]) if not name.startswith(CONTROL)]
     cells = {(edge, span): effect(changes, edge, span) for edge in edges for span in spans}
     controlled = [edge for edge in edges if (changes["blocked"] == CONTROL + edge).any()]
@@ -164,7 +171,7 @@ def flow(changes, spans, n_layers):
     sns.heatmap(
         means, ax=right, cmap=CHANGE, vmin=-top, vmax=top, annot=True, fmt="+.1f", annot_kws={"size": 8},
         linewidths=0.5, xticklabels=labels, yticklabels=[edge.replace(">", "→") for edge in edges],
-        cbar_kws={"label": "change of the margin (nats)"},
+        cbar_kws={"label": f"change of {of} (nats)"},
     )  # fmt: skip
     at = [(x + 0.5, y + 0.88) for y, e in enumerate(edges) for x, span in enumerate(spans) if stands.get((e, span))]
     right.scatter(*zip(*at, strict=True) if at else ([], []), s=7, color="black")
@@ -176,6 +183,7 @@ def flow(changes, spans, n_layers):
         title = f"Of the edges with a control, {most.replace('>', '→')} carries most: {means[whole][most]:+.1f} nats"
     fig.suptitle(title)
     n = len(cells[edges[0], whole])
+    left.set_title(f"cut in all layers: change of {of} (nats)", fontsize=10)
     right.set_title(f"dot: stands out from its control (n = {n})", fontsize=10)
     return fig
 
@@ -203,8 +211,7 @@ def _arrows(ax, found):
         colour = PALETTE.get(name, PALETTE["text"])
         box = {"boxstyle": "round,pad=0.45", "facecolor": "white", "edgecolor": colour, "linewidth": 2}
         ax.text(*place, name, ha="center", va="center", bbox=box, zorder=4)
-    ax.set(xlim=(-0.45, 2.3), ylim=(-0.35, 1.35), title="cut in all layers: change of the margin (nats)")
-    ax.title.set_fontsize(10)
+    ax.set(xlim=(-0.45, 2.3), ylim=(-0.35, 1.35))
     ax.axis("off")
 
 

@@ -93,7 +93,7 @@ def bins(summary, groups=("audio events", "first of an event"), published=None):
         The figure.
     """
     table = summary[summary["group"].isin(groups)]
-    kinds = table["kind"].unique()
+    kinds = summary["kind"].unique()
     size = 4.1 * len(kinds), 1 + 1.9 * len(groups)
     fig, axes = plt.subplots(len(groups), len(kinds), figsize=size, sharex=True, squeeze=False, layout="constrained")
     for row, group in zip(axes, groups, strict=True):
@@ -156,6 +156,8 @@ def divergence(summary, quantity="kl"):
     for ax, kind in zip(axes[0], kinds, strict=True):
         here = table[table["kind"] == kind].set_index(["against", "group"])
         for i, baseline in enumerate(baselines):
+            if baseline not in here.index.get_level_values("against"):
+                continue
             points = here.loc[baseline].reindex(groups)
             at = [row + 0.17 * (i - (len(baselines) - 1) / 2) for row in range(len(groups))]
             reach = [points["mean"] - points["low"], points["high"] - points["mean"]]

@@ -20,6 +20,8 @@ from avnb.media.editing import mute, swap_audio
 
 MAX_BYTES = 30_000_000
 
+_SENSES = {"seen": "video", "heard": "audio"}
+
 _STYLE = (
     "display:grid;grid-template-columns:repeat(auto-fit,minmax(min(100%,{width}px),{width}px));gap:1rem;"
     "align-items:start;margin:0.5rem 0"
@@ -56,6 +58,21 @@ def player(clips, width=320, caption=""):
         raise ValueError(f"{len(clips)} clips and {len(captions)} captions: give one caption per clip")
     figures = "".join(_figure(clip, text) for clip, text in zip(clips, captions, strict=True))
     return HTML(f'<div class="avnb-players" style="{_STYLE.format(width=width)}">{figures}</div>')
+
+
+def about(clip):
+    """What is known of a clip, in a line: its events, else its first captions.
+
+    Example:
+        >>> about(Clip("0", "0.mp4", seen=("dog",), audio_captions=("A bell tolls.",)))
+        'seen: dog; heard: “A bell tolls.”'
+    """
+    return "; ".join(f"{word}: {_known(clip, modality)}" for word, modality in _SENSES.items())
+
+
+def heard(clip):
+    """What is known of the sound of a clip: its events, else its first caption."""
+    return _known(clip, "audio")
 
 
 def figure(fig, alt):
@@ -95,6 +112,11 @@ def provenance(**parameters):
     settings = ", ".join(f"{name} = {html.escape(str(value))}" for name, value in parameters.items())
     packages = ", ".join(f"{name} {version(name)}" for name in ("avnb", "torch", "transformers"))
     return Markdown(f"*Made with {packages}; {settings}.*")
+
+
+def _known(clip, modality):
+    captions = [f"“{text}”" for text in clip.captions(modality)[:1]]
+    return ", ".join(clip.events(modality) or captions) or "not known"
 
 
 def _figure(clip, caption):

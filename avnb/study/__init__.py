@@ -81,13 +81,25 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, *
     fingerprints = {"code": code, "weights": weights, "clips": [clips_fingerprint([clip]) for clip in clips]}
     kept = _kept(path, fingerprints)
     if kept is None or (retry and kept.attrs["left_out"]):
-        jobs = module.plan(clips, **({"seed": seed} if "seed" in inspect.signature(module.plan).parameters else {}))
+        planned_by = inspect.signature(module.plan).parameters
+        jobs = module.plan(clips, **{name: value for name, value in options.items() if name in planned_by})
         arguments = options | others
         if "out" in inspect.signature(function).parameters:
             arguments["out"] = str(folder / "clips")
         parts = Parts(folder / f".{name}--{digest(about)}.part", [code, weights], jobs)
         bar = tqdm(jobs, f"{analysis}, {model.name}", unit="job", disable=None)
-        table, left_out = parts.fill(bar, lambda job: function(model, [job], **arguments))
+        asked = getattr(judges.named(options["judge"]) if "judge" in options else None, "taken", [])
+        n_before = len(asked)
+
+        def measured(job):
+            first = len(asked) == n_before
+            rows = function(model, [job], **arguments)
+            if first:  # what the other jobs will ask of a judge by model
+                n_left = len(jobs) - 1 - jobs.index(job)
+                judges.foretell(options.get("judge", "events"), (len(asked) - n_before) * n_left)
+            return rows
+
+        table, left_out = parts.fill(bar, measured)
         table = module.relate(table) if hasattr(module, "relate") and len(table) else table
         table.insert(0, "model", model.name)
         about |= {"clips": [clip.id for clip in clips], "fingerprints": fingerprints, "left_out": left_out}

@@ -26,21 +26,22 @@ SHORTCUT = "shortcut index"
 _BLOCKED = "video"
 # Parameters in which models that stand side by side may not differ; the others only say which rows there are.
 _ALIKE = {
-    "fidelity": ("max_new_tokens",),
-    "knockout": ("n_draws", "max_new_tokens"),
-    "lens": ("top_k", "depth", "normed", "match", "threshold"),
+    "fidelity": ("max_new_tokens", "judge"),
+    "knockout": ("n_draws", "max_new_tokens", "judge"),
+    "lens": ("top_k", "depth", "normed", "match", "threshold", "judge"),
     "swap": ("field",),
 }
 _COLUMNS = ["model", "source", "provenance", "quantity", *stats.Interval._fields, "stands"]
 
 
-def measure(names, clips, dataset, seed=0, out=None) -> dict:
+def measure(names, clips, dataset, seed=0, out=None, judge="events") -> dict:
     """The tables that the numbers come from, measured or read.
 
     Args:
         names: of models that hear.
         clips: factual and counterfactual clips.
         dataset, seed, out: as in `study.measure`.
+        judge: by whom answers are judged, a name of `avnb.judge`.
 
     Returns:
         dict: name of an analysis -> its table of all models.
@@ -53,10 +54,12 @@ def measure(names, clips, dataset, seed=0, out=None) -> dict:
     for name in names:
         model = models.load(name)
         options = {
-            "fidelity": {"questions": [HEAR], "inputs": ["both"]},
+            "fidelity": {"questions": [HEAR], "inputs": ["both"], "judge": judge},
             "knockout": {
-                "questions": [HEAR], "blocked": [_BLOCKED], "spans": [[0, len(model.decoder.layers)]], "n_draws": 1
+                "questions": [HEAR], "blocked": [_BLOCKED], "spans": [[0, len(model.decoder.layers)]], "n_draws": 1,
+                "judge": judge,
             },
+            "lens": {"judge": judge},
         }  # fmt: skip
         for analysis, some in tables.items():
             shown = counterfactual if analysis == "knockout" else clips
@@ -153,7 +156,7 @@ def against(tables, first, seed=0) -> pd.DataFrame:
     """
     values = {
         model: rows[rows["kind"] == "counterfactual"].set_index("clip")["value"]
-        for model, rows in _about_sound(tables["fidelity"]).groupby("model", sort=False)
+        for model, rows in fidelity.judged(_about_sound(tables["fidelity"])).groupby("model", sort=False)
     }
     rows = [
         (model, *stats.difference(some, values[first], seed))
@@ -183,7 +186,7 @@ def answers(tables, clip=None) -> pd.DataFrame:
 
 def _measured(tables, seed):
     """(quantity, model, interval), for the recovery beyond its control also whether it stands"""
-    about_sound = _about_sound(tables["fidelity"])
+    about_sound = fidelity.judged(_about_sound(tables["fidelity"]))
     for model, rows in about_sound.groupby("model", sort=False):
         for quantity, kind in ((FACTUAL, "factual"), (COUNTERFACTUAL, "counterfactual")):
             if (rows["kind"] == kind).any():
@@ -202,8 +205,9 @@ def _measured(tables, seed):
             yield RECOVERY_BEYOND, model, found.difference, found.stands and found.effect.mean > 0
     for model, rows in _of_models(tables, "lens"):
         rows = rows[rows["kind"] == "counterfactual"] if (rows["kind"] == "counterfactual").any() else rows
-        yield RECALL, model, stats.interval(rows["value"].dropna(), seed)
-        yield RECALL_NULL, model, stats.interval(rows["null"], seed)
+        for quantity, values in ((RECALL, rows["value"].dropna()), (RECALL_NULL, rows["null"].dropna())):
+            if len(values):
+                yield quantity, model, stats.interval(values, seed)
     from avnb.analyses import swap  # loads torch, which a figure of these numbers does without
 
     for model, rows in _of_models(tables, "swap"):

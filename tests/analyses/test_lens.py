@@ -160,6 +160,11 @@ def test_where_a_begun_answer_goes_on(model, prompt, monkeypatch):
 PIECES = [" dog", "bark", " bell", "the", " siren", "rain", " piano", "zz", " tick", "ing"]
 
 
+class Tokenizer:
+    def decode(self, ids):
+        return "".join(PIECES[i] if i < 10 else "#" for i in ids)
+
+
 @dataclass
 class Planted:
     """A model whose audio positions hold, layer by layer, what `says` plants; for every clip another prompt."""
@@ -169,7 +174,7 @@ class Planted:
 
     def __post_init__(self):
         self.model = build("omni", seed=5)
-        self.tokenizer = SimpleNamespace(decode=lambda ids: "".join(PIECES[i] if i < 10 else "#" for i in ids))
+        self.tokenizer = Tokenizer()
         self.decoder = self.model.decoder
         self.questions = []
 
@@ -316,7 +321,7 @@ def test_clips_that_cannot_be_recalled(planted):
     alone = lens.latent_recall(planted, CLIPS[:1], **EVERYWHERE).iloc[0]
     assert np.isnan(alone["null"]) and alone["reason"] == "all other clips share a sound with it"
     unknown = lens.latent_recall(planted, [clip("e", ())], **EVERYWHERE)
-    assert unknown.empty and "heard is empty" in unknown.attrs["left_out"]["e"]
+    assert unknown.empty and "nothing is known to be heard" in unknown.attrs["left_out"]["e"]
     with pytest.raises(ValueError, match="same id"):
         lens.latent_recall(planted, [CLIPS[0], CLIPS[0], CLIPS[1]])
     with pytest.raises(ValueError, match="depth=.0.9, 0.9. holds none of 4 layers"):

@@ -197,15 +197,34 @@ def test_many_are_judged_at_once_but_no_more_than_allowed(model, endpoint, monke
     model = Model("m", endpoint.url, at_once=3)
     monkeypatch.setattr(judge, "named", {"llm": model}.get)
     cases = [(f"slow {i}", CLIP, "audio") for i in range(9)] + [("slow 0", CLIP, "audio")]
-    assert model.estimate(cases)["requests"] == 9 and isnan(model.estimate(cases)["seconds"])
+    assert len(model.left(cases)) == 9 and isnan(model.estimate(9)["seconds"])
     assert [score.value for score in judge.scores(cases, "llm")] == [0.75] * 10
     assert endpoint.peak == 3
     more = [(f"slow and more {i}", CLIP, "audio") for i in range(8)]
     with ThreadPoolExecutor(2) as pool:  # two who ask share the limit
         list(pool.map(lambda some: judge.scores(some, "llm"), (more[:4], more[4:])))
     assert endpoint.peak == 3
-    assert model.estimate(cases)["requests"] == 0
-    assert 0.05 < model.estimate([("new", CLIP, "audio")])["seconds"] < 0.3
+    assert model.left(cases) == []
+    assert 0.05 < model.estimate(1)["seconds"] < 0.3
+
+
+def test_the_first_of_a_long_run_tell_the_rest(model, endpoint, monkeypatch, capsys):
+    monkeypatch.setattr(judge, "named", {"llm": model, model.name: model}.get)
+    cases = [(f"well {i}", CLIP, "audio") for i in range(60)]
+    judge.scores(cases[:20], "llm", progress=True)
+    assert "thousand tokens" not in capsys.readouterr().err  # few are not worth it
+    judge.scores(cases, "llm", progress=True)
+    tokens = model.estimate(32)["tokens_in"]
+    assert tokens > 32 * 500  # the examples of the prompt are long
+    told = capsys.readouterr().err
+    assert f"32 requests, about {tokens / 1e3:,.0f} thousand tokens in" in told and "by the first 28" in told
+    assert len(endpoint.bodies) == 60  # nothing is asked twice for it
+
+
+def test_tokens_are_those_that_the_endpoint_counts():
+    reply = json.dumps({"usage": {"prompt_tokens": 7, "completion_tokens": 3}})
+    assert by_model._tokens({"messages": []}, reply) == (7, 3)
+    assert by_model._tokens({"messages": [{"content": "x" * 40}]}, "no JSON.") == (10, 2)
 
 
 @pytest.mark.parametrize(

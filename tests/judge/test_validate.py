@@ -164,7 +164,7 @@ def test_the_command_line_sets_the_paper_beside_and_counts_what_is_missing(tmp_p
     assert found["Spearman"]["mean"] == pytest.approx(1)
     ran = CliRunner().invoke(cli.app, ["judge", "validate", str(path), "--judges", "words, llm:http://127.0.0.1:9/v1"])
     assert ran.exit_code == 1
-    assert "requests 3," in ran.stderr and "3 answers have no score: unreachable" in ran.stderr
+    assert "3 answers have no score: unreachable" in ran.stderr
     assert "Spearman" in ran.stdout
     for bad in (["--judges", "oracle"], [str(tmp_path / "lost.csv")]):
         ran = CliRunner().invoke(cli.app, ["judge", "validate", "--n", "2", *bad])
