@@ -134,7 +134,7 @@ show.figure(
 # *Kept* is the accuracy above chance that is left, as a share of what both modalities together give: 1 if what was taken is
 # not needed, 0 if nothing is answered without it, below 0 if what is left misleads.
 
-# %%
+# %% tags=["hide-output"]
 show.table(
     kept,
     "Accuracy with both, with what is left, and the share above chance that is kept",
@@ -169,7 +169,7 @@ Markdown("\n".join(f"- {line}" for line in lines))
 # it prefer another option from the picture alone than from the sound alone (*measured*)? Only there can be seen which of the
 # two it follows.
 
-# %%
+# %% tags=["hide-output"]
 odds = questions.conflicts(table)
 show.table(odds, "Conflicts, and what is followed, with 95 % intervals")
 
@@ -265,7 +265,7 @@ Markdown(
 #
 # Published scorers read the words of the answer, each in its own way. Beside the margin, those of this set:
 
-# %%
+# %% tags=["hide-output"]
 show.table(
     right[right["inputs"] == "both"],
     "Accuracy by the margin and by every rule, from both modalities",
