@@ -335,6 +335,38 @@ def validate(
         raise typer.Exit(1)
 
 
+@judge.command()
+def page(
+    clips: Annotated[str, typer.Argument(metavar="CLIPS", help="toybox, or the path of a manifest or a folder.")],
+    out: Annotated[Path, typer.Option("--out", "-o", help="The page to write.")] = Path("rate.html"),
+    models: Annotated[str, typer.Option(help="Whose answers, with commas between them.")] = "toy-omni",
+    n: Annotated[int | None, typer.Option(min=1, help="At most this many clips; default all.")] = None,
+    seed: Annotated[int, typer.Option(min=0, help="Of the clips that are taken, and of their order.")] = 0,
+    json: Json = False,
+):
+    """Write a page to rate answers by hand, which saves the CSV that `avnb judge validate` reads.
+
+    Models are asked what they hear and what they see. The page holds the clips and needs no network.
+
+    Example: `avnb judge page clips.jsonl -o rate.html`
+    """
+    import pandas as pd
+
+    from avnb import datasets, study
+    from avnb import judge as judges
+    from avnb.judge.page import write
+    from avnb.questions import HEAR, SEE
+    from avnb.study import notebooks as batch
+
+    known = datasets.load(clips, n=n, seed=seed, fewer=True)
+    options = {"questions": [HEAR, SEE], "inputs": ["both"], "judge": judges.suited(known)}
+    tables = [
+        study.measure("fidelity", name, known, dataset=clips, seed=seed, **options) for name in batch.names_in(models)
+    ]
+    n_answers = write(pd.concat(tables), known, out, seed)
+    _show({"page": str(out), "answers": n_answers}, json, [f"{n_answers} answers are to be rated in {out}"])
+
+
 @app.command()
 def train(
     name: Annotated[str, typer.Argument(help="An organism, e.g. toy-omni.")],

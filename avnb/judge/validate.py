@@ -27,7 +27,7 @@ from avnb.toybox.sources import SOURCES
 
 _NEEDED = ("modality", "answer", "reference", "rating")
 _N_RESAMPLES = 999
-_BETWEEN = " | "  # captions of one cell
+BETWEEN = " | "  # captions of one cell
 
 
 def read(path) -> pd.DataFrame:
@@ -171,7 +171,7 @@ _MEASURES = {"Spearman": spearmanr, "Kendall": kendalltau, "Pearson": pearsonr}
 def _clip(row):
     """What a row tells of its clip."""
     captions = {row["modality"]: row["reference"], OTHER[row["modality"]]: row.get("other", "")}
-    texts = {f"{name}_captions": tuple(filter(None, text.split(_BETWEEN))) for name, text in captions.items()}
+    texts = {f"{name}_captions": tuple(filter(None, text.split(BETWEEN))) for name, text in captions.items()}
     return Clip(row.get("clip", ""), "", **texts)
 
 

@@ -70,6 +70,17 @@ def about(clip):
     return "; ".join(f"{word}: {_known(clip, modality)}" for word, modality in _SENSES.items())
 
 
+def source(clip):
+    """The video of a clip as it is heard, as the address of a player that needs no file.
+
+    Raises:
+        ClipError: the video is missing or damaged.
+        ValueError: it is too large to be put into a page.
+    """
+    with tempfile.TemporaryDirectory() as folder:
+        return _video(_as_heard(clip, Path(folder) / "clip.mp4"))
+
+
 def heard(clip):
     """What is known of the sound of a clip: its events, else its first caption."""
     return _known(clip, "audio")
