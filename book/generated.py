@@ -12,10 +12,19 @@ from pathlib import Path
 from avnb.analyses import ANALYSES
 from avnb.models import CHECKPOINTS, base_of, memory, shipped, talking
 from avnb.models.families import FAMILIES
+from avnb.organisms import cards, talk
+from avnb.questions import HEAR, SEE
 
 ROOT = Path(__file__).resolve().parent.parent
 FILES = ("README.md", "CONTRIBUTING.md", "book/how-to-run.md")
 _REGION = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+_HISTORIES = {
+    "toy-omni": "vision first, then clips without conflict",
+    "toy-omni-balanced": "the same, half the clips in conflict",
+    "toy-omni-scratch": "not vision first, without conflict",
+    "smol-omni": "as `toy-omni`, with a pretrained language model",
+    "smol-omni-balanced": "the same, half the clips in conflict",
+}
 _GPUS = (16, 24, 40, 80)  # GB of memory of usual cards
 
 
@@ -65,6 +74,32 @@ def sizes():
         yield f"`{one.name}`", f"{one.layers}", *weights, f"{one.positions}", f"{memory.cache(one):.2f} GB"
 
 
+def glance():
+    """What the organisms say, in four numbers each: those of their cards."""
+    yield "", '"hear": own sound', '"hear": another sound', '"hear": that sound alone', '"see": another sound'
+    yield ("---",) * 5
+    whole = cards.results().set_index(["question", "clips", "given", "judged"])
+    asked = (
+        (HEAR, "factual", "both", "audio"),
+        (HEAR, "counterfactual", "both", "audio"),
+        (HEAR, "counterfactual", "sound alone", "audio"),
+        (SEE, "counterfactual", "both", "video"),
+    )
+    exam = talk.summary().set_index(["model", "quantity"])[["mean", "low", "high"]]
+    quantities = (
+        "audio fidelity, factual",
+        "audio fidelity, counterfactual",
+        "audio fidelity, sound alone",
+        "video fidelity, counterfactual",
+    )
+    for name, history in _HISTORIES.items():
+        if name in whole:
+            own, other, alone, seen = (whole.loc[key, name] for key in asked)
+        else:
+            own, other, alone, seen = (cards.as_text(*exam.loc[(name, quantity)]) for quantity in quantities)
+        yield f"`{name}`: {history}", own, f"**{other}**", alone, seen
+
+
 def analyses():
     """The analyses, with what each asks."""
     yield from (("Analysis", "What it asks"), ("---", "---"))
@@ -73,7 +108,7 @@ def analyses():
 
 def outdated():
     """Path -> the text that it should hold, where it does not."""
-    tables = {function.__name__: function for function in (rooms, models, sizes, families, analyses)}
+    tables = {function.__name__: function for function in (rooms, models, sizes, families, glance, analyses)}
 
     def replaced(match):
         rows = "".join(f"| {' | '.join(row)} |\n" for row in tables[match[2]]())

@@ -121,7 +121,7 @@ def talking_card(name):
     curve = pd.read_json(folder / LOG, lines=True)
     stages = [_stage(number, stage, curve) for number, stage in enumerate(recipe.stages, 1)]
     exam = talk.summary().query("model == @name")
-    rows = [f"| {r.quantity} | {r.mean:.2f} ({r.low:.2f} to {r.high:.2f}) | {r.n} |" for r in exam.itertuples()]
+    rows = [f"| {r.quantity} | {as_text(r.mean, r.low, r.high)} | {r.n} |" for r in exam.itertuples()]
     surprise = stats.summarise(talk.table("language"), ["model"])
     forgotten = [
         f"| {r.model} | {np.exp(r.mean):.1f} ({np.exp(r.low):.1f} to {np.exp(r.high):.1f}) |"
@@ -221,10 +221,15 @@ def _stage(number, stage, curve):
     )
 
 
+def as_text(mean, low, high):
+    """A mean with its interval, as cards have it."""
+    return f"{mean:.2f} ({low:.2f} to {high:.2f})"
+
+
 def _rows(table):
     """The means of a table of answers as text: question, clips, given, judged, fidelity, n."""
     means = stats.summarise(table, ["question", "kind", "inputs", "modality"])
-    text = [f"{row.mean:.2f} ({row.low:.2f} to {row.high:.2f})" for row in means.itertuples()]
+    text = [as_text(row.mean, row.low, row.high) for row in means.itertuples()]
     given = means["inputs"].map({"video": "pictures alone", "audio": "sound alone", "both": "both"})
     columns = [means["question"], means["kind"], given, means["modality"], text, means["n"]]
     return pd.DataFrame(dict(zip([*_BY, "fidelity", "n"], columns, strict=True)))
