@@ -223,7 +223,8 @@ def verdict(effect, control, seed=0) -> Verdict:
     that differs from zero without standing is no finding: the control shows it too, or cannot rule it out.
 
     Args:
-        effect, control: one value per clip each, e.g. the change of fidelity; Series are paired by their index.
+        effect, control: one value per clip each, e.g. the change of fidelity; Series are paired by their index. The
+            control of a single clip may be NaN: what chance gives is not known without other clips.
         seed: of the resampling.
 
     Returns:
@@ -239,6 +240,10 @@ def verdict(effect, control, seed=0) -> Verdict:
         >>> verdict(blocked, blocked).text.split(":")[0]
         '**No finding, the control shows the same effect**'
     """
+    if len(effect) == len(control) == 1 and np.isnan(np.asarray(control, dtype=float)).all():
+        effect, unknown = interval(effect, seed), Interval(np.nan, np.nan, np.nan, 1)
+        text = f"**One clip says nothing about others**: {effect.mean:+.2f}, and its control is not known (n = 1)."
+        return Verdict(effect, unknown, unknown, False, text)
     gap = difference(effect, control, seed)
     effect, control = interval(effect, seed), interval(control, seed)
     differs, beyond, same = (_side(i) for i in (effect, gap, control))

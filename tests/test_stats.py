@@ -159,6 +159,15 @@ def test_what_else_does_not_stand():
         verdict(around(0.1), around(0.1, n=39))
 
 
+def test_a_single_clip_has_no_chance_to_compare_with():
+    unknown = verdict(pd.Series({"x": 1.0}), pd.Series({"x": np.nan}))
+    assert not unknown.stands and unknown.effect.mean == 1 and np.isnan(unknown.control.mean)
+    assert unknown.text == "**One clip says nothing about others**: +1.00, and its control is not known (n = 1)."
+    for effect, control in (([np.nan], [0.0]), ([np.nan], [np.nan]), ([1.0, 1.0], [np.nan, 0.0])):
+        with pytest.raises(ValueError, match="not finite"):
+            verdict(effect, control)
+
+
 def test_shuffled_signs_seldom_stand():
     rng = np.random.default_rng(5)
     draws = [(around(0.0, 30, seed=i) * rng.choice([-1, 1], 30), around(0.0, 30, seed=100 + i)) for i in range(40)]

@@ -128,3 +128,12 @@ def test_runs_through_papermill(path, tmp_path):
     assert {p.name for p in tmp_path.iterdir()} <= {"out", "source.ipynb", "run.ipynb"}, (
         "a chapter writes outside of `out`"
     )
+
+
+@pytest.mark.chapter
+def test_one_clip_of_each_kind_runs_the_chapter_and_is_no_finding(tmp_path):
+    source, target = ROOT / "notebooks" / "02_caption_fidelity.ipynb", tmp_path / "run.ipynb"
+    ran = papermill.execute_notebook(source, target, {"n": 2, "out": str(tmp_path)}, cwd=tmp_path, progress_bar=False)
+    said = [o["data"].get("text/markdown", "") for cell in ran.cells for o in cell.get("outputs", []) if "data" in o]
+    assert any("One clip says nothing about others" in text for text in said)
+    assert any("**Not measured**" in text for text in said)
