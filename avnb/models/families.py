@@ -9,6 +9,7 @@
 from typing import NamedTuple
 
 from avnb.errors import InapplicableError
+from avnb.models import asked
 
 
 class Checkpoint(NamedTuple):
@@ -159,7 +160,8 @@ FAMILIES = (
 
 
 def family_of(name):
-    """The `Family` of a published checkpoint, None if it is not listed."""
+    """The `Family` of a published checkpoint, however it is loaded ("NAME@4bit"); None if it is not listed."""
+    name = asked.read(name).name
     return next((family for family in FAMILIES if any(one.name == name for one in family.checkpoints)), None)
 
 

@@ -40,6 +40,11 @@ def load(asked, folder, title):
         source = {"pretrained_model_name_or_path": str(folder or asked.name)}
         source |= {} if folder else _on_hub(asked.name, asked.revision)
         config = _config(source, name)
+        if config.model_type == "phi4_multimodal":
+            raise ModelError(
+                f"{name}: it sees and hears through adapters beside its weights, without which every number would be of "
+                "another model; load both with transformers (load_adapter), then avnb.wrap(model, processor)"
+            )
         architecture = families.architecture_of(config.model_type)
         if architecture is None and type(config) not in MODEL_FOR_MULTIMODAL_LM_MAPPING:
             raise ModelError(f"{name}: a {config.model_type} model takes no pictures and no sound beside its text")

@@ -1,4 +1,4 @@
-"""Every analysis on miniatures of families that are not Qwen-Omni's."""
+"""Every analysis on miniatures of the families, from a clip to its table."""
 
 import pytest
 
@@ -7,18 +7,25 @@ from avnb.analyses import ANALYSES
 from tests.models import miniatures, test_videollama2
 from tests.models.minicpm_o import miniature as minicpm
 
-BUILT = {"videollama2": test_videollama2.small, "gemma4": miniatures.gemma4}
+BUILT = {
+    "Qwen2.5-Omni": miniatures.qwen2_5_omni,
+    "Qwen3-Omni": miniatures.qwen3_omni,
+    "VideoLLaMA 2.1-AV": test_videollama2.small,
+    "Gemma 4 (E2B, E4B)": miniatures.gemma4,
+    "Gemma 4 (12B, no encoders)": miniatures.gemma4_unified,
+}
 
 
-@pytest.fixture(scope="module", params=[*BUILT, "minicpm_o"])
+@pytest.fixture(scope="module", params=[*BUILT, "MiniCPM-o"])
 def model(request, tmp_path_factory):
     name = request.param
     return BUILT[name]() if name in BUILT else avnb.load(str(minicpm.write(tmp_path_factory.mktemp("official"))))
 
 
+@pytest.mark.shows("analyses", *BUILT, "MiniCPM-o")
 @pytest.mark.parametrize("analysis", ANALYSES)
 def test_every_analysis_gives_its_table(model, toybox_clips, analysis):
-    few = {"max_new_tokens": 3}
+    few = {"max_new_tokens": 2}
     options = {
         "fidelity": {"inputs": ["both"], **few},
         "swap": {},

@@ -68,3 +68,8 @@ def test_rows_are_those_of_the_true_configurations(name):
 def test_bases_are_families_too():
     bases = {one.base for family in families.FAMILIES for one in family.checkpoints if one.base}
     assert bases == {name for name in bases if not families.family_of(name).hears}
+
+
+def test_the_family_of_a_model_that_is_loaded_in_another_way():
+    assert families.family_of("Qwen/Qwen2.5-Omni-7B@4bit@auto") is families.family_of("Qwen/Qwen2.5-Omni-7B")
+    assert families.family_of("owner/name@4bit") is None

@@ -53,6 +53,8 @@ def runs(prompt, kind):
     return (table["stop"] - table["start"]).tolist()
 
 
+@pytest.mark.shows("segments", "Qwen2.5-Omni")
+@pytest.mark.shows("positions", "Qwen2.5-Omni")
 @pytest.mark.parametrize(("seconds", "n_audio"), [(9.91, 248), (10.0, 250)])
 def test_golden_counts_of_a_real_clip(full_size, seconds, n_audio):
     frames = np.zeros((20, 360, 640, 3), np.uint8)  # 10 s at 2 fps
@@ -77,6 +79,7 @@ def test_golden_counts_of_a_real_clip(full_size, seconds, n_audio):
     assert (prompt.position_ids[2, 0, video] - start).max() == 22
 
 
+@pytest.mark.shows("positions", "Qwen2.5-Omni")
 def test_golden_position_ids_of_an_organism(random_organism, media):
     prompt = random_organism.prompt_from_inputs(**random_organism.process(*media, HEAR), question=HEAR)
     assert prompt.segments.table()["type"].tolist() == [
@@ -90,6 +93,7 @@ def test_golden_position_ids_of_an_organism(random_organism, media):
     assert times == expected
 
 
+@pytest.mark.shows("positions", "Qwen2.5-Omni")
 @pytest.mark.parametrize("modalities", [("video", "audio"), ("video",), ("audio",), ()])
 def test_prompt_reproduces_the_model(random_organism, media, modalities):
     frames, wave = (m if name in modalities else None for m, name in zip(media, ("video", "audio"), strict=True))
@@ -170,6 +174,7 @@ def test_a_mute_clip_has_no_audio_positions(random_organism, toybox_clips):
         random_organism.prompt(mute, HEAR, modalities=("audio",))
 
 
+@pytest.mark.shows("template", "Qwen2.5-Omni")
 def test_a_question_without_a_clip_is_text_alone(random_organism, toybox_clips):
     prompt = random_organism.prompt(toybox_clips[0], HEAR, modalities=())
     assert set(prompt.segments.types) == {"system", "template", "query", "last"}

@@ -14,10 +14,19 @@ from tests import reference
 from tests.models import miniatures
 
 ASK = "What do you hear?"
-HEARING = ("qwen2_5_omni", "qwen3_omni", "gemma4", "gemma4_unified", "gemma3n", "phi4")
-FAMILIES = (*HEARING, "qwen2_5_vl", "internvl")
+SHOWN = {  # family: its miniature
+    "Qwen2.5-Omni": "qwen2_5_omni",
+    "Qwen3-Omni": "qwen3_omni",
+    "Gemma 4 (E2B, E4B)": "gemma4",
+    "Gemma 4 (12B, no encoders)": "gemma4_unified",
+    "Gemma 3n": "gemma3n",
+    "Phi-4-multimodal": "phi4",
+    "Qwen2.5-VL": "qwen2_5_vl",
+}
+DEAF = ("qwen2_5_vl", "internvl")
+FAMILIES = (*SHOWN.values(), "internvl")
 MODALITIES = (("video", "audio"), ("video",), ("audio",))
-CASES = [(name, kinds) for name in FAMILIES for kinds in MODALITIES if name in HEARING or kinds == ("video",)]
+CASES = [(name, kinds) for name in FAMILIES for kinds in MODALITIES if name not in DEAF or kinds == ("video",)]
 
 
 @pytest.fixture(scope="module")
@@ -37,6 +46,9 @@ def layout(prompt):
     return [(row.type, row.stop - row.start) for row in prompt.segments.table().itertuples()]
 
 
+@pytest.mark.shows("engine", *SHOWN)
+@pytest.mark.shows("positions", *SHOWN)
+@pytest.mark.shows("segments", *SHOWN)
 @pytest.mark.parametrize(("name", "kinds"), CASES)
 def test_prompts_are_those_of_the_model_and_the_engine_answers_as_generate_does(models, toybox_clips, name, kinds):
     model, clip = models[name], toybox_clips[0]
@@ -51,6 +63,7 @@ def test_prompts_are_those_of_the_model_and_the_engine_answers_as_generate_does(
     assert model.tokenizer.decode(prompt.token_ids[prompt.segments.positions("query")]).strip() == ASK
 
 
+@pytest.mark.shows("engine", *SHOWN)
 @pytest.mark.parametrize("name", FAMILIES)
 def test_knockouts_equal_the_slow_way(toybox_clips, name):
     model = getattr(miniatures, name)()  # not the shared one: transformers leaves hooks behind where it shows attention
@@ -76,6 +89,7 @@ def prompt_for_hooks(prompt):
     return replace(prompt, inputs=plain), 1 if "attention_mask" in plain else 2
 
 
+@pytest.mark.shows("segments", "Qwen3-Omni", "Gemma 4 (E2B, E4B)", "Gemma 4 (12B, no encoders)", "Gemma 3n", "Phi-4-multimodal")
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -92,6 +106,7 @@ def test_the_order_of_media_in_a_prompt(models, toybox_clips, name, expected):
     assert [item for part in found for item in part] == expected
 
 
+@pytest.mark.shows("positions", "Qwen3-Omni")
 def test_qwen3_omni_counts_thirteen_positions_a_second(models, toybox_clips):
     model = models["qwen3_omni"]
     inputs, prompt = model._inputs(toybox_clips[0], ASK, ("video", "audio")), model.prompt(toybox_clips[0], ASK)
@@ -236,3 +251,27 @@ def test_hybrids_are_refused_in_one_line(family):
     with pytest.raises(avnb.EngineError, match="linear_attention.*a knockout would cut only the part of the path") as e:
         avnb.run(model, prompt)
     assert "\n" not in str(e.value)
+
+
+@pytest.mark.shows("keys", "Qwen2.5-Omni", "Qwen3-Omni", "Qwen2.5-VL", "Gemma 4 (E2B, E4B)", "Gemma 4 (12B, no encoders)")
+@pytest.mark.shows("values", "Qwen2.5-Omni", "Qwen3-Omni", "Qwen2.5-VL", "Gemma 4 (E2B, E4B)")
+@pytest.mark.parametrize("name", ["qwen2_5_omni", "qwen3_omni", "qwen2_5_vl", "gemma4", "gemma4_unified", "gemma3n"])
+def test_a_saved_checkpoint_is_loaded_whole(models, name, tmp_path):
+    models[name].hf.save_pretrained(tmp_path)
+    models[name].processor.save_pretrained(tmp_path)
+    again, saved = avnb.load(tmp_path), models[name].hf.state_dict()
+    assert type(again.hf) is type(models[name].hf) and again.unused == ()
+    assert again.hf.state_dict().keys() == saved.keys()
+    assert all(torch.equal(weight, saved[key]) for key, weight in again.hf.state_dict().items())
+
+
+def test_adapters_that_a_name_would_not_load_are_asked_for(models, tmp_path):
+    models["phi4"].hf.save_pretrained(tmp_path)
+    with pytest.raises(avnb.models.ModelError, match="through adapters beside its weights.*avnb.wrap") as error:
+        avnb.load(tmp_path)
+    assert "\n" not in str(error.value)
+
+
+def test_miniatures_are_of_the_classes_of_their_families(models):
+    for family in (family for family in avnb.models.families.FAMILIES if family.name in SHOWN):
+        assert type(models[SHOWN[family.name]].hf).__name__ == family.architecture, family.name

@@ -99,12 +99,12 @@ def published(tmp_path_factory):
     return load(checkpoint(tmp_path_factory.mktemp("published"), OFFICIAL))[0]
 
 
-def small(sound="windows", **changes):
+def small(sound="windows", hears=True, **changes):
     """A model with the special tokens, settings and parts of the true one, narrow, on short clips: 8 + 48 positions."""
     torch.manual_seed(0)
     tokenizer = omni.build_tokenizer()
     sizes = {"image_size": 70, "seconds": 1.0, "window": 0.12, "num_frames": 4, "sound": sound} | changes
-    processor = VideoLlama2Processor(tokenizer, **sizes)
+    processor = VideoLlama2Processor(tokenizer, hears=hears, **sizes)
     config = json.loads((HERE / "config.json").read_text()) | {
         "vocab_size": len(tokenizer),
         "hidden_size": 32,
@@ -117,6 +117,7 @@ def small(sound="windows", **changes):
         "audio_token_id": processor.audio_token_id,
     }
     config["vision_config"]["image_size"] = processor.image_size
+    config["mm_audio_tower"] = config["mm_audio_tower"] if hears else None
     hf = VideoLlama2ForConditionalGeneration(VideoLlama2Config(**config))
     with torch.no_grad():
         for name, weight in hf.named_parameters():
@@ -137,6 +138,7 @@ def assert_upstream(name, value, atol=1e-5):
 # Against the published code.
 
 
+@pytest.mark.shows("modules", "VideoLLaMA 2.1-AV", "VideoLLaMA 2.1")
 @torch.inference_mode()
 def test_each_module_equals_upstream(published):
     pictures = processing._squasher(70)(list(UPSTREAM["frames"].numpy()), return_tensors="pt")["pixel_values"]
@@ -148,6 +150,8 @@ def test_each_module_equals_upstream(published):
     assert_upstream("audio", published.get_audio_features(sound)[0])
 
 
+@pytest.mark.shows("modules", "VideoLLaMA 2.1-AV")
+@pytest.mark.shows("positions", "VideoLLaMA 2.1-AV")
 @torch.inference_mode()
 def test_a_whole_prompt_equals_upstream(published):
     config = published.config
@@ -164,6 +168,7 @@ def test_a_whole_prompt_equals_upstream(published):
     assert_upstream("logits", logits)
 
 
+@pytest.mark.shows("modules", "VideoLLaMA 2.1-AV")
 def test_mel_energies_equal_kaldi():
     energies = torch.from_numpy(processing.fbank(UPSTREAM["wave"].numpy()))
     assert_upstream("fbank_exact", energies[::7], atol=2e-4)  # of a range of 44; Kaldi's are made in float32
@@ -194,6 +199,8 @@ def test_frames_equal_upstream(sizes):
 # The published files.
 
 
+@pytest.mark.shows("keys", "VideoLLaMA 2.1-AV")
+@pytest.mark.shows("values", "VideoLLaMA 2.1-AV")
 def test_the_published_layout_loads_completely(tmp_path):
     model, info = load(checkpoint(tmp_path / "av", OFFICIAL))
     assert not any(info[kind] for kind in ("missing_keys", "unexpected_keys", "mismatched_keys"))
@@ -211,10 +218,14 @@ def test_one_table_of_distances_does_for_all_layers(tmp_path):
     assert all(torch.equal(weight, expected[name]) for name, weight in model.state_dict().items())
 
 
+@pytest.mark.shows("keys", "VideoLLaMA 2.1")
+@pytest.mark.shows("values", "VideoLLaMA 2.1")
 def test_the_visual_base_has_no_audio_branch(tmp_path):
     weights = {name: weight for name, weight in OFFICIAL.items() if "audio" not in name and "projector_a" not in name}
     model, info = load(checkpoint(tmp_path, weights, mm_audio_tower=None))
     assert not info["missing_keys"] and not info["unexpected_keys"]
+    ours = model.state_dict()
+    assert all(torch.equal(weight, ours[name.replace("vision_model.", "")]) for name, weight in weights.items())
     with pytest.raises(AvnbError, match="takes no sound"):
         model.get_audio_features(torch.zeros(1, 98, 128))
 
@@ -231,6 +242,7 @@ def test_saved_and_loaded_again(published, tmp_path):
     )
 
 
+@pytest.mark.shows("keys", "VideoLLaMA 2.1-AV", "VideoLLaMA 2.1")
 @pytest.mark.parametrize(
     ("path", "n_keys", "n_parameters"), [("/a/path", 1143, 8_526_647_888), (None, 900, 8_420_731_360)]
 )
@@ -249,6 +261,7 @@ def test_true_sizes(path, n_keys, n_parameters):
 # Prompts.
 
 
+@pytest.mark.shows("template", "VideoLLaMA 2.1-AV")
 def test_the_prompt_of_true_size_settings(tmp_path):
     model = small(image_size=384, seconds=30.0, window=2.0, num_frames=8)
     inputs = model.process(np.zeros((8, 36, 64, 3), np.uint8), np.zeros(160_000, np.float32), SEE)
@@ -262,6 +275,8 @@ def test_the_prompt_of_true_size_settings(tmp_path):
     assert text == f"{system}<|im_start|>user\n\n{SEE}<|im_end|>\n<|im_start|>assistant\n"
 
 
+@pytest.mark.shows("segments", "VideoLLaMA 2.1-AV")
+@pytest.mark.shows("positions", "VideoLLaMA 2.1-AV")
 def test_video_and_sound_are_told_apart(model, toybox_clips):
     prompt = model.prompt(toybox_clips[0], SEE)
     table = prompt.segments.table().query("type in ('video', 'audio')")
@@ -332,6 +347,7 @@ def test_a_published_checkpoint_loads_by_its_folder(tmp_path):
 # Through the adapter.
 
 
+@pytest.mark.shows("engine", "VideoLLaMA 2.1-AV")
 def test_engine_equals_generate(model, toybox_clips):
     prompt = model.prompt(toybox_clips[0], SEE)
     result = run(model, prompt, max_new_tokens=6)[0]
@@ -340,6 +356,7 @@ def test_engine_equals_generate(model, toybox_clips):
     assert result.token_ids.tolist() == output[0, inputs["input_ids"].shape[1] :].tolist()
 
 
+@pytest.mark.shows("engine", "VideoLLaMA 2.1-AV")
 @pytest.mark.parametrize("target", ["video", "audio", "video+audio"])
 def test_knockouts_equal_the_slow_way(model, toybox_clips, target):
     prompt = model.prompt(toybox_clips[0], SEE)
@@ -348,3 +365,25 @@ def test_knockouts_equal_the_slow_way(model, toybox_clips, target):
     tokens, logprobs = reference.generate(model, prompt, condition, 3)
     assert result.token_ids.tolist() == tokens
     np.testing.assert_allclose(result.logprobs, logprobs, atol=1e-4)
+
+
+@pytest.mark.shows("template", "VideoLLaMA 2.1")
+@pytest.mark.shows("segments", "VideoLLaMA 2.1")
+@pytest.mark.shows("positions", "VideoLLaMA 2.1")
+@pytest.mark.shows("engine", "VideoLLaMA 2.1")
+def test_the_visual_base_is_measured_alike(toybox_clips):
+    base = small(hears=False)
+    prompt = base.prompt(toybox_clips[0], SEE)
+    assert [len(prompt.segments.positions(kind)) for kind in ("video", "audio")] == [8, 0]
+    text = base.tokenizer.decode(np.delete(prompt.token_ids, prompt.segments.positions("video")))
+    system = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n"
+    assert text == f"{system}<|im_start|>user\n\n{SEE}<|im_end|>\n<|im_start|>assistant\n"
+    assert torch.equal(prompt.position_ids, torch.arange(len(prompt))[None])
+    inputs = base._inputs(toybox_clips[0], SEE, ("video",))
+    output = base.hf.generate(**inputs, max_new_tokens=6, do_sample=False, eos_token_id=sorted(base.stop_ids))
+    condition = Condition.block("last+generated", "video")
+    free, blocked = run(base, prompt, [Condition(), condition], max_new_tokens=6)
+    assert free.token_ids.tolist() == output[0, len(prompt) :].tolist()
+    tokens, logprobs = reference.generate(base, prompt, condition, 6)
+    assert blocked.token_ids.tolist() == tokens
+    np.testing.assert_allclose(blocked.logprobs, logprobs, atol=1e-4)

@@ -57,6 +57,8 @@ def runs(prompt, kind):
 # Official files.
 
 
+@pytest.mark.shows("keys", "MiniCPM-o", "MiniCPM-V")
+@pytest.mark.shows("values", "MiniCPM-o", "MiniCPM-V")
 @pytest.mark.parametrize("name", "ov")
 def test_official_files_load_with_nothing_missing_nothing_unexpected_and_equal_values(folders, name):
     model, report = AutoModelForMultimodalLM.from_pretrained(folders[name], output_loading_info=True)
@@ -78,6 +80,7 @@ def test_a_key_that_is_not_speech_is_unexpected_and_a_lost_one_is_missing(folder
     assert report["unexpected_keys"] == {"resampler.other"}
 
 
+@pytest.mark.shows("keys", "MiniCPM-o", "MiniCPM-V")
 @pytest.mark.parametrize(
     ("model", "config", "audio", "vocabulary", "n_keys", "n_parameters"),
     [
@@ -127,6 +130,8 @@ def test_what_is_saved_comes_back(models, toybox_clips, tmp_path, name):
 # Prompts.
 
 
+@pytest.mark.shows("segments", "MiniCPM-o")
+@pytest.mark.shows("positions", "MiniCPM-o")
 @pytest.mark.parametrize(
     ("n_samples", "last"), [(16000, 25), (14560, 23), (480, 1), (321, 1), (320, 0), (160, 0), (0, None)]
 )
@@ -146,6 +151,7 @@ def test_golden_units_of_a_ten_second_clip(hears, n_samples, last):
     assert prompt.position_ids.tolist() == [list(range(len(prompt)))]
 
 
+@pytest.mark.shows("template", "MiniCPM-o")
 def test_golden_text_of_a_clip_with_sound(hears):
     inputs = hears.process(*miniature.media(2, 1.5), ASK)
     text = hears.tokenizer.decode(inputs["input_ids"][0])
@@ -159,6 +165,8 @@ def test_golden_text_of_a_clip_with_sound(hears):
     )
 
 
+@pytest.mark.shows("template", "MiniCPM-o", "MiniCPM-V")
+@pytest.mark.shows("segments", "MiniCPM-V")
 def test_golden_texts_of_pictures_of_sound_and_of_a_question_alone(models, hears):
     frames, wave = miniature.media(2, 2.0)
     system = "<|im_start|>system\nYou are a helpful assistant.<|im_end|>\n<|im_start|>user\n"
@@ -167,6 +175,9 @@ def test_golden_texts_of_pictures_of_sound_and_of_a_question_alone(models, hears
         seen, asked = (model.process(video, None, ASK)["input_ids"][0] for video in (frames, None))
         assert model.tokenizer.decode(seen) == f"{system}{picture * 2}{ASK}<|im_end|>\n<|im_start|>assistant\n"
         assert model.tokenizer.decode(asked) == f"{system}{ASK}<|im_end|>\n<|im_start|>assistant\n"
+        prompt = model.prompt_from_inputs(**model.process(frames, None, ASK), question=ASK)
+        assert runs(prompt, "video") == [64] * 2
+        assert model.decode(prompt.token_ids[prompt.segments.positions("query")]) == ASK
     heard = hears.tokenizer.decode(hears.process(None, wave, ASK)["input_ids"][0])
     second = "<|audio_start|>" + "<reserved_53>" * 25 + "<|audio_end|>"
     assert heard.split("<|im_start|>user\n")[-1] == (
@@ -174,6 +185,7 @@ def test_golden_texts_of_pictures_of_sound_and_of_a_question_alone(models, hears
     )
 
 
+@pytest.mark.shows("segments", "MiniCPM-o")
 def test_every_position_of_a_clip_has_its_type(hears, toybox_clips):
     prompt = hears.prompt(toybox_clips[0], ASK)
     n_units = len(runs(prompt, "video"))
@@ -262,6 +274,7 @@ def test_what_does_not_fit_is_refused(models, hears, folders, tmp_path):
 # The engine.
 
 
+@pytest.mark.shows("positions", "MiniCPM-o", "MiniCPM-V")
 @pytest.mark.parametrize("name", "ov")
 @pytest.mark.parametrize("modalities", [("video", "audio"), ("video",), ("audio",), ()])
 def test_prompt_reproduces_the_model(models, toybox_clips, name, modalities):
@@ -279,6 +292,7 @@ def test_prompt_reproduces_the_model(models, toybox_clips, name, modalities):
         assert bool(len(prompt.segments.positions(kind))) == (kind in modalities and (kind == "video" or name == "o"))
 
 
+@pytest.mark.shows("engine", "MiniCPM-o", "MiniCPM-V")
 @pytest.mark.parametrize("name", "ov")
 def test_the_engine_answers_as_generate_does(models, toybox_clips, name):
     model = models[name]
@@ -293,6 +307,7 @@ def test_the_engine_answers_as_generate_does(models, toybox_clips, name):
     assert model.caption(toybox_clips[0], ASK, max_new_tokens=8) == model.decode(output)
 
 
+@pytest.mark.shows("engine", "MiniCPM-o", "MiniCPM-V")
 @pytest.mark.parametrize("name", "ov")
 def test_knockouts_are_those_of_the_slow_way(models, toybox_clips, name):
     model = models[name]

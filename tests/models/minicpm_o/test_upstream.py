@@ -54,6 +54,7 @@ def test_a_row_of_any_number_of_patches_gets_the_same_positions():
     assert torch.equal(ours, UPSTREAM["buckets"].long())
 
 
+@pytest.mark.shows("modules", "MiniCPM-o", "MiniCPM-V")
 @torch.inference_mode()
 def test_vision_tower_and_resampler_on_pictures_of_two_shapes(loaded, inputs):
     model, (patches, grids, _, _) = loaded[0], inputs
@@ -62,6 +63,7 @@ def test_vision_tower_and_resampler_on_pictures_of_two_shapes(loaded, inputs):
     close(model.resampler(seen, grids)[:, ::4], "resampled")
 
 
+@pytest.mark.shows("modules", "MiniCPM-o")
 @torch.inference_mode()
 @pytest.mark.parametrize("attention", ["sdpa", "eager"])
 def test_audio_encoder_projection_and_pooling_on_two_lengths(loaded, inputs, attention):
@@ -71,6 +73,7 @@ def test_audio_encoder_projection_and_pooling_on_two_lengths(loaded, inputs, att
     model.set_attn_implementation("sdpa")
 
 
+@pytest.mark.shows("modules", "MiniCPM-o", "MiniCPM-V")
 @pytest.mark.parametrize("name", PICTURES)
 def test_pictures_are_scaled_cut_and_told_alike(loaded, name):
     height, width, slices = PICTURES[name]
@@ -93,6 +96,8 @@ def ask(processor, frames, wave):
     return processor(text=[processor.apply_chat_template(messages)], **media)
 
 
+@pytest.mark.shows("template", "MiniCPM-o")
+@pytest.mark.shows("modules", "MiniCPM-o")
 @torch.inference_mode()
 @pytest.mark.parametrize("name", ["omni", "short", "heard", "seen"])
 def test_whole_prompts_and_what_the_model_says_next(loaded, name):
@@ -115,6 +120,7 @@ def test_whole_prompts_and_what_the_model_says_next(loaded, name):
     close(logits, f"{name}.logits")
 
 
+@pytest.mark.shows("modules", "MiniCPM-o")
 @torch.inference_mode()
 def test_sound_of_more_than_thirty_seconds_goes_in_pieces(loaded):
     model, processor = loaded
