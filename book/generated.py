@@ -7,6 +7,8 @@ import argparse
 import ast
 import re
 import sys
+from collections import Counter
+from importlib import import_module
 from pathlib import Path
 
 from avnb.analyses import ANALYSES
@@ -16,8 +18,10 @@ from avnb.organisms import cards, talk
 from avnb.questions import HEAR, SEE
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = ("README.md", "CONTRIBUTING.md", "book/how-to-run.md")
+FILES = ("README.md", "CONTRIBUTING.md", "book/how-to-run.md", "book/models.md")
+sys.path.insert(0, str(ROOT))  # for the tests, whose marks are read
 _REGION = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
+CHECKS = ("keys", "values", "modules", "template", "positions", "segments", "engine", "analyses")
 _HISTORIES = {
     "toy-omni": "vision first, then clips without conflict",
     "toy-omni-balanced": "the same, half the clips in conflict",
@@ -61,17 +65,39 @@ def models():
 
 
 def families():
-    """The licence of every published family, and what was shown of its code path without the weights."""
-    yield from (("Family", "Licence", "Shown without the weights"), ("---",) * 3)
-    yield from ((family.name, family.licence, family.verified) for family in FAMILIES)
+    """Every published family: what it takes, its licence, and what was shown of its code path without the weights."""
+    yield from (("Family", "Takes", "Licence", "Shown without the weights"), ("---",) * 4)
+    yield from ((family.name, family.takes, family.licence, family.verified) for family in FAMILIES)
+
+
+def shown():
+    """How many tests show which check of which family, by their mark `shows`.
+
+    Raises:
+        ValueError: a mark names a check or a family that is not known.
+    """
+    cells, names = Counter(), [family.name for family in FAMILIES]
+    for path in sorted((ROOT / "tests" / "models").rglob("test_*.py")):
+        module = import_module(".".join(path.relative_to(ROOT).with_suffix("").parts))
+        for test in vars(module).values():
+            marks = [mark for mark in getattr(test, "pytestmark", []) if mark.name == "shows"]
+            for check, *shown in (mark.args for mark in marks if test.__module__ == module.__name__):
+                if check not in CHECKS or not set(shown) <= set(names):
+                    raise ValueError(
+                        f"{path.name}: {test.__name__} shows {check!r} of {shown}; see CHECKS and FAMILIES"
+                    )
+                cells.update((check, family) for family in shown)
+    yield from (("Family", *CHECKS), ("---",) * (1 + len(CHECKS)))
+    yield from ((name, *(f"{cells[check, name] or '–'}" for check in CHECKS)) for name in names)
 
 
 def sizes():
     """What published models take by their true configurations: weights, and a 10 s clip of 640 x 360 with sound."""
-    yield from (("Model", "Layers", "bfloat16", "4 bit", "Positions of 10 s", "Cache of 10 s"), ("---",) * 6)
+    yield from (("Model", "Base", "Layers", "bfloat16", "4 bit", "Positions of 10 s", "Cache of 10 s"), ("---",) * 7)
     for one in (one for family in FAMILIES for one in family.checkpoints):
         weights = (f"{memory.weights(one, precision):.1f} GB" for precision in ("bfloat16", "4bit"))
-        yield f"`{one.name}`", f"{one.layers}", *weights, f"{one.positions}", f"{memory.cache(one):.2f} GB"
+        base = one.base.split("/")[1] if one.base else "–"
+        yield f"`{one.name}`", base, f"{one.layers}", *weights, f"{one.positions}", f"{memory.cache(one):.2f} GB"
 
 
 def glance():
@@ -108,7 +134,7 @@ def analyses():
 
 def outdated():
     """Path -> the text that it should hold, where it does not."""
-    tables = {function.__name__: function for function in (rooms, models, sizes, families, glance, analyses)}
+    tables = {function.__name__: function for function in (rooms, models, sizes, families, shown, glance, analyses)}
 
     def replaced(match):
         rows = "".join(f"| {' | '.join(row)} |\n" for row in tables[match[2]]())

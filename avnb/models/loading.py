@@ -42,8 +42,8 @@ def load(asked, folder, title):
         config = _config(source, name)
         if config.model_type == "phi4_multimodal":
             raise ModelError(
-                f"{name}: it sees and hears through adapters beside its weights, without which every number would be of "
-                "another model; load both with transformers (load_adapter), then avnb.wrap(model, processor)"
+                f"{name}: it sees and hears through adapters beside its weights, and without them every number would "
+                "be of another model; load both with transformers (load_adapter), then avnb.wrap(model, processor)"
             )
         architecture = families.architecture_of(config.model_type)
         if architecture is None and type(config) not in MODEL_FOR_MULTIMODAL_LM_MAPPING:

@@ -89,7 +89,9 @@ def prompt_for_hooks(prompt):
     return replace(prompt, inputs=plain), 1 if "attention_mask" in plain else 2
 
 
-@pytest.mark.shows("segments", "Qwen3-Omni", "Gemma 4 (E2B, E4B)", "Gemma 4 (12B, no encoders)", "Gemma 3n", "Phi-4-multimodal")
+@pytest.mark.shows(
+    "segments", "Qwen3-Omni", "Gemma 4 (E2B, E4B)", "Gemma 4 (12B, no encoders)", "Gemma 3n", "Phi-4-multimodal"
+)
 @pytest.mark.parametrize(
     ("name", "expected"),
     [
@@ -253,7 +255,9 @@ def test_hybrids_are_refused_in_one_line(family):
     assert "\n" not in str(e.value)
 
 
-@pytest.mark.shows("keys", "Qwen2.5-Omni", "Qwen3-Omni", "Qwen2.5-VL", "Gemma 4 (E2B, E4B)", "Gemma 4 (12B, no encoders)")
+@pytest.mark.shows(
+    "keys", "Qwen2.5-Omni", "Qwen3-Omni", "Qwen2.5-VL", "Gemma 4 (E2B, E4B)", "Gemma 4 (12B, no encoders)"
+)
 @pytest.mark.shows("values", "Qwen2.5-Omni", "Qwen3-Omni", "Qwen2.5-VL", "Gemma 4 (E2B, E4B)")
 @pytest.mark.parametrize("name", ["qwen2_5_omni", "qwen3_omni", "qwen2_5_vl", "gemma4", "gemma4_unified", "gemma3n"])
 def test_a_saved_checkpoint_is_loaded_whole(models, name, tmp_path):

@@ -44,6 +44,12 @@ def test_generated_tables_are_up_to_date():
     assert not generated.outdated(), "run `make notebooks`"
 
 
+def test_a_mark_of_an_unknown_check_or_family_is_told(monkeypatch):
+    monkeypatch.setattr(generated, "CHECKS", ("keys",))
+    with pytest.raises(ValueError, match=r"shows \w+ of"):
+        list(generated.shown())
+
+
 @chapter
 def test_rendering_twice_gives_the_same_bytes(path):
     assert notebooks.render(path) == notebooks.render(path)
