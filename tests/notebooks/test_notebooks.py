@@ -46,7 +46,7 @@ def test_generated_tables_are_up_to_date():
 
 def test_a_mark_of_an_unknown_check_or_family_is_told(monkeypatch):
     monkeypatch.setattr(generated, "CHECKS", ("keys",))
-    with pytest.raises(ValueError, match=r"shows \w+ of"):
+    with pytest.raises(ValueError, match="see CHECKS"):
         list(generated.shown())
 
 
