@@ -28,7 +28,7 @@
 # %% tags=["parameters"]
 model = "toy-omni"
 against = "toy-omni-balanced"  # a model to tell it from; None for none
-dataset = "toybox"  # or NAME:FOLDER, with your copy of avhbench, cmm, worldsense, dave or daily-omni
+benchmark = "toybox"  # or NAME:FOLDER, with your copy of avhbench, cmm, worldsense, dave or daily-omni
 n = 12  # clips
 seed = 0
 suffix = None  # added to every question; None is the set's own
@@ -42,9 +42,9 @@ from avnb.benchmarks import rules, traps
 from IPython.display import Markdown
 
 plots.style()
-clips = benchmarks.load(dataset, n=n, seed=seed)
+clips = benchmarks.load(benchmark, n=n, seed=seed)
 held = benchmarks.counts(clips)
-keep = {"dataset": dataset, "seed": seed, "out": out, "suffix": suffix}
+keep = {"dataset": benchmark, "seed": seed, "out": out, "suffix": suffix}
 
 # %% [markdown]
 # ## One clip, and what is asked about it
@@ -312,7 +312,7 @@ show.table(
 # ## What this does not show
 #
 # - On the toybox the questions are imitations of a form, in the words of a drawn world. How much of a *published* set is
-#   answered without sound follows from that set's own clips: `dataset="avhbench:/data/AVHBench"`. **Not measured here**: the
+#   answered without sound follows from that set's own clips: `benchmark="avhbench:/data/AVHBench"`. **Not measured here**: the
 #   sets are not shipped, and neither are models that could answer them.
 # - Taken away is not masked: a prompt without the picture is shorter, and a model may never have met one. The silent track
 #   is the control for that.
@@ -337,4 +337,4 @@ def ask(item):
 
 
 # %% tags=["remove-input"]
-show.provenance(model=model, against=against, dataset=dataset, n=n, seed=seed)
+show.provenance(model=model, against=against, benchmark=benchmark, n=n, seed=seed)
