@@ -73,7 +73,7 @@ def told(model, clips, n_prompts=1, n_conditions=1, max_new_tokens=64, smallest=
         >>> told(avnb.load("toy-omni"), clips)
         ''
         >>> told(avnb.load("toy-omni"), clips, smallest=0).splitlines()[-1][:40]
-        '- **Clips**: with n = 2, the 95 % interva'
+        '- **Clips**: with n = 2, the 95 % interv'
     """
     n_parameters = sum(weight.numel() for weight in model.hf.parameters())
     if n_parameters < smallest:

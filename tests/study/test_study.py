@@ -424,6 +424,9 @@ def test_answers_without_a_score_are_judged_again_on_demand_without_the_model(fe
     class Judge:
         name, is_up = "mine", False
 
+        def holds(self, clip, modality):
+            return ()
+
         def score(self, answer, clip, modality):
             return judge.Score(0.5, leakage=0.25) if self.is_up else judge.Score.unscored(f"unreachable: {answer}")
 
