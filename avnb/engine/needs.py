@@ -4,7 +4,7 @@
 >>> config = Qwen2Config(num_hidden_layers=36, hidden_size=2048, num_attention_heads=16, num_key_value_heads=2)
 >>> found = needs(config, n_positions=3000, max_new_tokens=64)
 >>> round(found.prompt / 2**20), round(found.condition / 2**20)
-(1209, 14)
+(796, 17)
 """
 
 import time
