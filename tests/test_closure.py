@@ -59,7 +59,8 @@ def test_judges_that_are_loaded_by_name_belong_to_those_who_judge_and_so_do_thei
     ):
         before = prints()
         edit(package, file, old, new)
-        assert {name for name, value in prints().items() if value != before[name]} == {"fidelity", "knockout", "lens", "tokens"}
+        changed = {name for name, value in prints().items() if value != before[name]}
+        assert changed == {"fidelity", "knockout", "lens", "tokens"}
 
 
 def test_an_edit_of_the_engine_is_everybodys_who_runs_it(package):
