@@ -7,6 +7,7 @@ sounds can be paired anew in every batch. Building it resumes where it was inter
 import os
 from concurrent.futures import ProcessPoolExecutor
 from functools import cached_property
+from multiprocessing import get_context
 from pathlib import Path
 
 import numpy as np
@@ -38,7 +39,9 @@ class Pool:
         blocks = [(Path(folder) / f"{split}-{seed}-{a:06d}-{b:06d}.npz", split, seed, a, b) for a, b in spans]
         missing = [block for block in blocks if not block[0].exists()]
         if missing:
-            with ProcessPoolExecutor(workers, initializer=threadpool_limits, initargs=(1,)) as executor:
+            # Not forked: a child that frees a video of its parent waits for ever for the threads that decoded it.
+            context = get_context("spawn")
+            with ProcessPoolExecutor(workers, context, initializer=threadpool_limits, initargs=(1,)) as executor:
                 list(tqdm(executor.map(_write_block, missing), total=len(missing), desc=f"drawing {split} clips"))
         self._files = [path for path, *_ in blocks]
 

@@ -10,6 +10,7 @@ from safetensors.torch import load_file
 import avnb
 from avnb.models.native import AVModel
 from avnb.organisms import omni as organism
+from avnb.organisms import pool as pools
 from avnb.organisms import recipes
 from avnb.organisms import train as training
 from avnb.organisms.learner import BASE, Features, Learner
@@ -179,6 +180,20 @@ def test_the_pool_resumes(tmp_path):
     second = Pool(tmp_path, "validation", n=3, workers=1)
     assert {path: path.stat().st_mtime_ns for path in tmp_path.iterdir()} == written
     assert np.array_equal(first.frames, second.frames) and np.array_equal(first.waves, second.waves)
+
+
+def test_clips_are_not_drawn_in_forked_processes(tmp_path, monkeypatch):
+    """A forked process waits for ever when it frees a frame that its parent scaled: the threads stayed behind."""
+    methods = []
+
+    class Spy(pools.ProcessPoolExecutor):
+        def __init__(self, *args, **kwargs):
+            super().__init__(*args, **kwargs)
+            methods.append(self._mp_context.get_start_method())
+
+    monkeypatch.setattr(pools, "ProcessPoolExecutor", Spy)
+    Pool(tmp_path, "validation", n=1, workers=1)
+    assert methods == ["spawn"]
 
 
 @pytest.mark.parametrize("name", recipes.RECIPES)
