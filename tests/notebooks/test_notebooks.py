@@ -2,6 +2,8 @@
 
 import ast
 import importlib.util
+import subprocess
+import sys
 from pathlib import Path
 
 import jupytext
@@ -48,6 +50,16 @@ def test_a_mark_of_an_unknown_check_or_family_is_told(monkeypatch):
     monkeypatch.setattr(generated, "CHECKS", ("keys",))
     with pytest.raises(ValueError, match="see CHECKS"):
         list(generated.shown())
+
+
+def test_a_test_that_fills_a_cell_of_the_book_is_never_skipped(tmp_path):
+    source = "import pytest\n\n@pytest.mark.shows('keys', 'a family')\ndef test_it(): pytest.skip('no reason')\n"
+    (tmp_path / "test_it.py").write_text(source)
+    command = [sys.executable, "-m", "pytest", "-q", "-p", "tests.conftest", "-p", "no:cacheprovider", str(tmp_path)]
+    done = subprocess.run(command, cwd=ROOT, capture_output=True, text=True)
+    assert done.returncode == 1 and "fills a cell of the table in book/models.md, and was skipped" in done.stdout
+    (tmp_path / "test_it.py").write_text(source.replace("@pytest.mark.shows('keys', 'a family')", ""))
+    assert subprocess.run(command, cwd=ROOT, capture_output=True).returncode == 0
 
 
 @chapter
