@@ -113,6 +113,8 @@ def said(body, max_tokens=None) -> str:
         choice = json.loads(body)["choices"][0]
         message, ended = choice["message"], choice.get("finish_reason")
         text = message.get("content") or ""
+        if not isinstance(text, str):
+            raise TypeError("the content is no text")
     except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise NoAnswerError(f"unparsable: no chat completion: {excerpt(body)}") from error
     if message.get("refusal") or ended == "content_filter":

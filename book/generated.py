@@ -103,7 +103,7 @@ def sizes():
 
 def glance():
     """What the organisms say, in four numbers each: those of their cards."""
-    yield "", '"hear": own sound', '"hear": another sound', '"hear": that sound alone', '"see": another sound'
+    yield "", '"hear": own sound', '"hear": another sound', '"hear": sound alone', '"see": another sound'
     yield ("---",) * 5
     whole = cards.results().set_index(["question", "clips", "given", "judged"])
     asked = (

@@ -143,8 +143,9 @@ if len(hear):
     title = (
         f"With a foreign sound, fidelity of what is heard {verb} ({-fall['mean']:+.2f})"
     )
-# The names that a model of language finds are its own words, and tell no chance.
-chance = fidelity.chance(table.iloc[:0] if judge.startswith("llm:") else table)
+# The names that a model of language finds are its own words: they tell no chance, and are not those of other clips.
+by_names = table.iloc[:0] if judge.startswith("llm:") else table
+chance = fidelity.chance(by_names)
 show.figure(
     plots.fidelity.bars(fidelity.judged(table), chance, title),
     "Bars of fidelity for every question, about the picture and about the sound, by kind of clip, with intervals; "
@@ -210,13 +211,13 @@ show.figure(
 # answers are held against what other clips show.
 
 # %%
-confused = fidelity.confusions(table)
+confused = fidelity.confusions(by_names)
 conflict = confused.query(
     "question == @HEAR and kind == 'counterfactual' and inputs == 'both'"
 ).set_index("clip")
 without = Markdown(
     "**Not measured**: nothing is known of what is only seen in these clips, by events or by captions of the picture, or "
-    "no answer about them has a score."
+    "no answer about them has a score, or the judge is a language model, of which the column `leakage` tells it."
 )
 show.figure(
     plots.fidelity.bars(
@@ -375,9 +376,9 @@ Markdown(" ".join(lines))
 #
 # - Fidelity is about what is *said*. Whether the sound is known inside and lost on the way, the logit lens and the
 #   knockouts have to tell.
-# - The judge knows the words of this world and no negation. In the study a language model judges, and agrees with people
-#   at a rank correlation of 0.82 for sound and 0.73 for pictures; how well this judge agrees with people was not
-#   measured. The table of answers above is there to be read.
+# - The judge of listed events knows the words of this world and no negation, one by words knows no meaning. In the study
+#   a language model judges, and agrees with people at a rank correlation of 0.82 for sound and 0.73 for pictures; how
+#   well this judge agrees with people was not measured. The table of answers above is there to be read.
 # - A sound that comes late loses its end, and with it perhaps an event that only sounds there: the *shifted* clips are a
 #   strict control.
 # - The two kinds of clips are different clips. An interval covers which clips were drawn, not how they were made.

@@ -367,6 +367,8 @@ Markdown(
 # - Recall rises with everything that is looked at: layers, positions, $k$. Only what stands above the null counts, and
 #   numbers of models with other vocabularies or longer sounds cannot be compared without it.
 # - An event counts as its words are listed. Words that a tokenizer splits are matched by a first piece.
+# - What is inside is set against what is said by the names that the judge finds. A language model names things in its own
+#   words, which are seldom those of the captions: with such a judge, that section counts too little as said.
 #
 # ## Try it yourself
 #

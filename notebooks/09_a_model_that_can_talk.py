@@ -27,7 +27,6 @@
 # `smol-omni-balanced`, from the same beginning, on clips of which half are in conflict.
 
 # %% tags=["parameters"]
-model = "smol-omni"
 seed = 0
 top_k = 3  # what counts as decoded
 live = True  # ask one clip now; needs the language model: avnb fetch smol
@@ -46,6 +45,7 @@ from avnb.toybox.sources import SOURCES
 from IPython.display import Markdown
 
 plots.style()
+model = "smol-omni"  # of which the tables were measured
 there = smollm.fetched()
 missing = (
     "Nothing is asked live here: "
@@ -228,8 +228,8 @@ show.table(pd.DataFrame(rows), "The most frequent tokens at audio positions")
 # ### Latent recall against its null
 #
 # Share of the events heard in a clip that are among the 3 most probable tokens at any audio position in the last quarter
-# of the layers; the null is what the sounds of other clips would get. In a vocabulary of 595 tokens the null was near
-# the value itself; here it can be small.
+# of the layers; the null is what the sounds of other clips would get. Among 595 tokens of one grammar much
+# is among the first by chance; among 49,152 little is.
 
 # %% tags=["hide-input"]
 ranks = talk.table("ranks").query("model == @model")
@@ -415,6 +415,8 @@ show.table(
 # - Training was shorter than it should have been. Aimed at, and missed: 0.9 for what `smol-vl` sees, 0.85 for what
 #   `smol-omni` hears in ordinary clips and 0.8 for a sound alone, 0.8 for what `smol-omni-balanced` hears in conflict;
 #   the table above says what was reached.
+# - The free answers, what is said of conflicting clips, and what `smol-omni-balanced` says to new questions were measured in
+#   bfloat16, all else in float32.
 # - One language model of 135 million parameters, one training run of each organism, 24 drawn things.
 # - The eyes and ears were trained on the same world; real encoders know far more, and less surely.
 # - The expectation of language is read off one phrasing, before tuning; another phrasing may expect another sound.

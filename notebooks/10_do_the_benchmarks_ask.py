@@ -29,7 +29,7 @@
 model = "toy-omni"
 against = "toy-omni-balanced"  # a model to tell it from; None for none
 benchmark = "toybox"  # or NAME:FOLDER, with your copy of avhbench, cmm, worldsense, dave or daily-omni
-n = 12  # clips
+n = 24  # clips
 seed = 0
 suffix = None  # added to every question; None is the set's own
 out = None  # folder for tables; None is the cache folder
@@ -87,7 +87,11 @@ show.table(
 
 # %%
 show.table(
-    held.assign(conflict=held["conflict"].map("{:.0%}".format)),
+    held.assign(
+        conflict=held["conflict"]
+        .map("{:.0%}".format, na_action="ignore")
+        .fillna("not told")
+    ),
     "What the set holds",
 )
 
@@ -95,11 +99,12 @@ show.table(
 found = traps.told(clips)
 show.table(
     found,
-    "Traps, with intervals clustered by video; null is the share without the trap",
+    "Traps, with intervals clustered by video; null is the share where the trap is not set",
 )
 
 # %% [markdown]
-# On the toybox the text is the same whichever the answer, so that it tells nothing. The published AVHBench, counted
+# Each question is left out of its own prior, so that of nouns which are asked as often with either answer *fewer* than half
+# are right by text alone. On the toybox the text is the same whichever the answer, so that it tells nothing. The published AVHBench, counted
 # with the same call: of its 5,302 questions 7 are asked twice, 2 of them with both answers; the noun alone is right for
 # 70 % of the 2,290 questions about sound and 59 % of the 1,136 about the picture, where guessing is right for 50 %; and of
 # the 722 questions about clips whose sound does not match, "no" is right for 98 %.
@@ -122,7 +127,9 @@ needless = sound[sound["low"] > sound["chance"]]
 show.figure(
     plots.benchmarks.answered(
         margin,
-        f"{len(needless)} of {len(sound)} types of question are answered without the sound",
+        f"{len(needless)} of {len(sound)} types of question are answered without the sound"
+        if len(sound)
+        else "What is answered",
     ),
     "For each type of question, the share answered from both, from picture or sound alone, and from the text, with 95 % "
     "intervals clustered by video.",
@@ -156,7 +163,7 @@ lines = [
         if row.kept != row.kept and row.low <= row.chance <= row.high
         else "."
         if row.kept != row.kept
-        else f"; kept {row.kept:.2f}."
+        else f"; kept {row.kept:.2f} ({row.kept_low:.2f} to {row.kept_high:.2f})."
     )
     for row in sound.itertuples()
 ]
@@ -210,43 +217,49 @@ compared = [table[table["inputs"] == "both"]]
 if against:
     compared.append(study.measure("questions", against, clips, inputs=["both"], **keep))
 compared = pd.concat(compared, ignore_index=True)
-about_sound = compared[~compared["task"].eq(benchmarks.toybox.SEEN)]
-by_kind = questions.accuracy(about_sound, by=["model", "kind"])
-by_kind = by_kind[by_kind["rule"] == questions.MARGIN]
+compared = compared[
+    compared["task"].ne(benchmarks.toybox.SEEN) & compared["conflict"].notna()
+]
+compared["sound"] = compared["conflict"].map({True: "foreign", False: "own"})
+by_sound = questions.accuracy(compared, by=["model", "sound"])
+by_sound = by_sound[by_sound["rule"] == questions.MARGIN]
 gaps = {}
-for kind, some in about_sound.groupby("kind", sort=False):
+for kind, some in compared.groupby("sound", sort=False):
     wide = some.assign(right=(some["value"] > 0).astype(float)).pivot(
         index=["cluster", "clip", "item"], columns="model", values="right"
     )
     if against in wide:
+        wide = wide.dropna()
         gaps[kind] = stats.clustered(
             wide[against] - wide[table["model"].iloc[0]],
             wide.index.get_level_values("cluster"),
         )
 show.table(
-    by_kind,
-    "Accuracy of the questions about sound, by whether it is the picture's own (factual) or not",
-)
+    by_sound,
+    "Accuracy of the questions, those about the picture alone apart, by whether the sound is the picture's own",
+) if len(by_sound) else Markdown("The set does not tell which sounds are foreign.")
 
 # %%
-both_kinds = {"factual", "counterfactual"} <= set(by_kind["kind"])
-told = {"AVHBench: 21 %": 0.213, "this set": float(held["conflict"].mean())}
+foreign = compared.drop_duplicates(["clip", "item"])["sound"].eq("foreign").mean()
 show.figure(
     plots.benchmarks.apart(
-        by_kind,
-        {name: share for name, share in told.items() if share == share},
-        "A set tells models apart by the conflict it holds",
+        by_sound,
+        {"this set": foreign},
+        ", ".join(
+            f"{gap.mean:+.0%} where the sound is {'foreign' if kind == 'foreign' else 'its own'}"
+            for kind, gap in gaps.items()
+        ),
     ),
-    "Accuracy of the models for sets with any share of conflicting clips, drawn between the two measured ends; dotted, the "
-    "share of AVHBench's questions about sound.",
-) if both_kinds else Markdown(
+    f"Accuracy for sets with any share of questions about foreign sounds, drawn between the two measured ends; dotted, the "
+    f"share in this set ({foreign:.0%}). Title: {against} minus {model}.",
+) if set(gaps) == {"own", "foreign"} else Markdown(
     "This set does not tell both kinds of clips apart, so nothing is drawn."
 )
 
 # %% tags=["hide-input"]
 Markdown(
     "\n".join(
-        f"- {'Foreign' if kind == 'counterfactual' else 'Own'} sound: {against} answers **{gap.mean:+.0%}** ({gap.low:+.0%} to "
+        f"- {kind.capitalize()} sound: {against} answers **{gap.mean:+.0%}** ({gap.low:+.0%} to "
         f"{gap.high:+.0%}) more than {model}, n = {gap.n} questions: "
         + (
             "these questions tell them apart."
@@ -276,7 +289,7 @@ leaning = questions.leaning(table)
 show.table(
     leaning[leaning["inputs"] == "both"],
     "Of yes-or-no questions: how often yes is preferred, and accuracy where yes (CMM: perception accuracy) and where no "
-    "(hallucination resistance) is right",
+    "(hallucination resistance) is right; on the toybox *yes* is the caption that stands for it, not the word",
 )
 
 # %% [markdown]
@@ -314,18 +327,18 @@ show.table(
 # - On the toybox the questions are imitations of a form, in the words of a drawn world. How much of a *published* set is
 #   answered without sound follows from that set's own clips: `benchmark="avhbench:/data/AVHBench"`. **Not measured here**: the
 #   sets are not shipped, and neither are models that could answer them.
-# - Taken away is not masked: a prompt without the picture is shorter, and a model may never have met one. The silent track
-#   is the control for that.
+# - Taken away is not masked: a prompt without the picture is shorter, and a model may never have met one. For the sound, the
+#   silent track is the control; for the picture there is none here.
 # - A margin compares the texts of the options. Where they differ in length or commonness, the text alone prefers one: that
 #   is the row *text alone*.
 # - *Kept* says what this model answers without the sound, not what anyone could.
-# - With few clips the intervals are wide; `n=200` narrows them.
+# - With few clips the intervals are wide, and where all answers agree they have no width at all; `n=200` tells more.
 #
 # ## Try it yourself
 #
 # Ask one question with each of the inputs.
 
-# %% tags=["interactive", "remove-output"]
+# %% tags=["skip-execution"]
 from ipywidgets import interact
 
 

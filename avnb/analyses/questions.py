@@ -168,8 +168,8 @@ def without(table, by=("source", "task"), seed=0) -> pd.DataFrame:
 
     Returns:
         DataFrame: the columns of `by`, taken (a key of `WITHOUT`), both (accuracy by the margin), left (with what is
-        left), low, high (95 % interval of `left`, clustered by video), chance, kept (NaN where the accuracy with both
-        cannot be told from chance), n, videos.
+        left), low, high (95 % interval of `left`, clustered by video), chance, kept, kept_low, kept_high (NaN where the
+        accuracy with both cannot be told from chance), n, videos.
     """
     rows = []
     for key, some in table.groupby(list(by), sort=False):
@@ -180,10 +180,12 @@ def without(table, by=("source", "task"), seed=0) -> pd.DataFrame:
         above = clustered(wide["both"] - guess, wide["cluster"], seed=seed)
         for taken, name in WITHOUT.items():
             left = clustered(wide[name], wide["cluster"], seed=seed)
-            kept = (left.mean - guess.mean()) / above.mean if above.low > 0 else np.nan
-            about = (guess.mean(), kept, left.n, wide["cluster"].nunique())
+            pairs = np.stack([wide[name] - guess, wide["both"] - guess], axis=1)
+            kept = clustered(pairs, wide["cluster"], lambda means: means[:, 0] / means[:, 1], seed)[:3]
+            kept = kept if above.low > 0 else (np.nan,) * 3
+            about = (guess.mean(), *kept, left.n, wide["cluster"].nunique())
             rows.append((*key, taken, wide["both"].mean(), *left[:3], *about))
-    columns = [*by, "taken", "both", "left", "low", "high", "chance", "kept", "n", "videos"]
+    columns = [*by, "taken", "both", "left", "low", "high", "chance", "kept", "kept_low", "kept_high", "n", "videos"]
     return pd.DataFrame(rows, columns=columns)
 
 
@@ -207,7 +209,7 @@ def conflicts(table, by=("source", "task"), seed=0) -> pd.DataFrame:
         at_odds = wide["video"] != wide["audio"]
         parts = {
             "told": (wide["conflict"].notna(), wide["conflict"].eq(True)),
-            "measured": (at_odds.notna(), at_odds),
+            "measured": (at_odds | True, at_odds),
             "picture followed": (at_odds, wide["both"] == wide["video"]),
             "sound followed": (at_odds, wide["both"] == wide["audio"]),
         }
@@ -230,8 +232,8 @@ def summary(table, seed=0) -> pd.DataFrame:
     right = accuracy(table, seed=seed)
     right["quantity"] = "accuracy by " + right["rule"]
     kept = without(table, seed=seed)
-    kept = kept.assign(quantity="kept of what is above chance", inputs="without " + kept["taken"], mean=kept["kept"])
-    kept[["low", "high"]] = np.nan
+    kept = kept.assign(quantity="kept of what is above chance", inputs="without " + kept["taken"])
+    kept[["mean", "low", "high"]] = kept[["kept", "kept_low", "kept_high"]]
     told = conflicts(table, seed=seed)
     told = told.assign(quantity="conflict, " + told["quantity"], inputs="all")
     found = [one for one in (right, leaning(table, seed=seed), kept, told) if len(one)]

@@ -16,6 +16,7 @@ from functools import lru_cache
 import numpy as np
 import pandas as pd
 
+from avnb.embedders import unit_vectors
 from avnb.judge.words import words_of
 from avnb.text import stems as stems_of
 
@@ -42,7 +43,8 @@ def vocabulary(model, events, match="words", threshold=0.8, words_of=words_of) -
         DataFrame: event, token_id, token (its text).
 
     Raises:
-        ValueError: the model has no tokenizer; `match` cannot be used; or an embedder gives no array [n, width].
+        ValueError: the model has no tokenizer.
+        AvnbError: there is no embedder `match`, or it gives no array [n, width].
 
     Example:
         >>> model = avnb.load("toy-omni")
@@ -58,7 +60,8 @@ def vocabulary(model, events, match="words", threshold=0.8, words_of=words_of) -
     texts, with_stem = _read(model.tokenizer, model.decoder.config.vocab_size)
     named = {e: {i for s in stems_of(" ".join(words[e])) for i in with_stem.get(s, ())} for e in events}
     if match != "words":
-        alike = _alike(_embedder(match), texts, words, threshold)
+        tokens = _embedded(model.tokenizer, model.decoder.config.vocab_size, match)
+        alike = _alike(*tokens, match, words, threshold)
         named = {event: named[event] | {*np.flatnonzero(column)} for event, column in zip(events, alike.T, strict=True)}
     named = {event: some or _pieces(model, words[event]) for event, some in named.items()}
     rows = [(event, i, texts[i]) for event, some in named.items() for i in sorted(map(int, some))]
@@ -113,36 +116,20 @@ def _read(tokenizer, size):
     return texts, with_stem
 
 
-def _embedder(match):
-    """A function from texts to vectors."""
-    if callable(match):
-        return match
-    try:
-        from sentence_transformers import SentenceTransformer
-    except ImportError as error:
-        raise ValueError(
-            f'match={match!r} is not "words", so it is taken for the name of a sentence embedder, which needs '
-            "`pip install sentence-transformers`; or give a function from a list of texts to vectors"
-        ) from error
-    return SentenceTransformer(match).encode
-
-
-def _alike(embed, texts, words, threshold):
-    """bool [n_texts, n_events]: whether a text with a letter in it is as near to a word of the event as asked."""
+@lru_cache(maxsize=2)
+def _embedded(tokenizer, size, embed):
+    """Which tokens have a letter in them (bool), and the unit vectors of their texts, float32 [n_readable, width]."""
+    texts, _ = _read(tokenizer, size)
     readable = np.array([any(map(str.isalpha, text)) for text in texts])
-    different = list(dict.fromkeys(text.strip() for text, good in zip(texts, readable, strict=True) if good))
-    vectors = dict(zip(different, _unit(embed, different), strict=True))
-    tokens = np.stack([vectors[text.strip()] for text, good in zip(texts, readable, strict=True) if good])
-    alike = np.zeros((len(texts), len(words)), dtype=bool)
+    stripped = [text.strip() for text, good in zip(texts, readable, strict=True) if good]
+    different = list(dict.fromkeys(stripped))
+    row = {text: i for i, text in enumerate(different)}
+    return readable, unit_vectors(different, embed)[[row[text] for text in stripped]]
+
+
+def _alike(readable, tokens, embed, words, threshold):
+    """bool [n_tokens, n_events]: whether a token with a letter in it is as near to a word of the event as asked."""
+    alike = np.zeros((len(readable), len(words)), dtype=bool)
     for column, some in enumerate(words.values()):
-        alike[readable, column] = (tokens @ _unit(embed, list(some)).T).max(1) >= threshold
+        alike[readable, column] = (tokens @ unit_vectors(some, embed).T).max(1) >= threshold
     return alike
-
-
-def _unit(embed, texts):
-    """Embeddings [n, width] of length 1."""
-    vectors = np.asarray(embed(texts), dtype=np.float32)
-    if vectors.ndim != 2 or len(vectors) != len(texts):
-        raise ValueError(f"match gave an array {list(vectors.shape)} for {len(texts)} texts; it needs [n, width]")
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(norms == 0, 1, norms)

@@ -34,8 +34,8 @@ def prior(clips) -> pd.DataFrame:
     """How often the text alone gives the answer away: guessing what is right most often where else it is asked.
 
     A question that names another thing is another text, so that this is the prior of the noun. Each question is left
-    out of its own prior; of options that are right equally often, and where a text stands alone, or is that of the
-    whole task, one is drawn.
+    out of its own prior, so that nouns which are asked as often with either answer lie below guessing. Of options that
+    are right equally often, and where a text stands alone, or is that of the whole task, one is drawn.
 
     Args:
         clips: clips with questions.
@@ -107,13 +107,14 @@ def told(clips, media=True, seed=0) -> pd.DataFrame:
     binary = questions[[options == YES_NO for options in questions["options"]]]
     foreign = binary[binary["conflict"].eq(True) & ~binary["task"].str.contains("match", case=False)]
     for task, some in foreign.groupby("task", sort=False):
-        elsewhere = binary[binary["task"] == task]["answer"].eq("no").mean()
+        own = binary[(binary["task"] == task) & binary["conflict"].eq(False)]
+        elsewhere = own["answer"].eq("no").mean()
         found = clustered(some["answer"] == "no", some["cluster"], seed=seed)
         rows.append(("no, where sound and picture do not belong together", task, *found, elsewhere))
     if media:
         sounding = [clip for clip in clips if clip.kind != "mute" and clip.video is not None]
         if sounding:
-            share = len(silent(sounding)) / len(sounding)
+            share = silent(sounding)["found"].isin(["no track", "silence"]).sum() / len(sounding)
             rows.append(("video file without sound", "all", share, np.nan, np.nan, len(sounding), 0.0))
     _, *bounds = Interval._fields
     return pd.DataFrame(rows, columns=["trap", "task", "share", *bounds, "null"])

@@ -119,7 +119,7 @@ def measure(
         str, typer.Option(help=f"Models, with commas between them, or all the organisms; {_OPTIONS}.")
     ] = "all",
     data: Annotated[
-        str, typer.Option(help="toybox, or the path of a manifest or a folder; for questions SET:FOLDER.")
+        str, typer.Option(help="A set by name, a Hub address, or a path; for questions SET:FOLDER.")
     ] = "toybox",
     n: Annotated[
         int | None, typer.Option(min=1, help="Number of clips, over all kinds; default 400 of the toybox, else all.")
@@ -337,7 +337,7 @@ def validate(
 
 @judge.command()
 def page(
-    clips: Annotated[str, typer.Argument(metavar="CLIPS", help="toybox, or the path of a manifest or a folder.")],
+    clips: Annotated[str, typer.Argument(metavar="CLIPS", help="A set by name, a Hub address, or a path.")],
     out: Annotated[Path, typer.Option("--out", "-o", help="The page to write.")] = Path("rate.html"),
     models: Annotated[str, typer.Option(help="Whose answers, with commas between them.")] = "toy-omni",
     n: Annotated[int | None, typer.Option(min=1, help="At most this many clips; default all.")] = None,
@@ -418,7 +418,7 @@ def check(
     clip: Annotated[Path | None, typer.Option(help="A video with sound; default a drawn one.")] = None,
     json: Json = False,
 ):
-    """Examine a model that was just loaded, in about a minute: what every measurement takes for granted.
+    """Examine a model that was just loaded: what every measurement takes for granted.
 
     Weights, placeholders, segments, position ids, attention, knockout, logit lens, and the engine against `generate`;
     for some published weights also known values. The exit status is 1 if a check fails.

@@ -103,13 +103,7 @@ def kind(value, column="kind"):
         return text
     if re.search("counterfactual|swapped", column.lower()) and text in ("true", "false", "1", "0", "yes", "no"):
         return "counterfactual" if text in ("true", "1", "yes") else "factual"
-    words = {
-        "counterfactual": "counter|swap|mismatch",
-        "factual": "factual|original|match",
-        "mute": "mute",
-        "shifted": "shift",
-    }
-    return next((name for name, pattern in words.items() if re.search(pattern, text)), None)
+    return next((name for name, pattern in _KINDS.items() if re.search(pattern, text)), None)
 
 
 def recording(row):

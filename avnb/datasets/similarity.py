@@ -5,6 +5,7 @@ from collections import Counter
 import numpy as np
 from scipy import sparse
 
+from avnb.embedders import unit_vectors
 from avnb.errors import AvnbError
 from avnb.text import content
 
@@ -26,8 +27,7 @@ def similarity(captions, embed=None):
         float64 [n, n]; a caption without a meaningful word has similarity 0 to all.
 
     Raises:
-        CurationError: the embeddings do not have the shape [n, width].
-        AvnbError: there is no such embedder.
+        AvnbError: there is no such embedder, or its embeddings do not have the shape [n, width].
 
     Example:
         >>> similarity(["A siren wails.", "A siren."])[0, 1].round(2)
@@ -40,17 +40,7 @@ def similarity(captions, embed=None):
 def embedded(captions, embed=None):
     """The unit vectors of captions, [n, width]; those of TF-IDF are sparse, so that many captions fit into memory."""
     captions = list(captions)
-    if embed is None:
-        return _tf_idf(captions)
-    if not callable(embed):
-        from avnb.embedders import embedder
-
-        embed = embedder(embed)
-    vectors = np.asarray(embed(captions), dtype=np.float32)
-    if vectors.ndim != 2 or len(vectors) != len(captions):
-        raise CurationError(f"embed gave an array {list(vectors.shape)} for {len(captions)} captions; need [n, width]")
-    norms = np.linalg.norm(vectors, axis=1, keepdims=True)
-    return vectors / np.where(norms == 0, 1, norms)
+    return _tf_idf(captions) if embed is None else unit_vectors(captions, embed)
 
 
 def products(some, others):

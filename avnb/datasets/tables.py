@@ -30,13 +30,19 @@ _IDS = ("id", "youtube_id", "audiocap_id")  # columns after which a clip's file 
 logger = logging.getLogger(__name__)
 
 
+def table_of(path):
+    """The file that describes the clips of a path: itself, or the table of a folder; None if a folder has none."""
+    if path.is_file():
+        return path
+    names = (MANIFEST, *(f"metadata{suffix}" for suffix in TABLES))
+    return next((path / name for name in names if (path / name).is_file()), None)
+
+
 def from_path(path):
     """Clips of a file (a manifest or another table) or of a folder (one with a table, or with videos alone)."""
-    if path.is_file():
-        return clips_of(rows_of(path), path.parent, path.name)
-    for name in (MANIFEST, *(f"metadata{suffix}" for suffix in TABLES)):
-        if (path / name).is_file():
-            return clips_of(rows_of(path / name), path, name)
+    table = table_of(path)
+    if table is not None:
+        return clips_of(rows_of(table), table.parent, table.name)
     videos = media_in(path.iterdir(), VIDEOS)
     if not videos:
         raise DatasetError(f"{path} holds neither {MANIFEST} nor a video ({', '.join(VIDEOS)}); check the path")

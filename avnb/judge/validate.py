@@ -36,9 +36,14 @@ def read(path) -> pd.DataFrame:
     Raises:
         AvnbError: a column or a value is missing, or not what it should be; names the line.
     """
-    table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    try:
+        table = pd.read_csv(path, dtype=str, keep_default_na=False)
+    except ValueError as error:  # empty, ragged, or in another encoding
+        raise AvnbError(f"{path} cannot be read ({error}); give a CSV in UTF-8 with {', '.join(_NEEDED)}") from error
     if lacking := [name for name in _NEEDED if name not in table]:
         raise AvnbError(f"{path} has no column {lacking[0]!r}; it needs {', '.join(_NEEDED)}")
+    if table.empty:
+        raise AvnbError(f"{path} holds no rating; give a row for each")
     for name in {"rating", "leakage"} & {*table}:
         numbers = pd.to_numeric(table[name], errors="coerce")
         _refuse(path, table[name], ~np.isfinite(numbers), f"{name} must be a number")

@@ -14,7 +14,10 @@ from avnb.models.asked import ModelError
 if TYPE_CHECKING:
     from avnb.models.native import AVModel
 
-__all__ = ["CHECKPOINTS", "ModelError", "base_of", "check", "load", "shipped", "title_of", "wrap"]
+__all__ = [
+    "CHECKPOINTS", "ModelError", "base_of", "check", "load", "organisms", "shipped", "talking", "title_of",
+    "wrap",
+]  # fmt: skip
 
 CHECKPOINTS = Path(__file__).parent.parent / "organisms" / "checkpoints"
 
@@ -123,7 +126,7 @@ def load(name, dtype=None, device_map=None, quantize=None, revision=None) -> "AV
     from avnb.models import loading
 
     if wanted.name in talking():
-        return loading.talking(wanted, CHECKPOINTS / wanted.name)
+        return loading.talking(wanted, CHECKPOINTS / wanted.name, title_of(name))
     folder = CHECKPOINTS / wanted.name if wanted.name in shipped() else asked.folder(wanted.name)
     return loading.load(wanted, folder, title_of(name))
 

@@ -18,7 +18,7 @@ class Checkpoint(NamedTuple):
     name: str  # on the Hugging Face Hub
     parameters: float  # billions
     layers: int  # of the decoder
-    embedded: float  # billions of the parameters that are embeddings and head, which 4 bit leaves as they are
+    kept: float  # billions of the parameters that 8 and 4 bit leave as they are: embeddings, head, fused experts
     cache: int  # bytes that a token takes in the cache, in bfloat16
     positions: int  # of a 10 s clip of 640 x 360 pixels with sound
     base: str | None = None  # the vision-language model that it was made from
@@ -65,7 +65,7 @@ FAMILIES = (
         "Qwen3OmniMoeThinkerForConditionalGeneration",
         True,
         "Apache 2.0",
-        (Checkpoint("Qwen/Qwen3-Omni-30B-A3B-Instruct", 31.719, 48, 0.623, 98_304, 2_330),),
+        (Checkpoint("Qwen/Qwen3-Omni-30B-A3B-Instruct", 31.719, 48, 29.614, 98_304, 2_330),),
         f"{_MINIATURE}; positions equal to the model's own, 13 a second",
     ),
     Family(

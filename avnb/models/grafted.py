@@ -24,6 +24,8 @@ from avnb.models.smollm import GGUF, there
 
 ADAPTERS, MAPS = "adapter_model.safetensors", "maps.safetensors"
 
+_UNUSED = "audio_bos_eos_token.weight"  # of an encoder: of its own width, and never heard
+
 TEXT = {  # the decoder: sizes of SmolLM2-135M
     "hidden_size": 576,
     "intermediate_size": 1536,
@@ -164,8 +166,10 @@ def _attach(tower, weights, last, then):
     """Load an encoder, with a linear map behind its last layer that becomes part of this layer."""
     weights[f"{last}.bias"] = then["weight"] @ weights[f"{last}.bias"] + then["bias"]
     weights[f"{last}.weight"] = then["weight"] @ weights[f"{last}.weight"]
-    unused = ("audio_bos_eos_token.weight",)  # of the encoder's own width
-    tower.load_state_dict({k: v for k, v in weights.items() if k not in unused}, strict=not set(unused) & set(weights))
+    weights.pop(_UNUSED, None)
+    missing, unexpected = tower.load_state_dict(weights, strict=False)
+    if unexpected or set(missing) - {_UNUSED}:
+        raise ValueError(f"an encoder lacks {missing[:3]}, or has more: {unexpected[:3]}")
 
 
 def _under(prefix, weights):

@@ -66,7 +66,7 @@ def load(asked, folder, title):
     return model
 
 
-def talking(asked, folder):
+def talking(asked, folder, title):
     """An organism that can talk: what was learnt here, put onto its language model.
 
     Raises:
@@ -80,7 +80,9 @@ def talking(asked, folder):
     dtype = asked.dtype or (torch.bfloat16 if on_gpu else torch.float32)
     dtype = getattr(torch, dtype) if isinstance(dtype, str) else dtype
     hf, processor = grafted.load(folder, dtype, "cuda" if on_gpu else "cpu")
-    return AVModel(hf, processor, f"{asked.name}{asked.suffix}")
+    model = AVModel(hf, processor, title)
+    model.unused = ()
+    return model
 
 
 def _device(asked, name):

@@ -6,6 +6,9 @@
 """
 
 import json
+from math import prod
+
+from safetensors import safe_open
 
 from avnb.models import asked, families
 
@@ -36,20 +39,29 @@ def size_of(name):
     text = config.get("text_config", config)
     width = text.get("head_dim") or text["hidden_size"] // text["num_attention_heads"]
     cache = 4 * text["num_hidden_layers"] * text.get("num_key_value_heads", text["num_attention_heads"]) * width
-    embedded = 2 * text["vocab_size"] * text["hidden_size"] / 1e9
-    stored = 4 if config.get("dtype") == "float32" else 2
-    n_bytes = sum(path.stat().st_size for path in folder.glob("*.safetensors"))
-    return families.Checkpoint(wanted, n_bytes / stored / 1e9, text["num_hidden_layers"], embedded, cache, _POSITIONS)
+    kept = 2 * text["vocab_size"] * text["hidden_size"] / 1e9
+    parameters = _n_parameters(folder) / 1e9
+    return families.Checkpoint(wanted, parameters, text["num_hidden_layers"], kept, cache, _POSITIONS)
+
+
+def _n_parameters(folder):
+    """Those of the checkpoint in a folder; of a full Omni checkpoint, those of its thinker."""
+    counts = {}
+    for file in folder.glob("*.safetensors"):
+        with safe_open(file, "pt") as weights:
+            counts |= {key: prod(weights.get_slice(key).get_shape()) for key in weights.keys()}  # noqa: SIM118
+    thinker = {key: n for key, n in counts.items() if key.startswith("thinker.")}
+    return sum((thinker or counts).values())
 
 
 def weights(size, precision):
-    """What the weights take alone (10^9 bytes); embeddings and head stay in bfloat16.
+    """What the weights take alone (10^9 bytes); those that a quantisation leaves as they are stay in bfloat16.
 
     Args:
         size: a `Checkpoint`.
         precision: a key of `BYTES`.
     """
-    return (size.parameters - size.embedded) * BYTES[precision] + size.embedded * BYTES["bfloat16"]
+    return (size.parameters - size.kept) * BYTES[precision] + size.kept * BYTES["bfloat16"]
 
 
 def cache(size, seconds=SECONDS):

@@ -80,7 +80,7 @@ An organism that can talk, {what}.
 
 - **Architecture:** `{architecture}` of transformers, {layers} decoder layers of width {width}. The
   decoder is SmolLM2-135M-Instruct (Apache 2.0), in 4 bits inside `{package}` {version} of the Python package
-  index, read as float32; the eyes and ears are those of toy-omni. Neither was trained here. This folder holds what was:
+  index, read as float32; the eyes and ears are those of toy-omni. None of these was trained for it. What was is here:
   a linear map from each of them to the decoder, and adapters of rank {rank} on all linear layers of the decoder
   ({parameters:.1f} million parameters, float16, {megabytes:.1f} MB), which are merged when it is loaded.
 - **Use:** `avnb fetch smol` once, then `avnb.load("{name}")`.

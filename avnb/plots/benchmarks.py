@@ -46,8 +46,8 @@ def apart(table, shares, title):
     """What sets of different make-up say of several models: their accuracy, by the share of clips in conflict.
 
     Args:
-        table: DataFrame: model, kind ("factual" or "counterfactual"), mean (accuracy).
-        shares: name -> share of clips in conflict that a known set has, drawn as a line.
+        table: DataFrame: model, sound ("own" or "foreign"), mean (accuracy).
+        shares: name -> share of questions about foreign sounds in a set, drawn as a line.
         title: of the figure.
 
     Returns:
@@ -57,12 +57,12 @@ def apart(table, shares, title):
     x = np.linspace(0, 1, 2)
     colours = [PALETTE["video"], PALETTE["audio"], PALETTE["other"]]
     for (model, some), colour in zip(table.groupby("model", sort=False), colours, strict=False):
-        mean = some.set_index("kind")["mean"]
-        ax.plot(x, (1 - x) * mean["factual"] + x * mean["counterfactual"], color=colour, label=model, linewidth=2)
+        mean = some.set_index("sound")["mean"]
+        ax.plot(x, (1 - x) * mean["own"] + x * mean["foreign"], color=colour, label=model, linewidth=2)
     for name, share in shares.items():
         ax.axvline(share, color=PALETTE["control"], linestyle=":", linewidth=2)
         ax.text(share + 0.01, 0.02, name, rotation=90, fontsize=9, va="bottom", color=PALETTE["text"])
-    ax.set(xlabel="share of clips whose sound does not belong to the picture", ylabel="accuracy", ylim=(0, 1.03))
+    ax.set(xlabel="share of questions whose sound does not belong to the picture", ylabel="accuracy", ylim=(0, 1.03))
     ax.set(xlim=(0, 1), title=title)
     ax.legend(frameon=False, loc="lower right")
     return fig

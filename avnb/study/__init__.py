@@ -94,9 +94,9 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, *
         def measured(job):
             first = len(asked) == n_before
             rows = function(model, [job], **arguments)
-            if first:  # what the other jobs will ask of a judge by model
+            if first and len(asked) > n_before:  # what the other jobs will ask of a judge by model
                 n_left = len(jobs) - 1 - jobs.index(job)
-                judges.foretell(options.get("judge", "events"), (len(asked) - n_before) * n_left)
+                judges.foretell(options["judge"], (len(asked) - n_before) * n_left)
             return rows
 
         table, left_out = parts.fill(bar, measured)
@@ -109,7 +109,7 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, *
     else:
         for clip, reason in kept.attrs["left_out"].items():  # as was said when it was measured
             logger.warning("left out clip %s: %s", clip, reason)
-    if retry and "judge" in options and kept["value"].isna().any():
+    if retry and {"answer", "modality", "value"} <= {*kept} and kept["value"].isna().any():
         write(judges.again(kept, clips, options["judge"], progress=True), path, read_about(path))
         kept = read(path)
     return kept

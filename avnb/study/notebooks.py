@@ -24,9 +24,9 @@ from pathlib import Path
 
 from avnb import models
 from avnb.closure import package_hash
+from avnb.datasets.tables import table_of
 from avnb.errors import AvnbError, InapplicableError
 from avnb.files import file_hash, safe_name
-from avnb.media.clip import MANIFEST
 from avnb.models import asked
 
 _LONGEST = 12 * 3600  # seconds that a cell may take
@@ -298,10 +298,9 @@ def _checkpoint(name):
 
 
 def _manifest(dataset):
-    """The content of a manifest, given by its path or by its folder; None for any other set."""
-    path = Path(str(dataset))
-    path = path / MANIFEST if path.is_dir() else path
-    return file_hash(path) if path.is_file() else None
+    """The content of the table of a set, given by its path or by its folder; None for any other set."""
+    table = table_of(Path(str(dataset)))
+    return None if table is None else file_hash(table)
 
 
 def _has_key(path, key):

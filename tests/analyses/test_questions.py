@@ -12,6 +12,7 @@ import avnb
 from avnb import benchmarks
 from avnb.analyses import questions
 from avnb.benchmarks.question import AskedClip, choice, yes_no
+from avnb.engine import run
 
 N = 24
 
@@ -173,12 +174,15 @@ def test_margins_are_log_probabilities_of_a_full_pass(random_organism, few):
     assert table["answer"].iloc[-1] == random_organism.caption(few[-1], table["question"].iloc[-1], 16)
 
 
-def test_letters_are_read_from_the_first_step(random_organism, few):
+def test_letters_are_read_from_the_first_step(random_organism, few, monkeypatch):
+    runs = []
+    monkeypatch.setattr(questions, "run", lambda *args, **options: runs.append(options) or run(*args, **options))
     words = ["I", "T", "s"]
     assert all(len(random_organism.tokenizer(one)["input_ids"]) == 1 for one in words)
     asked = replace(choice("0", "x", words, 0, "t"), text="Describe what you hear.", suffix="", said=tuple(words))
     clip = replace(few[0], questions=(asked,))
     found = questions.measure(random_organism, [clip], inputs=["both"])["logprobs"].item()
+    assert len(runs) == 1 and "forced" not in runs[0]
     assert found == pytest.approx(
         [scored(random_organism, clip, asked.text, word, ("video", "audio")) for word in words], abs=2e-3
     )

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from avnb.analyses.vocabulary import spelled, vocabulary
+from avnb.errors import AvnbError
 from avnb.judge.words import mentioned
 from avnb.organisms import omni as organism
 from avnb.toybox.sources import SOURCES
@@ -85,21 +86,25 @@ def test_an_embedder_by_name(small, monkeypatch):
     made = []
 
     class SentenceTransformer:
-        def __init__(self, name):
+        def __init__(self, name, device):
             made.append(name)
 
-        encode = staticmethod(embed)
+        def encode(self, texts, **options):
+            return embed(texts)
 
     monkeypatch.setitem(sys.modules, "sentence_transformers", SimpleNamespace(SentenceTransformer=SentenceTransformer))
     assert "铃" in vocabulary(small, ["bell"], match="some/multilingual")["token"].tolist()
-    assert made == ["some/multilingual"]
+    n_asked = len(embed.asked)
+    vocabulary(small, ["bell"], match="some/multilingual")
+    assert len(embed.asked) - n_asked < 5, "the words of the event, and not the tokens again"
+    assert made == ["some/multilingual"], "nor is the embedder loaded again"
     monkeypatch.setitem(sys.modules, "sentence_transformers", None)
-    with pytest.raises(ValueError, match="match='some/multilingual'.*pip install sentence-transformers"):
-        vocabulary(small, ["bell"], match="some/multilingual")
+    with pytest.raises(AvnbError, match="'other/multilingual' needs sentence-transformers; pip install"):
+        vocabulary(small, ["bell"], match="other/multilingual")
 
 
 def test_bad_input_is_named(small):
-    with pytest.raises(ValueError, match=r"array \[1\] for 8 texts"):
+    with pytest.raises(AvnbError, match=r"array \[1\] for 8 texts"):
         vocabulary(small, ["bell"], match=lambda texts: np.zeros(1))
     assert vocabulary(small, ["unicorn", "bell"])["event"].unique().tolist() == ["bell"]
     small.tokenizer = None

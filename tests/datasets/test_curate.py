@@ -74,7 +74,7 @@ def test_rare_words_count_more():
 def test_any_embedding_can_be_used():
     alike = similarity(["north", "east", "southwest"], embed=lambda _: [[0, 5], [2, 0], [-1, -1]])
     assert alike.round(3).tolist() == [[1, 0, -0.707], [0, 1, -0.707], [-0.707, -0.707, 1]]
-    with pytest.raises(CurationError, match=r"array \[2\] for 2 captions"):
+    with pytest.raises(AvnbError, match=r"array \[2\] for 2 texts"):
         similarity(["a", "b"], embed=lambda texts: np.ones(len(texts)))
 
 

@@ -62,7 +62,7 @@ def test_rows_are_those_of_the_true_configurations(name):
     assert model.num_parameters() / 1e9 == pytest.approx(row.parameters, abs=1e-3)
     assert row.layers == text.num_hidden_layers
     assert row.cache == 2 * 2 * row.layers * text.num_key_value_heads * width
-    assert embedded / 1e9 == pytest.approx(row.embedded, abs=1e-3)
+    assert embedded / 1e9 == pytest.approx(row.kept, abs=1e-3)
 
 
 def test_bases_are_families_too():

@@ -20,8 +20,8 @@ def test_answered_shows_every_mean_and_chance():
 
 
 def test_apart_is_drawn_between_the_measured_ends():
-    rows = [("m", "factual", 0.9), ("m", "counterfactual", 0.3), ("k", "factual", 0.8), ("k", "counterfactual", 0.7)]
-    figure = plots.benchmarks.apart(pd.DataFrame(rows, columns=["model", "kind", "mean"]), {"a set": 0.2}, "title")
+    rows = [("m", "own", 0.9), ("m", "foreign", 0.3), ("k", "own", 0.8), ("k", "foreign", 0.7)]
+    figure = plots.benchmarks.apart(pd.DataFrame(rows, columns=["model", "sound", "mean"]), {"a set": 0.2}, "title")
     drawn = {line.get_label(): list(line.get_ydata()) for line in figure.axes[0].lines}
     assert drawn["m"] == pytest.approx([0.9, 0.3]) and drawn["k"] == pytest.approx([0.8, 0.7])
     plt.close(figure)
