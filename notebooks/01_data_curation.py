@@ -22,7 +22,9 @@
 # model that hears from one that guesses. This chapter makes clips that can.
 
 # %% tags=["parameters"]
-dataset = "toybox"  # or "avcaps", "audiocaps", any other set, a folder, a manifest
+dataset = (
+    "toybox"  # or a set on the Hub ("avcaps"), a folder, a manifest or another table
+)
 n = 24  # clips to start from
 seed = 0
 out = None  # folder for the clips that are made here; None is the cache folder
@@ -37,17 +39,18 @@ import pyloudnorm
 from avnb import curate, datasets, paper, plots, show
 from avnb.media import clip as media
 from avnb.media.clip import Clip
+from avnb.study.fingerprints import clips_fingerprint
 from IPython.display import Markdown
 
 plots.style()
 clips = [
     clip
-    for clip in datasets.load(dataset, n=2 * n, seed=seed)
+    for clip in datasets.load(dataset, n=2 * n, seed=seed, fewer=True)
     if clip.kind == "factual"
 ][:n]
 clips = [clip for clip in clips if clip.audio_captions]
 folder = Path(out or datasets.cache_folder() / "curation" / datasets.toybox_version())
-folder = folder / f"{Path(dataset).stem}-{seed}-{n}"
+folder = folder / f"{Path(dataset).stem}-{seed}-{n}-{clips_fingerprint(clips)}"
 
 # %% [markdown]
 # ## A clip and its captions
@@ -57,7 +60,8 @@ folder = folder / f"{Path(dataset).stem}-{seed}-{n}"
 
 # %%
 show.player(
-    clips[0], caption=clips[0].video_captions[0] + " " + clips[0].audio_captions[0]
+    clips[0],
+    caption=" ".join((*clips[0].video_captions[:1], clips[0].audio_captions[0])),
 )
 
 # %%
@@ -73,7 +77,7 @@ first = pd.DataFrame(
     }
 )
 show.table(
-    first.map(lambda value: value if isinstance(value, str) else value[0]),
+    first.map(lambda value: value if isinstance(value, str) else "".join(value[:1])),
     "The first clips and their captions",
 )
 
@@ -98,9 +102,10 @@ captions = [clip.audio_captions[0] for clip in clips]
 similarity = curate.similarity(captions)
 donors = curate.assign_donors(clips)
 index = {clip.id: i for i, clip in enumerate(clips)}
+which = donors["clip"].map(index).to_numpy()  # of clips for which there is a donor
 chosen = donors["donor"].map(index).to_numpy()
 show.figure(
-    plots.curation.similarity_heatmap(similarity, chosen),
+    plots.curation.similarity_heatmap(similarity[which], chosen),
     f"Heat map of the similarity of {len(clips)} audio captions; the donor of every clip lies where it is dark.",
 )
 
@@ -115,7 +120,7 @@ rng = np.random.default_rng(seed)
 shift = rng.integers(1, len(clips), size=len(clips))
 random_donor = (np.arange(len(clips)) + shift) % len(clips)
 rows = {
-    "least similar (used here)": similarity[np.arange(len(clips)), chosen],
+    "least similar (used here)": similarity[which, chosen],
     "drawn at random (control)": similarity[np.arange(len(clips)), random_donor],
 }
 table = pd.concat(

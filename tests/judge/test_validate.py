@@ -137,6 +137,8 @@ GOOD = "modality,answer,reference,rating\naudio,A dog.,A dog barks,5\n"
         (GOOD + "audio,A cat.,A cat,inf\n", "line 3: rating must be a number, not 'inf'"),
         (GOOD + "sound,A cat.,A cat,3\n", "line 3: modality must be audio or video, not 'sound'"),
         (GOOD + "audio,A cat.,,3\n", "line 3: reference must hold a caption"),
+        ("", "cannot be read"),
+        (GOOD.splitlines()[0] + "\n", "holds no rating"),
     ],
 )
 def test_a_table_that_cannot_be_used_is_refused_with_its_line(tmp_path, text, said):

@@ -127,9 +127,11 @@ def test_what_is_about_all_models_depends_on_their_tables(sources, tmp_path):
     assert batch._key(job) != before
 
 
-@pytest.mark.parametrize("by_folder", [False, True])
-def test_the_key_follows_the_content_of_a_manifest(sources, tmp_path, by_folder):
-    manifest = tmp_path / "set" / "manifest.jsonl"
+@pytest.mark.parametrize(
+    ("name", "by_folder"), [("manifest.jsonl", False), ("manifest.jsonl", True), ("metadata.csv", True)]
+)
+def test_the_key_follows_the_content_of_a_set(sources, tmp_path, name, by_folder):
+    manifest = tmp_path / "set" / name
     manifest.parent.mkdir()
     given = {"dataset": str(manifest.parent if by_folder else manifest)}
     (job,) = batch.plan(["toy-omni"], sources[:1], tmp_path / "runs", given)

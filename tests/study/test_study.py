@@ -420,6 +420,15 @@ def test_fingerprints_see_a_single_weight(organism_folder):
         assert before != (before := model_fingerprint(model))
 
 
+@pytest.mark.parametrize("name", [name for name in analyses.ANALYSES if name != "questions"])
+def test_every_analysis_can_be_asked_again(name, few, tmp_path):
+    """Also those whose tables hold no answer that could be judged again, and values that are missing for good."""
+    clips = [few[0], replace(few[1], id="plain", seen=(), heard=(), audio_captions=("Noise.",))]
+    given = {"dataset": "x", "out": tmp_path, **SMALL.get(name, {})}
+    table = study.measure(name, "toy-omni", clips, **given)
+    assert len(study.measure(name, "toy-omni", clips, retry=True, **given)) == len(table)
+
+
 def test_answers_without_a_score_are_judged_again_on_demand_without_the_model(few, tmp_path, monkeypatch, caplog):
     class Judge:
         name, is_up = "mine", False
