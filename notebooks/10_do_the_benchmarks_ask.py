@@ -164,6 +164,8 @@ lines = [
         else "."
         if row.kept != row.kept
         else f"; kept {row.kept:.2f} ({row.kept_low:.2f} to {row.kept_high:.2f})."
+        if row.kept_low == row.kept_low
+        else f"; kept {row.kept:.2f}, of which too few clips give an interval."
     )
     for row in sound.itertuples()
 ]

@@ -121,16 +121,16 @@ def table(clips) -> pd.DataFrame:
 
     Returns:
         DataFrame: source, task, item (id of the question), clip, cluster, video, audio (None: the video's own),
-        conflict, question, options, answer.
+        conflict, question, options, said, answer.
     """
     rows = [
         (clip.source, one.task, one.id, clip.id, clip.cluster or clip.id, clip.video, clip.audio, clip.conflict,
-         one.text, one.options, one.answer)
+         one.text, one.options, one.said, one.answer)
         for clip in clips
         for one in clip.questions
     ]  # fmt: skip
     columns = ["source", "task", "item", "clip", "cluster", "video", "audio", "conflict", "question", "options"]
-    return pd.DataFrame(rows, columns=[*columns, "answer"])
+    return pd.DataFrame(rows, columns=[*columns, "said", "answer"])
 
 
 def counts(clips) -> pd.DataFrame:

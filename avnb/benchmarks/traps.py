@@ -17,7 +17,7 @@ _SILENT = 1e-4  # of full scale: no louder than the noise of 14 bits
 
 
 def repeated(clips) -> pd.DataFrame:
-    """Questions that are asked twice or more about the same clip.
+    """Questions that are asked twice or more about the same clip, with the same words to choose from.
 
     Args:
         clips: clips with questions.
@@ -25,8 +25,8 @@ def repeated(clips) -> pd.DataFrame:
     Returns:
         DataFrame: clip, task, question, n (how often), contradict (whether their answers differ).
     """
-    found = table(clips).groupby(["clip", "task", "question"], sort=False)["answer"].agg(["size", "nunique"])
-    found = found[found["size"] > 1].reset_index()
+    asked = table(clips).groupby(["clip", "task", "question", "said"], sort=False)["answer"]
+    found = asked.agg(["size", "nunique"]).query("size > 1").reset_index().drop(columns="said")
     return found.rename(columns={"size": "n"}).assign(contradict=found["nunique"] > 1).drop(columns="nunique")
 
 

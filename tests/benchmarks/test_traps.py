@@ -1,5 +1,7 @@
 """Planted traps are found, and their sizes are right."""
 
+from dataclasses import replace
+
 import numpy as np
 import pytest
 
@@ -19,12 +21,12 @@ def test_repeated_questions_and_contradictions():
     clips = [
         clip("a", asked(0, "Yes"), asked(1, "No"), asked(2, "Yes", "Is the bell heard?")),
         clip("b", asked(3, "Yes"), asked(4, "Yes"), asked(5, "yes")),
-        clip("c", asked(6, "Yes")),
+        clip("c", asked(6, "Yes"), replace(asked(7, "No"), said=("A gong rings.", "A bell rings."))),
     ]
     found = traps.repeated(clips).set_index("clip")
     assert found["n"].to_dict() == {"a": 2, "b": 3} and found["contradict"].to_dict() == {"a": True, "b": False}
     told = traps.told(clips, media=False).set_index("trap")["share"]
-    assert told["asked twice"] == 3 / 7 and told["asked twice, with both answers"] == 1 / 7
+    assert told["asked twice"] == 3 / 8 and told["asked twice, with both answers"] == 1 / 8
 
 
 def test_the_prior_of_a_noun_is_that_of_leaving_one_out():
