@@ -22,11 +22,13 @@ class Job(NamedTuple):
         clip: the clip.
         other: its donor or partner.
         events: names that are looked for in every clip of the set.
+        among: clips of the set that all jobs look at together.
     """
 
     clip: Clip
     other: Clip | None = None
     events: tuple[str, ...] = ()
+    among: tuple[Clip, ...] = ()
 
     @property
     def id(self):

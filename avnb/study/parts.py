@@ -18,7 +18,7 @@ class Parts:
     """
 
     def __init__(self, folder, rests_on, jobs):
-        self.folder = folder
+        self.folder, self.jobs = folder, jobs
         self._files = {job: folder / f"{digest([rests_on, job_fingerprint(job)])}.parquet" for job in jobs}
 
     def fill(self, jobs, function):
