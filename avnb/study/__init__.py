@@ -61,6 +61,25 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, *
         >>> measure("fidelity", "toy-omni", clips, dataset="toybox", inputs=["both"]).groupby("kind").size().to_dict()
         {'counterfactual': 4, 'factual': 4}
     """
+    todo = steps(analysis, model, clips, dataset=dataset, seed=seed, out=out, retry=retry, **options)
+    rows = None
+    while True:
+        try:
+            _, work = todo.send(rows)
+        except StopIteration as end:
+            return end.value
+        rows = work()
+
+
+def steps(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, **options):
+    """What `measure` does, job by job, for whoever does the work of several analyses at once (`together`).
+
+    Yields:
+        (job, work): a `Job` that has no rows yet, and a function without arguments that gives them, to be sent back.
+
+    Returns:
+        The table.
+    """
     known, module = analyses.find(analysis)
     function = getattr(module, known.function)
     clips = list(clips)
@@ -99,7 +118,7 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, *
                 judges.foretell(options["judge"], (len(asked) - n_before) * n_left)
             return rows
 
-        table, left_out = parts.fill(bar, measured)
+        table, left_out = yield from parts.fill(bar, measured)
         table = module.relate(table) if hasattr(module, "relate") and len(table) else table
         table.insert(0, "model", model.name)
         about |= {"clips": [clip.id for clip in clips], "fingerprints": fingerprints, "left_out": left_out}
