@@ -96,6 +96,25 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, *
         >>> measure("fidelity", "toy-omni", clips, dataset="toybox", inputs=["both"]).groupby("kind").size().to_dict()
         {'counterfactual': 4, 'factual': 4}
     """
+    todo = steps(analysis, model, clips, dataset=dataset, seed=seed, out=out, retry=retry, **options)
+    rows = None
+    while True:
+        try:
+            _, work = todo.send(rows)
+        except StopIteration as end:
+            return end.value
+        rows = work()
+
+
+def steps(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, **options):
+    """What `measure` does, job by job, for whoever does the work of several analyses at once (`together`).
+
+    Yields:
+        (job, work): a `Job` that has no rows yet, and a function without arguments that gives them, to be sent back.
+
+    Returns:
+        The table.
+    """
     known, module = analyses.find(analysis)
     function = getattr(module, known.function)
     clips = list(clips)
@@ -116,8 +135,10 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, *
         arguments = options | others
         if "out" in inspect.signature(function).parameters:
             arguments["out"] = str(folder / "clips")
-        parts = Parts(folder / f".{name}--{digest(about)}.part", [code, weights], _jobs(module, clips, options))
-        table, left_out = _by_job(parts, partial(function, model, **arguments), f"{analysis}, {model.name}", options)
+        jobs = _jobs(module, clips, options)
+        parts = Parts(folder / f".{name}--{digest(about)}.part", [code, weights], jobs)
+        title = f"{analysis}, {model.name}"
+        table, left_out = yield from _by_job(parts, jobs, partial(function, model, **arguments), title, options)
         table = analyses.related(known, module, table)
         table.insert(0, "model", model.name)
         about |= {"clips": [clip.id for clip in clips], "fingerprints": fingerprints, "left_out": left_out}
@@ -138,9 +159,9 @@ def _jobs(module, clips, options):
     return module.plan(clips, **{name: value for name, value in options.items() if name in planned_by})
 
 
-def _by_job(parts, function, title, options):
-    """All rows, and the clips that were left out; says what a judge by model will be asked, once that is known."""
-    jobs, taken = parts.jobs, getattr(judges.named(options["judge"]) if "judge" in options else None, "taken", [])
+def _by_job(parts, jobs, function, title, options):
+    """`Parts.fill`; says what a judge by model will be asked, once that is known."""
+    taken = getattr(judges.named(options["judge"]) if "judge" in options else None, "taken", [])
     n_before = len(taken)
 
     def measured(job):
