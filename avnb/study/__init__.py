@@ -32,7 +32,9 @@ __all__ = ["StudyError", "collect", "means", "measure", "read", "read_about"]
 logger = logging.getLogger(__name__)
 
 
-def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, **options) -> pd.DataFrame:
+def measure(
+    analysis, model, clips, *, dataset, seed=0, out=None, retry=False, share=None, load=models.load, **options
+) -> pd.DataFrame:
     """The table of one analysis, measured on first use and read from disk afterwards.
 
     An interrupted measurement goes on where it stopped, job by job. A clip that cannot be used is left out, and named
@@ -46,6 +48,9 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, *
         seed: handed to analyses that draw at random.
         out: folder for tables (and for clips that an analysis makes); None is `tables` in the cache folder.
         retry: ask again about the clips that were left out, and have answers without a score judged again.
+        share: a slice of the jobs. Where there is no table yet, only their parts are measured, and their rows given as
+            they are; the table is left to a call without it.
+        load: what loads a model by its name.
         **options: of the analysis; names, numbers, or lists of them.
 
     Returns:
@@ -66,7 +71,7 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, *
     clips = list(clips)
     if not clips:
         raise StudyError(f"{analysis} was asked for without a clip; give at least one")
-    model = models.load(model) if isinstance(model, str) else model
+    model = load(model) if isinstance(model, str) else model
     options = _options(analysis, function, options, seed)
     if options.get("base", "") is None:  # named, so that the table is of this base and its weights
         options["base"] = models.base_of(model.name)
@@ -75,7 +80,7 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, *
     name = "--".join(safe_name(text) for text in (model.name, Path(str(dataset)).stem, analysis))
     path = folder / f"{name}--{digest([about, [clip.id for clip in clips]])}.parquet"
     # A second model that an analysis compares with is loaded once, not once per clip.
-    others = {key: models.load(options[key]) for key in ("base",) if isinstance(options.get(key), str)}
+    others = {key: load(options[key]) for key in ("base",) if isinstance(options.get(key), str)}
     code = code_fingerprint(analysis)
     weights = [model_fingerprint(each) for each in (model, *others.values())]
     fingerprints = {"code": code, "weights": weights, "clips": [clips_fingerprint([clip]) for clip in clips]}
@@ -87,7 +92,7 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, *
         if "out" in inspect.signature(function).parameters:
             arguments["out"] = str(folder / "clips")
         parts = Parts(folder / f".{name}--{digest(about)}.part", [code, weights], jobs)
-        bar = tqdm(jobs, f"{analysis}, {model.name}", unit="job", disable=None)
+        bar = tqdm(jobs[share or slice(None)], f"{analysis}, {model.name}", unit="job", disable=None)
         asked = getattr(judges.named(options["judge"]) if "judge" in options else None, "taken", [])
         n_before = len(asked)
 
@@ -100,6 +105,8 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, *
             return rows
 
         table, left_out = parts.fill(bar, measured)
+        if share is not None:
+            return table
         table = module.relate(table) if hasattr(module, "relate") and len(table) else table
         table.insert(0, "model", model.name)
         about |= {"clips": [clip.id for clip in clips], "fingerprints": fingerprints, "left_out": left_out}
