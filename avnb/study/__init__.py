@@ -86,8 +86,7 @@ def measure(
     fingerprints = {"code": code, "weights": weights, "clips": [clips_fingerprint([clip]) for clip in clips]}
     kept = _kept(path, fingerprints)
     if kept is None or (retry and kept.attrs["left_out"]):
-        planned_by = inspect.signature(module.plan).parameters
-        jobs = module.plan(clips, **{name: value for name, value in options.items() if name in planned_by})
+        jobs = planned(analysis, clips, options)
         arguments = options | others
         if "out" in inspect.signature(function).parameters:
             arguments["out"] = str(folder / "clips")
@@ -106,6 +105,7 @@ def measure(
 
         table, left_out = parts.fill(bar, measured)
         if share is not None:
+            table.attrs = {"left_out": left_out}
             return table
         table = module.relate(table) if hasattr(module, "relate") and len(table) else table
         table.insert(0, "model", model.name)
@@ -120,6 +120,23 @@ def measure(
         write(judges.again(kept, clips, options["judge"], progress=True), path, read_about(path))
         kept = read(path)
     return kept
+
+
+def planned(analysis, clips, options=None) -> list:
+    """The jobs of a measurement, in their order.
+
+    Args:
+        analysis: a name of `ANALYSES`.
+        clips: the clips.
+        options: of the analysis, by name.
+
+    Example:
+        >>> len(planned("fidelity", avnb.datasets.load("toybox", n=2)))
+        2
+    """
+    plan = analyses.find(analysis)[1].plan
+    planned_by = inspect.signature(plan).parameters
+    return plan(clips, **{name: value for name, value in (options or {}).items() if name in planned_by})
 
 
 def _kept(path, fingerprints):

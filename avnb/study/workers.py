@@ -1,7 +1,7 @@
 """Many workers on one table: each measures shares of the jobs and leaves their parts on disk.
 
-    with connected(workers=8) as client:
-        table = measure(client, "fidelity", "toy-omni", clips, dataset="toybox")
+    with measuring(workers=8) as measure:
+        table = measure("fidelity", "toy-omni", clips, dataset="toybox")
 
 The engine is Dask (the extra `cluster`). A worker is a process with one thread, a GPU of its own where there are any,
 and one model, which it loads once. All of them, and whoever asks, see the same files under the same paths. Since a part
@@ -11,9 +11,11 @@ the rest done. The same holds for an interrupted call.
 
 import logging
 import os
+import shutil
+import subprocess
 import sys
 from contextlib import contextmanager
-from functools import cache, lru_cache
+from functools import cache, lru_cache, partial
 from pathlib import Path
 
 from tqdm import tqdm
@@ -23,9 +25,28 @@ from avnb.files import cache_folder
 from avnb.study.tables import StudyError
 
 _SHARES = 4  # for each worker: they end at different times, and what is left is shared out again
-_SLURM = {"cores": 1, "processes": 1, "memory": "16GB"}  # where the settings of Dask name nothing else
 
 logger = logging.getLogger(__name__)
+
+
+@contextmanager
+def measuring(workers=None, scheduler=None, cluster=None):
+    """`study.measure`, on workers if any are asked for; see `connected` for how, and for what may fail."""
+    if workers is None and scheduler is None and cluster is None:
+        yield study.measure
+    else:
+        with connected(workers, scheduler, cluster) as client:
+            yield partial(measure, client)
+
+
+@contextmanager
+def mapping(workers=None, scheduler=None, cluster=None):
+    """`map`, on workers if any are asked for: then results come as they are ready."""
+    if workers is None and scheduler is None and cluster is None:
+        yield map
+    else:
+        with connected(workers, scheduler, cluster) as client:
+            yield partial(mapped, client)
 
 
 @contextmanager
@@ -39,8 +60,8 @@ def connected(workers=None, scheduler=None, cluster=None):
             environment variables of sbatch (SBATCH_PARTITION, SBATCH_GPUS, SBATCH_TIMELIMIT ...).
 
     Raises:
-        StudyError: Dask is not installed, no scheduler answers, Slurm is not there, or what is asked for excludes
-            itself.
+        StudyError: Dask is not installed, no scheduler answers, Slurm is not there or refuses, or what is asked for
+            excludes itself.
     """
     if scheduler is not None and (workers is not None or cluster is not None):
         raise StudyError("a scheduler has workers of its own; give its address without workers and without a cluster")
@@ -109,6 +130,19 @@ def measure(client, analysis, model, clips, *, dataset, seed=0, out=None, retry=
     return table
 
 
+def mapped(client, function, values):
+    """Results of a function, called on workers with each of the values; they come as they are ready."""
+    import distributed
+
+    futures = [client.submit(_called, Path.cwd(), function, value, pure=False) for value in values]
+    yield from (result for _, result in distributed.as_completed(futures, with_results=True))
+
+
+def _called(folder, function, value):
+    os.chdir(folder)
+    return function(value)
+
+
 def _measured(folder, analysis, model, clips, asked):
     """On a worker: a share of the rows, or with none named the table."""
     os.chdir(folder)
@@ -153,15 +187,20 @@ def _gpus():
 
 def _slurm(n):
     """Workers as jobs of Slurm, each with one process; a job that ends early is asked for again."""
-    import shutil
-
     import dask
     from dask_jobqueue import SLURMCluster
 
     if shutil.which("sbatch") is None:
         raise StudyError("there is no sbatch on this machine; call this where jobs of Slurm are submitted")
-    missing = {key: value for key, value in _SLURM.items() if dask.config.get(f"jobqueue.slurm.{key}", None) is None}
-    started = SLURMCluster(**missing, python=sys.executable, worker_extra_args=["--memory-limit", "0"])
+    settings = {"cores": 1, "processes": 1, "memory": "16GB", "log_directory": str(cache_folder() / "slurm")}
+    settings = {key: value for key, value in settings.items() if not dask.config.get(f"jobqueue.slurm.{key}", None)}
+    if "memory" in settings:  # what the worker is told; a job gets what Slurm gives where nothing is asked for
+        settings["job_directives_skip"] = ["--mem"]
+    started = SLURMCluster(**settings, python=sys.executable, worker_extra_args=["--memory-limit", "0"])
+    tried = subprocess.run(["sbatch", "--test-only"], input=started.job_script(), capture_output=True, text=True)
+    if tried.returncode:  # else it is refused where nobody sees it, and the first worker is waited for in vain
+        started.close()
+        raise StudyError(f"Slurm refuses the job of a worker: {' '.join(tried.stderr.split())}")
     started.scale(jobs=n)
     started.adapt(minimum_jobs=n, maximum_jobs=n)
     return started

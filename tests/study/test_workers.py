@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import partial
 
 import pandas as pd
 import pytest
@@ -14,9 +15,10 @@ import pytest
 import avnb
 from avnb import study
 from avnb.questions import HEAR
+from avnb.study import notebooks as batch
 from avnb.study import workers
 
-SMALL = {"questions": [HEAR], "inputs": ["both", "audio"], "dataset": "toybox"}
+SMALL = {"questions": [HEAR], "inputs": ["both"], "max_new_tokens": 4, "dataset": "toybox"}
 has_slurm = shutil.which("sbatch") is not None and not subprocess.run(["sinfo"], capture_output=True).returncode
 
 
@@ -92,7 +94,7 @@ def test_what_an_analysis_refuses_is_said_in_its_words(client, clips, tmp_path):
         ({"scheduler": "nowhere"}, "scheduler nowhere does not answer"),
     ],
 )
-def test_what_cannot_be_connected_says_so(asked, said, monkeypatch):
+def test_what_cannot_be_connected_says_so(asked, said):
     import dask
 
     with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
@@ -108,6 +110,40 @@ def test_without_dask_or_slurm_it_says_what_is_missing(monkeypatch):
     monkeypatch.setitem(sys.modules, "distributed", None)
     with pytest.raises(study.StudyError, match=r'pip install "avnb\[cluster\]"'), workers.connected(workers=2):
         pass
+
+
+NOTEBOOK = """\
+# %% tags=["parameters"]
+model = "toy-omni"
+out = None
+
+# %%
+import os
+from pathlib import Path
+
+Path(out, "gpu.txt").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
+"""
+ALL = """\
+# %% tags=["parameters"]
+tables = None
+models = None
+
+# %%
+from pathlib import Path
+
+assert len([*Path(tables).rglob("gpu.txt")]) == len(models) == 2
+"""
+
+
+def test_notebooks_run_on_workers_and_what_is_about_all_comes_last(client, tmp_path):
+    for name, text in (("02_each", NOTEBOOK), ("07_all", ALL)):
+        (tmp_path / f"{name}.py").write_text(text)
+    jobs = batch.plan(["toy-omni", "toy-vl"], [tmp_path / "07_all.py", tmp_path / "02_each.py"], tmp_path / "runs")
+    outcomes = batch.execute(jobs, each=partial(workers.mapped, client))
+    assert [outcome.status for outcome in outcomes] == ["done"] * 3, [outcome.error for outcome in outcomes]
+    assert outcomes[-1].job.name == "07_all"
+    found = {path.read_text() for path in (tmp_path / "runs").rglob("gpu.txt")}
+    assert found == {"3", "GPU-5"}
 
 
 def test_dask_is_not_imported_where_it_is_not_asked_for():
