@@ -1,5 +1,5 @@
-"""The command line: `avnb caption`, `measure`, `estimate`, `run`, `models`, `fetch`, `check`, `doctor`, `data`, `judge`,
-`train`, `book`.
+"""The command line: `avnb caption`, `measure`, `estimate`, `run`, `models`, `fetch`, `check`, `doctor`, `data`,
+`judge`, `train`, `book`.
 
 Every command prints a table for people and, with --json, one JSON document for machines. Bad input ends in one line on
 stderr and a non-zero exit status. What needs torch is imported inside the commands, so that help comes at once.

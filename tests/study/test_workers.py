@@ -97,9 +97,9 @@ def test_what_an_analysis_refuses_is_said_in_its_words(client, clips, tmp_path):
 def test_what_cannot_be_connected_says_so(asked, said):
     import dask
 
-    with dask.config.set({"distributed.comm.timeouts.connect": "1s"}):
-        with pytest.raises(study.StudyError, match=said), workers.connected(**asked):
-            pass
+    at_once = dask.config.set({"distributed.comm.timeouts.connect": "1s"})
+    with at_once, pytest.raises(study.StudyError, match=said), workers.connected(**asked):
+        pass
 
 
 def test_without_dask_or_slurm_it_says_what_is_missing(monkeypatch):
