@@ -73,10 +73,18 @@ def run(
         raise typer.Exit(1)
 
 
-def book(json: Json = False):
+def book(
+    runs: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Show these executed runs too: a folder of avnb run --out."),
+    ] = None,
+    json: Json = False,
+):
     """Build the book, in a checkout of the project.
 
-    Example: `cd avnb && avnb book`
+    Executed runs become a part of the book for each model, and a page that sets the models side by side.
+
+    Example: `cd avnb && avnb book --runs runs`
     """
     here = Path.cwd()
     checkout = next(
@@ -87,6 +95,7 @@ def book(json: Json = False):
             f"{here} is in no checkout of the project (_toc.yml, book/build.py); clone it and call avnb book there"
         )
     command = [sys.executable, str(checkout / "book" / "build.py")]
+    command += [] if runs is None else ["--runs", str(runs.resolve())]
     status = subprocess.run(command, cwd=checkout, stdout=_STDERR if json else None).returncode
     if status:
         output.complain(
