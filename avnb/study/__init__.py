@@ -67,7 +67,9 @@ def table(analysis, model, *, dataset, n, seed=0, kinds=None, out=None, **option
     return measure(analysis, model, clips, dataset=dataset, seed=seed, out=out, **options)
 
 
-def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, **options) -> pd.DataFrame:
+def measure(
+    analysis, model, clips, *, dataset, seed=0, out=None, retry=False, share=None, load=models.load, **options
+) -> pd.DataFrame:
     """The table of one analysis, measured on first use and read from disk afterwards.
 
     An interrupted measurement goes on where it stopped, job by job. A clip that cannot be used is left out, and named
@@ -81,6 +83,9 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, *
         seed: handed to analyses that draw at random.
         out: folder for tables (and for clips that an analysis makes); None is `tables` in the cache folder.
         retry: ask again about the clips that were left out, and have answers without a score judged again.
+        share: a slice of the jobs. Where there is no table yet, only their parts are measured, and their rows given as
+            they are; the table is left to a call without it.
+        load: what loads a model by its name.
         **options: of the analysis; names, numbers, or lists of them.
 
     Returns:
@@ -96,7 +101,8 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, *
         >>> measure("fidelity", "toy-omni", clips, dataset="toybox", inputs=["both"]).groupby("kind").size().to_dict()
         {'counterfactual': 4, 'factual': 4}
     """
-    todo = steps(analysis, model, clips, dataset=dataset, seed=seed, out=out, retry=retry, **options)
+    settings = {"dataset": dataset, "seed": seed, "out": out, "retry": retry, "share": share, "load": load}
+    todo = steps(analysis, model, clips, **settings, **options)
     rows = None
     while True:
         try:
@@ -106,7 +112,7 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, *
         rows = work()
 
 
-def steps(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, **options):
+def steps(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, share=None, load=models.load, **options):
     """What `measure` does, job by job, for whoever does the work of several analyses at once (`together`).
 
     Yields:
@@ -120,9 +126,9 @@ def steps(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, **o
     clips = list(clips)
     if not clips:
         raise StudyError(f"{analysis} was asked for without a clip; give at least one")
-    model = models.load(model) if isinstance(model, str) else model
+    model = load(model) if isinstance(model, str) else model
     options = _options(analysis, function, options, seed)
-    others = _others(model, options)
+    others = _others(model, options, load)
     about = {"analysis": analysis, "model": model.name, "dataset": str(dataset), "seed": seed, "parameters": options}
     folder = cache_folder() / "tables" if out is None else Path(out)
     name = "--".join(safe_name(text) for text in (model.name, Path(str(dataset)).stem, analysis))
@@ -135,10 +141,14 @@ def steps(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, **o
         arguments = options | others
         if "out" in inspect.signature(function).parameters:
             arguments["out"] = str(folder / "clips")
-        jobs = _jobs(module, clips, options)
+        jobs = planned(analysis, clips, options)
         parts = Parts(folder / f".{name}--{digest(about)}.part", [code, weights], jobs)
         title = f"{analysis}, {model.name}"
-        table, left_out = yield from _by_job(parts, jobs, partial(function, model, **arguments), title, options)
+        some = jobs[share or slice(None)]
+        table, left_out = yield from _by_job(parts, some, partial(function, model, **arguments), title, options)
+        if share is not None:
+            table.attrs = {"left_out": left_out}
+            return table
         table = analyses.related(known, module, table)
         table.insert(0, "model", model.name)
         about |= {"clips": [clip.id for clip in clips], "fingerprints": fingerprints, "left_out": left_out}
@@ -154,9 +164,21 @@ def steps(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, **o
     return kept
 
 
-def _jobs(module, clips, options):
-    planned_by = inspect.signature(module.plan).parameters
-    return module.plan(clips, **{name: value for name, value in options.items() if name in planned_by})
+def planned(analysis, clips, options=None) -> list:
+    """The jobs of a measurement, in their order.
+
+    Args:
+        analysis: a name of `ANALYSES`.
+        clips: the clips.
+        options: of the analysis, by name.
+
+    Example:
+        >>> len(planned("fidelity", avnb.datasets.load("toybox", n=2)))
+        2
+    """
+    plan = analyses.find(analysis)[1].plan
+    planned_by = inspect.signature(plan).parameters
+    return plan(clips, **{name: value for name, value in (options or {}).items() if name in planned_by})
 
 
 def _by_job(parts, jobs, function, title, options):
@@ -235,11 +257,11 @@ def asked(analysis, model, dataset, n, seed, kinds, options):
     return Asked(analysis, model.name, str(dataset), n, seed, kinds, options), list(others.values())
 
 
-def _others(model, options):
+def _others(model, options, load=models.load):
     """The models that an analysis compares with, loaded once, not once per clip; named in the options."""
     if options.get("base", "") is None:  # named, so that the table is of this base and its weights
         options["base"] = models.base_of(model.name)
-    return {key: models.load(options[key]) for key in ("base",) if isinstance(options.get(key), str)}
+    return {key: load(options[key]) for key in ("base",) if isinstance(options.get(key), str)}
 
 
 def _options(analysis, function, given, seed):
