@@ -24,7 +24,7 @@ has_slurm = shutil.which("sbatch") is not None and not subprocess.run(["sinfo"],
 
 @pytest.fixture(scope="module")
 def clips():
-    return avnb.datasets.load("toybox", n=12)
+    return avnb.datasets.load("toybox", n=8)
 
 
 @pytest.fixture(scope="module")
