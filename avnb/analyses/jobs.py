@@ -11,6 +11,7 @@ from typing import NamedTuple
 import pandas as pd
 
 from avnb.media.clip import Clip, ClipError
+from avnb.models.shared import shared
 
 logger = logging.getLogger(__name__)
 
@@ -22,11 +23,13 @@ class Job(NamedTuple):
         clip: the clip.
         other: its donor or partner.
         events: names that are looked for in every clip of the set.
+        among: clips of the set that all jobs look at together.
     """
 
     clip: Clip
     other: Clip | None = None
     events: tuple[str, ...] = ()
+    among: tuple[Clip, ...] = ()
 
     @property
     def id(self):
@@ -57,7 +60,8 @@ def over(jobs, rows_of, columns) -> pd.DataFrame:
     parts, left_out = [], {}
     for job in jobs:
         try:
-            rows = rows_of(job)
+            with shared():  # the media of a clip are run once for all that is asked of them
+                rows = rows_of(job)
         except ClipError as error:
             logger.warning("left out clip %s: %s", job.clip.id, error)
             left_out[job.clip.id] = str(error)

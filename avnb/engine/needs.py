@@ -10,9 +10,8 @@
 import time
 from typing import NamedTuple
 
-import numpy as np
-
-from avnb.engine.branches import free_bytes, run
+from avnb.engine.branches import run
+from avnb.engine.memory import branch_bytes, free_bytes, position_bytes
 from avnb.media.clip import ClipError
 from avnb.questions import HEAR, SEE
 
@@ -44,17 +43,10 @@ def needs(config, n_positions, max_new_tokens, n_rows=64, element_size=2) -> Nee
             changes.
         element_size: bytes of a number, 2 in bfloat16.
     """
-    config = config.get_text_config()
-    n_heads = config.num_attention_heads
-    n_kv_heads = getattr(config, "num_key_value_heads", None) or n_heads
-    head_size = getattr(config, "head_dim", None) or config.hidden_size // n_heads
-    inner = np.max(getattr(config, "intermediate_size", None) or 4 * config.hidden_size)
-    kept = 2 * config.num_hidden_layers * n_kv_heads * head_size * element_size  # keys and values of a position
-    passing = (6 * config.hidden_size + 3 * int(inner)) * element_size  # what a position takes on its way
-    n_all = n_positions + max_new_tokens
-    last = 16 * (n_heads * n_all + config.vocab_size)  # scores and logits of the position that chooses a token
-    prompt = _FIXED + kept * n_all + passing * n_positions + element_size * n_positions**2 + last
-    return Needs(prompt, kept * (n_rows + max_new_tokens) + passing * n_rows + last)
+    one = position_bytes(config, n_positions + max_new_tokens, element_size)
+    prompt = _FIXED + one.kept * (n_positions + max_new_tokens) + one.passing * n_positions
+    prompt += element_size * n_positions**2 + one.last
+    return Needs(prompt, branch_bytes(config, n_positions, n_rows, max_new_tokens, element_size))
 
 
 def told(model, clips, n_prompts=1, n_conditions=1, max_new_tokens=64, smallest=REAL) -> str:

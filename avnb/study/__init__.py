@@ -15,21 +15,56 @@ import contextlib
 import inspect
 import json
 import logging
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
 
-from avnb import analyses, models, stats
+from avnb import analyses, datasets, models, stats
 from avnb import judge as judges
 from avnb.files import cache_folder, digest, safe_name
 from avnb.study.fingerprints import clips_fingerprint, code_fingerprint, made_with, model_fingerprint
 from avnb.study.parts import Parts
+from avnb.study.shipped import Asked, find
 from avnb.study.tables import StudyError, ask_again, collect, joined, read, read_about, write
 
-__all__ = ["StudyError", "collect", "means", "measure", "read", "read_about"]
+__all__ = ["StudyError", "collect", "means", "measure", "read", "read_about", "table"]
 
 logger = logging.getLogger(__name__)
+
+
+def table(analysis, model, *, dataset, n, seed=0, kinds=None, out=None, **options) -> pd.DataFrame:
+    """The table of one analysis of a set of clips: the one that comes with the package, else measured or read.
+
+    Shipped are tables of the organisms over the test clips of their cards (`ship.TABLES`); clips are then neither drawn
+    nor read. A shipped table that holds more than is asked for (questions, inputs, cuts, kinds of clips) is cut to it.
+
+    Args:
+        analysis: a name of `ANALYSES`, or "MODULE.FUNCTION" of another function, such as "knockout.scores".
+        model: an AVLLM from `avnb.load`, or its name.
+        dataset, n, seed: of the clips, as in `datasets.load`; seed also of what is drawn at random.
+        kinds: of the clips to take, e.g. ["counterfactual"]; None for all.
+        out: as in `measure`.
+        **options: of the analysis, as in `measure`.
+
+    Returns:
+        DataFrame, as `measure` gives it.
+
+    Raises:
+        AnalysisError, DatasetError, StudyError: as `measure` and `datasets.load`.
+
+    Example:
+        >>> found = table("fidelity", "toy-omni", dataset="toybox", n=400, seed=77, inputs=["both"])
+        >>> found.groupby("kind")["clip"].nunique().to_dict()
+        {'counterfactual': 200, 'factual': 200}
+    """
+    model = models.load(model) if isinstance(model, str) else model
+    wanted, others = asked(analysis, model, dataset, n, seed, kinds, options)
+    if (found := find(wanted, [model, *others])) is not None:
+        return found
+    clips = [clip for clip in datasets.load(dataset, n=n, seed=seed, fewer=True) if kinds is None or clip.kind in kinds]
+    return measure(analysis, model, clips, dataset=dataset, seed=seed, out=out, **options)
 
 
 def measure(
@@ -66,6 +101,26 @@ def measure(
         >>> measure("fidelity", "toy-omni", clips, dataset="toybox", inputs=["both"]).groupby("kind").size().to_dict()
         {'counterfactual': 4, 'factual': 4}
     """
+    settings = {"dataset": dataset, "seed": seed, "out": out, "retry": retry, "share": share, "load": load}
+    todo = steps(analysis, model, clips, **settings, **options)
+    rows = None
+    while True:
+        try:
+            _, work = todo.send(rows)
+        except StopIteration as end:
+            return end.value
+        rows = work()
+
+
+def steps(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, share=None, load=models.load, **options):
+    """What `measure` does, job by job, for whoever does the work of several analyses at once (`together`).
+
+    Yields:
+        (job, work): a `Job` that has no rows yet, and a function without arguments that gives them, to be sent back.
+
+    Returns:
+        The table.
+    """
     known, module = analyses.find(analysis)
     function = getattr(module, known.function)
     clips = list(clips)
@@ -73,41 +128,28 @@ def measure(
         raise StudyError(f"{analysis} was asked for without a clip; give at least one")
     model = load(model) if isinstance(model, str) else model
     options = _options(analysis, function, options, seed)
-    if options.get("base", "") is None:  # named, so that the table is of this base and its weights
-        options["base"] = models.base_of(model.name)
+    others = _others(model, options, load)
     about = {"analysis": analysis, "model": model.name, "dataset": str(dataset), "seed": seed, "parameters": options}
     folder = cache_folder() / "tables" if out is None else Path(out)
     name = "--".join(safe_name(text) for text in (model.name, Path(str(dataset)).stem, analysis))
     path = folder / f"{name}--{digest([about, [clip.id for clip in clips]])}.parquet"
-    # A second model that an analysis compares with is loaded once, not once per clip.
-    others = {key: load(options[key]) for key in ("base",) if isinstance(options.get(key), str)}
     code = code_fingerprint(analysis)
     weights = [model_fingerprint(each) for each in (model, *others.values())]
     fingerprints = {"code": code, "weights": weights, "clips": [clips_fingerprint([clip]) for clip in clips]}
     kept = _kept(path, fingerprints)
     if kept is None or (retry and kept.attrs["left_out"]):
-        jobs = planned(analysis, clips, options)
         arguments = options | others
         if "out" in inspect.signature(function).parameters:
             arguments["out"] = str(folder / "clips")
+        jobs = planned(analysis, clips, options)
         parts = Parts(folder / f".{name}--{digest(about)}.part", [code, weights], jobs)
-        bar = tqdm(jobs[share or slice(None)], f"{analysis}, {model.name}", unit="job", disable=None)
-        asked = getattr(judges.named(options["judge"]) if "judge" in options else None, "taken", [])
-        n_before = len(asked)
-
-        def measured(job):
-            first = len(asked) == n_before
-            rows = function(model, [job], **arguments)
-            if first and len(asked) > n_before:  # what the other jobs will ask of a judge by model
-                n_left = len(jobs) - 1 - jobs.index(job)
-                judges.foretell(options["judge"], (len(asked) - n_before) * n_left)
-            return rows
-
-        table, left_out = parts.fill(bar, measured)
+        title = f"{analysis}, {model.name}"
+        some = jobs[share or slice(None)]
+        table, left_out = yield from _by_job(parts, some, partial(function, model, **arguments), title, options)
         if share is not None:
             table.attrs = {"left_out": left_out}
             return table
-        table = module.relate(table) if hasattr(module, "relate") and len(table) else table
+        table = analyses.related(known, module, table)
         table.insert(0, "model", model.name)
         about |= {"clips": [clip.id for clip in clips], "fingerprints": fingerprints, "left_out": left_out}
         write(table, path, about | {"made_with": made_with(model)})
@@ -137,6 +179,21 @@ def planned(analysis, clips, options=None) -> list:
     plan = analyses.find(analysis)[1].plan
     planned_by = inspect.signature(plan).parameters
     return plan(clips, **{name: value for name, value in (options or {}).items() if name in planned_by})
+
+
+def _by_job(parts, jobs, function, title, options):
+    """`Parts.fill`; says what a judge by model will be asked, once that is known."""
+    taken = getattr(judges.named(options["judge"]) if "judge" in options else None, "taken", [])
+    n_before = len(taken)
+
+    def measured(job):
+        first = len(taken) == n_before
+        rows = function([job])
+        if first and len(taken) > n_before:
+            judges.foretell(options["judge"], (len(taken) - n_before) * (len(jobs) - 1 - jobs.index(job)))
+        return rows
+
+    return parts.fill(tqdm(jobs, title, unit="job", disable=None), measured)
 
 
 def _kept(path, fingerprints):
@@ -190,6 +247,21 @@ def means(analysis, table, seed=0) -> pd.DataFrame:
         short.insert(0, "model", model)
         found.append(short)
     return joined(found)
+
+
+def asked(analysis, model, dataset, n, seed, kinds, options):
+    """What `table` is asked for, with all defaults, and the models that the analysis compares with."""
+    known, module = analyses.find(analysis)
+    options = _options(analysis, getattr(module, known.function), options, seed)
+    others = _others(model, options)
+    return Asked(analysis, model.name, str(dataset), n, seed, kinds, options), list(others.values())
+
+
+def _others(model, options, load=models.load):
+    """The models that an analysis compares with, loaded once, not once per clip; named in the options."""
+    if options.get("base", "") is None:  # named, so that the table is of this base and its weights
+        options["base"] = models.base_of(model.name)
+    return {key: load(options[key]) for key in ("base",) if isinstance(options.get(key), str)}
 
 
 def _options(analysis, function, given, seed):

@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+from functools import partial
 
 from avnb.files import digest
 from avnb.study.fingerprints import job_fingerprint
@@ -22,11 +23,14 @@ class Parts:
         self._files = {job: folder / f"{digest([rests_on, job_fingerprint(job)])}.parquet" for job in jobs}
 
     def fill(self, jobs, function):
-        """Measures the jobs that have no part yet, and reads the others.
+        """Has the jobs measured that have no part yet, and reads the others.
 
         Args:
             jobs: in their order.
             function: takes a job, gives its rows, with `attrs["left_out"]` if there are none.
+
+        Yields:
+            (job, work) where there is no part; the rows that `work` gives are to be sent back.
 
         Returns:
             (table, left_out): all rows, and {id of a clip: why it has none}. Such a clip leaves no part.
@@ -36,7 +40,7 @@ class Parts:
             try:
                 tables.append(read(self._files[job]))
             except StudyError:  # not there, damaged, or tidied away by another run
-                rows = function(job)
+                rows = yield job, partial(function, job)
                 left_out |= rows.attrs.get("left_out", {})
                 tables.append(rows)
                 if not rows.attrs.get("left_out", {}):

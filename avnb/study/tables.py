@@ -72,7 +72,7 @@ def ask_again(path):
 def _store(stored, path, about):
     stored = stored.replace_schema_metadata({**(stored.schema.metadata or {}), _KEY: json.dumps(about).encode()})
     with whole(path) as partial:
-        pq.write_table(stored, partial, write_page_checksum=True)
+        pq.write_table(stored, partial, write_page_checksum=True, compression="zstd")
 
 
 def joined(tables):
