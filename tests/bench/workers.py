@@ -17,20 +17,18 @@ from pathlib import Path
 import torch
 
 from avnb import datasets, study
-from avnb.questions import HEAR
 from avnb.study import workers
 from avnb.study.estimate import estimate
 from tests.bench.__main__ import machine
 
 ANALYSIS, MODEL = "fidelity", "toy-omni"
-OPTIONS = {"questions": [HEAR]}
 
 
 def seconds(measure, clips):
     """How long a study takes that finds nothing on disk."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        measure(ANALYSIS, MODEL, clips, dataset="bench", out=folder, **OPTIONS)
+        measure(ANALYSIS, MODEL, clips, dataset="bench", out=folder)
         return time.perf_counter() - start
 
 
@@ -39,7 +37,7 @@ def measured(clips, counts, repeats):
     torch.set_num_threads(1)  # as each worker has
     found = {cell: [] for cell in ("estimate", "process", *counts)}
     for _ in range(repeats):
-        found["estimate"].append(estimate(ANALYSIS, MODEL, clips, n_timed=8, **OPTIONS).seconds)
+        found["estimate"].append(estimate(ANALYSIS, MODEL, clips, n_timed=8).seconds)
         found["process"].append(seconds(study.measure, clips))
         for n in counts:
             with workers.connected(workers=n) as client:
