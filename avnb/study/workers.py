@@ -77,7 +77,7 @@ def connected(workers=None, scheduler=None, cluster=None):
         else:
             started = _slurm(workers or 1) if cluster else _here(workers or 1)
             client = distributed.Client(started)
-    except OSError as error:
+    except (OSError, ValueError) as error:  # the second, if it is no address
         asked = f"the scheduler {scheduler} does not answer" if scheduler else "no workers could be started"
         raise StudyError(f"{asked}: {error}") from error
     try:

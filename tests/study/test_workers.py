@@ -14,6 +14,7 @@ import pytest
 
 import avnb
 from avnb import study
+from avnb.models.native import AVModel
 from avnb.questions import HEAR
 from avnb.study import notebooks as batch
 from avnb.study import workers
@@ -24,7 +25,7 @@ has_slurm = shutil.which("sbatch") is not None and not subprocess.run(["sinfo"],
 
 @pytest.fixture(scope="module")
 def clips():
-    return avnb.datasets.load("toybox", n=12)
+    return avnb.datasets.load("toybox", n=8)
 
 
 @pytest.fixture(scope="module")
@@ -68,6 +69,33 @@ def test_a_killed_worker_costs_nothing(client, clips, undisturbed, tmp_path):
     assert n_done[0] < len(clips), "it was killed when all was done"
     pd.testing.assert_frame_equal(table, undisturbed)
     assert [path.suffix for path in tmp_path.iterdir()] == [".parquet"], "parts are left"
+
+
+def test_an_interrupt_ends_all_and_keeps_what_is_done(clips, undisturbed, tmp_path, monkeypatch):
+    code = f"""if __name__ == "__main__":
+    import avnb
+    from avnb.study import workers
+    clips = avnb.datasets.load("toybox", n={len(clips)})
+    with workers.measuring(workers=2) as measure:
+        measure("fidelity", "toy-omni", clips, out={str(tmp_path)!r}, **{SMALL!r})
+"""
+    (tmp_path / "study.py").write_text(code)
+    running = subprocess.Popen([sys.executable, tmp_path / "study.py"], start_new_session=True)
+    while not parts_in(tmp_path):
+        assert running.poll() is None
+        time.sleep(0.01)
+    os.killpg(running.pid, signal.SIGINT)  # as a terminal does: the workers get it too
+    assert running.wait() != 0
+    with pytest.raises(ProcessLookupError):
+        for _ in range(1000):
+            os.killpg(running.pid, 0)
+            time.sleep(0.01)
+    n_done, asked = len(parts_in(tmp_path)), []
+    real = AVModel.prompt
+    monkeypatch.setattr(AVModel, "prompt", lambda self, clip, *a, **k: asked.append(clip) or real(self, clip, *a, **k))
+    table = study.measure("fidelity", "toy-omni", clips, out=tmp_path, **SMALL)
+    assert 0 < n_done == len(clips) - len({clip.id for clip in asked})
+    pd.testing.assert_frame_equal(table, undisturbed)
 
 
 def test_what_is_there_is_read_and_a_bad_clip_is_named(client, clips, tmp_path, monkeypatch, caplog):
