@@ -172,7 +172,7 @@ show.figure(
 def gap(per_clip):
     """Mean over counterfactual minus mean over factual clips: (Interval, the same as text)."""
     sides = [per_clip[kind == name] for name in ("counterfactual", "factual")]
-    found = stats.resampled(lambda a, b: a.mean(1) - b.mean(1), *sides, seed=seed)
+    found = stats.resampled(lambda a, b: a - b, *sides, seed=seed)
     return found, f"{found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
 
 

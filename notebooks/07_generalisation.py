@@ -57,7 +57,7 @@ Markdown(judges.told(judge, clips))
 
 # %%
 if tables is None:
-    found = generalisation.measure(names, clips, dataset, seed, out, judge)
+    found = generalisation.measure(names, dataset, n, seed, out, judge)
 else:
     found = generalisation.collect(tables, models, dataset, seed)
 numbers = generalisation.numbers(found, seed)
