@@ -139,9 +139,8 @@ def test_drop_of_planted_models():
     clips = many(12)
     listens = fidelity.drop(fidelity.measure(Planted("listens"), clips, inputs=["both"]))
     assert (listens[["factual", "counterfactual"]] == 1).all(axis=None)
-    assert (
-        (listens["mean"] == 0).all() and listens["low"].max() < 0 < listens["high"].min() and set(listens["n"]) == {24}
-    )
+    assert (listens["mean"] == 0).all() and set(listens["n"]) == {24}
+    assert listens["low"].max() < 0 < listens["high"].min()
     looks = fidelity.drop(fidelity.measure(Planted("looks"), clips, inputs=["both"]))
     assert (looks.query("modality == 'audio'")["mean"] == 1).all()
     assert (looks.query("modality == 'video'")["mean"] == 0).all()
