@@ -286,7 +286,7 @@ def verdict(effect, control, seed=0, *, clusters=None, baseline=None) -> Verdict
     control = interval(control, seed, signed=True, clusters=_aligned(clusters, control))
     differs, beyond, same = (_side(i) for i in (effect, gap, control))
     stands = differs != 0 and differs == beyond
-    numbers = f"{_signed(effect)} against {_signed(control)} in the control, a difference of {_signed(gap)}"
+    numbers = f"{_signed(effect)}, and {control.mean:+.2f} in the control; difference {_signed(gap)}"
     if effect.n == 1:
         claim = "**One clip says nothing about others**"
     elif stands:
@@ -407,4 +407,4 @@ def _side(found):
 
 
 def _signed(found):
-    return f"{found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+    return f"{found.mean:+.2f} ({found.low:+.2f} to {found.high:+.2f})"

@@ -206,7 +206,7 @@ def test_what_else_does_not_stand():
     nothing = verdict(around(0.0, seed=3), around(0.3, seed=1))
     assert not nothing.stands and nothing.text.startswith("**No effect was seen**")
     same = around(0.1, spread=0)
-    assert verdict(same * 0, same * 0).text.startswith("**No effect was seen**: +0.00 [-0.")
+    assert verdict(same * 0, same * 0).text.startswith("**No effect was seen**: +0.00 (-0.")
     noisy = verdict(around(0.1, spread=0.2), around(0.05, spread=0.4, seed=2))
     assert not noisy.stands and noisy.text.startswith("**No finding, the effect cannot be told from its control**")
     single = verdict(pd.Series({"x": 1.0}), pd.Series({"x": 0.0}))

@@ -45,7 +45,9 @@ TABLES = {
     "ranks-cut": Table("lens.event_ranks", {"cut": ["audio", "video"]}, kinds=_CONFLICT),
     "by-token": Table("knockout.by_token", {}, kinds=_CONFLICT),
     "instead": Table("instead.measure", {"n_draws": 1}, kinds=_CONFLICT),
-    "knockout-whole": Table("knockout", _HEAR | {"spans": [_WHOLE], "n_draws": 1}, HEARING[1:], _CONFLICT),
+    "knockout-whole": Table(
+        "knockout", _HEAR | {"spans": [_WHOLE], "blocked": _GROUPS, "n_draws": 1}, HEARING, _CONFLICT
+    ),
     "knockout-inside": Table(
         "knockout", _HEAR | {"spans": [_WHOLE], "source": "audio", "blocked": ["video"], "n_draws": 0}, kinds=_CONFLICT
     ),
