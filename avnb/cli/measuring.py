@@ -84,8 +84,8 @@ def measure(
     """Measure models, and print means with their 95 % intervals over clips.
 
     Each model's table is kept on disk: what is there is read, and an interrupted measurement goes on where it stopped.
-    Several analyses share what they ask of a clip, which costs far less than one after the other. Workers share the clips;
-    without them, everything is measured in this process.
+    Several analyses share what they ask of a clip, which costs far less than one after the other. Workers share the
+    clips; without them, everything is measured in this process.
 
     Example: `avnb measure fidelity,attention,lens --models all --data toybox`
     """
