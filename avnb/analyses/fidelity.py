@@ -139,8 +139,8 @@ def drop(table, seed=0) -> pd.DataFrame:
         [['absolute', 0.75, 0.5, 1.0, 4], ['relative', 0.75, 0.5, 1.0, 4]]
     """
     statistics = {
-        "absolute": lambda f, c: f.mean(1) - c.mean(1),
-        "relative": lambda f, c: 1 - c.mean(1) / f.mean(1),
+        "absolute": lambda f, c: f - c,
+        "relative": lambda f, c: 1 - c / f,
     }
     rows = []
     for cell, group in judged(table).groupby(CELL, sort=False):
@@ -283,7 +283,7 @@ def _with_null(table, held, said, compare):
 
 def _gap(table, other, seed):
     """The mean of one table above that of another one, of other clips."""
-    return resampled(lambda a, b: a.mean(1) - b.mean(1), table["value"], other["value"], seed=seed)
+    return resampled(lambda a, b: a - b, table["value"], other["value"], seed=seed)
 
 
 def _paired(table, changed, seed):

@@ -34,7 +34,7 @@ __all__ = ["StudyError", "collect", "means", "measure", "read", "read_about", "t
 logger = logging.getLogger(__name__)
 
 
-def table(analysis, model, *, dataset, n, seed=0, kinds=None, out=None, **options) -> pd.DataFrame:
+def table(analysis, model, *, dataset, n, seed=0, each=None, kinds=None, out=None, **options) -> pd.DataFrame:
     """The table of one analysis of a set of clips: the one that comes with the package, else measured or read.
 
     Shipped are tables of the organisms over the test clips of their cards (`ship.TABLES`); clips are then neither drawn
@@ -44,6 +44,7 @@ def table(analysis, model, *, dataset, n, seed=0, kinds=None, out=None, **option
         analysis: a name of `ANALYSES`, or "MODULE.FUNCTION" of another function, such as "knockout.scores".
         model: an AVLLM from `avnb.load`, or its name.
         dataset, n, seed: of the clips, as in `datasets.load`; seed also of what is drawn at random.
+        each: how many clips of each kind to take, the first ones; None for all.
         kinds: of the clips to take, e.g. ["counterfactual"]; None for all.
         out: as in `measure`.
         **options: of the analysis, as in `measure`.
@@ -60,10 +61,10 @@ def table(analysis, model, *, dataset, n, seed=0, kinds=None, out=None, **option
         {'counterfactual': 200, 'factual': 200}
     """
     model = models.load(model) if isinstance(model, str) else model
-    wanted, others = asked(analysis, model, dataset, n, seed, kinds, options)
+    wanted, others = asked(analysis, model, dataset, n, seed, each, kinds, options)
     if (found := find(wanted, [model, *others])) is not None:
         return found
-    clips = [clip for clip in datasets.load(dataset, n=n, seed=seed, fewer=True) if kinds is None or clip.kind in kinds]
+    clips = wanted.clips(datasets.load(dataset, n=n, seed=seed, fewer=True))
     return measure(analysis, model, clips, dataset=dataset, seed=seed, out=out, **options)
 
 
@@ -206,12 +207,12 @@ def means(analysis, table, seed=0) -> pd.DataFrame:
     return joined(found)
 
 
-def asked(analysis, model, dataset, n, seed, kinds, options):
+def asked(analysis, model, dataset, n, seed, each, kinds, options):
     """What `table` is asked for, with all defaults, and the models that the analysis compares with."""
     known, module = analyses.find(analysis)
     options = _options(analysis, getattr(module, known.function), options, seed)
     others = _others(model, options)
-    return Asked(analysis, model.name, str(dataset), n, seed, kinds, options), list(others.values())
+    return Asked(analysis, model.name, str(dataset), n, seed, each, kinds, options), list(others.values())
 
 
 def _others(model, options):

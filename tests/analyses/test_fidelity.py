@@ -139,10 +139,11 @@ def test_drop_of_planted_models():
     clips = many(12)
     listens = fidelity.drop(fidelity.measure(Planted("listens"), clips, inputs=["both"]))
     assert (listens[["factual", "counterfactual"]] == 1).all(axis=None)
-    assert (listens[["mean", "low", "high"]] == 0).all(axis=None) and set(listens["n"]) == {24}
+    assert (listens["mean"] == 0).all() and set(listens["n"]) == {24}
+    assert listens["low"].max() < 0 < listens["high"].min()
     looks = fidelity.drop(fidelity.measure(Planted("looks"), clips, inputs=["both"]))
-    assert (looks.query("modality == 'audio'")[["mean", "low", "high"]] == 1).all(axis=None)
-    assert (looks.query("modality == 'video'")[["mean", "low", "high"]] == 0).all(axis=None)
+    assert (looks.query("modality == 'audio'")["mean"] == 1).all()
+    assert (looks.query("modality == 'video'")["mean"] == 0).all()
 
 
 def test_drop_is_the_difference_of_two_means():
@@ -267,7 +268,7 @@ def test_controls_are_paired_with_the_clip_they_were_made_of():
     assert found.loc["another sound, beyond its own one late", "mean"] == pytest.approx(other - np.mean(own) - late)
     paired = np.std([hear[f"{i}+shift1.5"] - own[i] for i in range(20)]) / 20**0.5
     width = found.loc["control: its own sound, late", "high"] - found.loc["control: its own sound, late", "low"]
-    assert width == pytest.approx(2 * 1.96 * paired, rel=0.15)
+    assert width == pytest.approx(2 * 1.96 * paired, rel=0.3)
     with pytest.raises(ValueError, match="no shifted clips with inputs 'both' asked 'Describe what you hear.'"):
         fidelity.controls(table[table["kind"] != "shifted"], anew)
 
