@@ -101,8 +101,8 @@ if live:
         answers += [(name, q, avllm.caption(clip, q)) for q in (SEE, HEAR)]
 show.table(
     pd.DataFrame(answers, columns=["organism", "question", "answer"]),
-    f"One clip, asked now; {show.about(clip)}" if answers else missing,
-)
+    f"One clip, asked now; {show.about(clip)}",
+) if answers else Markdown(missing)
 
 # %% [markdown]
 # ## Could it see and hear, and what does it say in conflict?
