@@ -13,6 +13,7 @@ import pandas as pd
 from avnb.media.clip import Clip, ClipError
 from avnb.media.reading import UnreachableError
 from avnb.models.prompt import PromptError
+from avnb.models.shared import shared
 
 logger = logging.getLogger(__name__)
 
@@ -24,11 +25,13 @@ class Job(NamedTuple):
         clip: the clip.
         other: its donor or partner.
         events: names that are looked for in every clip of the set.
+        among: clips of the set that all jobs look at together.
     """
 
     clip: Clip
     other: Clip | None = None
     events: tuple[str, ...] = ()
+    among: tuple[Clip, ...] = ()
 
     @property
     def id(self):
@@ -61,16 +64,18 @@ def over(jobs, rows_of, columns) -> pd.DataFrame:
     """
     from torch import OutOfMemoryError
 
+    passes = UnreachableError, MemoryError, OutOfMemoryError
     parts, left_out, passing = [], {}, []
     for job in jobs:
         try:
-            rows = rows_of(job)
-        except (ClipError, PromptError, OutOfMemoryError) as error:
+            with shared():  # the media of a clip are run once for all that is asked of them
+                rows = rows_of(job)
+        except (ClipError, PromptError, *passes) as error:
             if isinstance(error, PromptError) and job.clip.kind != "mute":
                 raise  # it is about the model
             logger.warning("left out clip %s: %s", job.clip.id, error)
             left_out[job.clip.id] = str(error)
-            passing += [job.clip.id] if isinstance(error, UnreachableError | OutOfMemoryError) else []
+            passing += [job.clip.id] if isinstance(error, passes) else []
         else:
             parts.append(rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows, columns=columns))
     filled = [part for part in parts if len(part)]

@@ -10,7 +10,7 @@ import typer
 
 from avnb.analyses import ANALYSES
 from avnb.cli import output
-from avnb.cli.output import OPTIONS, Json, Settings
+from avnb.cli.output import OPTIONS, Cluster, Json, Scheduler, Settings, Workers
 
 
 class Modality(StrEnum):
@@ -76,11 +76,15 @@ def measure(
     out: Annotated[Path | None, typer.Option(help="Folder for the tables; default the cache folder.")] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Ask again about what was left out or has no score.")] = False,
     options: Settings = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    cluster: Cluster = None,
     json: Json = False,
 ):
     """Measure models, and print means with their 95 % intervals over clips.
 
     Each model's table is kept on disk: what is there is read, and an interrupted measurement goes on where it stopped.
+    Workers share its clips; without them, everything is measured in this process.
 
     Example: `avnb measure fidelity --models all --data toybox`
     """
@@ -89,6 +93,7 @@ def measure(
     from avnb import analyses, study
     from avnb import models as loading
     from avnb.study import notebooks as batch
+    from avnb.study.workers import measuring
 
     if not sys.stderr.isatty():
         transformers.utils.logging.disable_progress_bar()
@@ -106,14 +111,15 @@ def measure(
     given = output.settings(options)
     clips = import_module(known.clips).load(data, n=400 if n is None and data == "toybox" else n, seed=seed)
     rows, n_failed = [], 0
-    for name in names:
-        try:
-            table = study.measure(analysis, name, clips, dataset=data, seed=seed, out=out, retry=retry, **given)
-            rows += study.means(analysis, table, seed).to_dict("records")
-            n_failed += bool(table.attrs["left_out"])
-        except Exception as error:  # whatever happens to a model, the others go on
-            output.complain(f"{name}: {output.named(error)}")
-            n_failed += 1
+    with measuring(workers, scheduler, cluster) as measured:
+        for name in names:
+            try:
+                table = measured(analysis, name, clips, dataset=data, seed=seed, out=out, retry=retry, **given)
+                rows += study.means(analysis, table, seed).to_dict("records")
+                n_failed += bool(table.attrs["left_out"])
+            except Exception as error:  # whatever happens to a model, the others go on
+                output.complain(f"{name}: {output.named(error)}")
+                n_failed += 1
     rows = [{key: None if value != value else value for key, value in row.items()} for row in rows]
     shown = [{key: f"{value:.3f}" if isinstance(value, float) else value for key, value in row.items()} for row in rows]
     output.show(rows, json, [output.table(shown, list(shown[0]), title=f"{analysis}, {data}")] if shown else [])

@@ -170,12 +170,13 @@ def names_in(text):
     return "all" if names == ["all"] else names
 
 
-def execute(jobs, report=lambda outcome: None) -> list:
+def execute(jobs, report=lambda outcome: None, each=map) -> list:
     """Runs what is missing or has changed; a notebook that fails does not stop the others.
 
     Args:
         jobs: from `plan`.
         report: called with every `Outcome` as it comes.
+        each: calls a function with every job, e.g. on several workers (`workers.mapping`), and gives what it returns.
 
     Returns:
         list of `Outcome`. A failed notebook is kept up to its error, with the traceback in the .log beside it.
@@ -183,21 +184,25 @@ def execute(jobs, report=lambda outcome: None) -> list:
     Raises:
         BatchError: papermill, jupytext or ipykernel is not installed; says how to get them.
     """
-    papermill = _imported("papermill")
-    _imported("ipykernel")
+    for name in ("papermill", "ipykernel"):
+        _imported(name)
     outcomes = []
-    for job in jobs:
-        key = _key(job)
-        if _is_kept(job.target, key):
-            outcome = Outcome(job, "kept")
-        else:
-            start = time.perf_counter()
-            error = _run(papermill, job, key)
-            status = "n/a" if _does_not_apply(error) else "failed" if error else "done"
-            outcome = Outcome(job, status, time.perf_counter() - start, error)
-        outcomes.append(outcome)
-        report(outcome)
+    for about_all in (False, True):  # which need what the others have measured
+        for outcome in each(outcome_of, [job for job in jobs if (job.model is None) == about_all]):
+            outcomes.append(outcome)
+            report(outcome)
     return outcomes
+
+
+def outcome_of(job) -> Outcome:
+    """Runs one notebook, unless nothing has changed."""
+    key = _key(job)
+    if _is_kept(job.target, key):
+        return Outcome(job, "kept")
+    start = time.perf_counter()
+    error = _run(_imported("papermill"), job, key)
+    status = "n/a" if _does_not_apply(error) else "failed" if error else "done"
+    return Outcome(job, status, time.perf_counter() - start, error)
 
 
 def chapters():
