@@ -129,7 +129,7 @@ class AVModel:
                     f"{clip.id}: no modality is left of {modalities} for {self.name} (clip of kind {clip.kind})"
                 )
             return self.process(video, audio, question, system, fps)
-        except (PromptError, ClipError):
+        except (PromptError, ClipError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # a processor may refuse in any way, e.g. a picture that is too narrow
             reason = " ".join(str(error).split())
