@@ -91,7 +91,7 @@ def told(model, clips, n_prompts=1, n_conditions=1, max_new_tokens=64, smallest=
         f"- **Memory**: `{model.name}` has {n_parameters / 1e9:.1f} billion parameters ({_size(model) / 1e9:.1f} GB). "
         f"A prompt takes about {found.prompt / 1e9:.1f} GB{conditions}. Free for it: {free / 1e9:.0f} GB.\n"
         f"- **Time**: an answer took {seconds:.1f} s, so that {n} clips with {n_prompts} prompts each take about "
-        f"{_in_words(n * n_prompts * seconds)}"
+        f"{in_words(n * n_prompts * seconds)}"
         f"{', and more for the further conditions, which share a prefill' if n_conditions > 1 else ''}.\n"
         f"- **Clips**: with n = {n}, the 95 % interval of a share is up to ±{1.96 * 0.5 / n**0.5:.2f} wide; "
         "with 100 ±0.10, with 400 ±0.05."
@@ -109,7 +109,13 @@ def _size(model):
     return sum(weight.numel() * weight.element_size() for weight in model.hf.parameters())
 
 
-def _in_words(seconds):
+def in_words(seconds):
+    """A duration, for people.
+
+    Example:
+        >>> in_words(5), in_words(90), in_words(7200)
+        ('5 s', '1.5 min', '2.0 h')
+    """
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"
