@@ -22,7 +22,7 @@ class Memory:
     """What is remembered within a block.
 
     Attributes:
-        prompts: by what they were made of.
+        prompts: by what they were made of, with the clip.
         encoded: by encoder, the last calls with what came out.
         engines: by model, what the engine remembers.
     """
