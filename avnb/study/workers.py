@@ -69,6 +69,9 @@ def connected(workers=None, scheduler=None, cluster=None):
         raise StudyError(f"there is no cluster {cluster!r}; use slurm, or a scheduler that you started yourself")
     try:
         import distributed
+
+        if cluster:
+            import dask_jobqueue  # noqa: F401
     except ModuleNotFoundError as error:
         raise StudyError(f'workers need {error.name}; install it with: pip install "avnb[cluster]"') from error
     try:
