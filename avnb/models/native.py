@@ -116,19 +116,20 @@ class AVModel:
 
     def _inputs(self, clip, question, modalities, system=None, like=None):
         video = audio = fps = None
-        if "video" in modalities and self.sees:
-            video, fps = (like or self)._frames(clip)
         try:
-            if self._heard(clip, modalities):
+            if self._heard(clip, modalities):  # first: it is the smaller one, and may be too long
                 most = processing.longest_sound(self.processor)
                 rate = processing.sound_extractor(self.processor).sampling_rate
                 audio = clip.wave(rate, max_seconds=most and most + 1)
+                processing.check_length(self.processor, audio)
+            if "video" in modalities and self.sees:
+                video, fps = (like or self)._frames(clip)
             if modalities and video is None and audio is None:
                 raise PromptError(
                     f"{clip.id}: no modality is left of {modalities} for {self.name} (clip of kind {clip.kind})"
                 )
             return self.process(video, audio, question, system, fps)
-        except PromptError:
+        except (PromptError, ClipError):
             raise
         except Exception as error:  # a processor may refuse in any way, e.g. a picture that is too narrow
             reason = " ".join(str(error).split())

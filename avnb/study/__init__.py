@@ -23,18 +23,19 @@ from tqdm import tqdm
 
 from avnb import analyses, datasets, models, stats
 from avnb import judge as judges
-from avnb.files import cache_folder, digest, safe_name
+from avnb.files import cache_folder, digest, file_name, safe_name
 from avnb.study.fingerprints import clips_fingerprint, code_fingerprint, made_with, model_fingerprint
 from avnb.study.parts import Parts
+from avnb.study.settings import unfit
 from avnb.study.shipped import Asked, find
-from avnb.study.tables import StudyError, ask_again, collect, joined, read, read_about, write
+from avnb.study.tables import StudyError, ask_again, collect, joined, left_out, read, read_about, write
 
-__all__ = ["StudyError", "collect", "means", "measure", "read", "read_about", "table"]
+__all__ = ["StudyError", "collect", "left_out", "means", "measure", "read", "read_about", "table"]
 
 logger = logging.getLogger(__name__)
 
 
-def table(analysis, model, *, dataset, n, seed=0, kinds=None, out=None, **options) -> pd.DataFrame:
+def table(analysis, model, *, dataset, n, seed=0, each=None, kinds=None, out=None, **options) -> pd.DataFrame:
     """The table of one analysis of a set of clips: the one that comes with the package, else measured or read.
 
     Shipped are tables of the organisms over the test clips of their cards (`ship.TABLES`); clips are then neither drawn
@@ -44,6 +45,7 @@ def table(analysis, model, *, dataset, n, seed=0, kinds=None, out=None, **option
         analysis: a name of `ANALYSES`, or "MODULE.FUNCTION" of another function, such as "knockout.scores".
         model: an AVLLM from `avnb.load`, or its name.
         dataset, n, seed: of the clips, as in `datasets.load`; seed also of what is drawn at random.
+        each: how many clips of each kind to take, the first ones; None for all.
         kinds: of the clips to take, e.g. ["counterfactual"]; None for all.
         out: as in `measure`.
         **options: of the analysis, as in `measure`.
@@ -60,10 +62,10 @@ def table(analysis, model, *, dataset, n, seed=0, kinds=None, out=None, **option
         {'counterfactual': 200, 'factual': 200}
     """
     model = models.load(model) if isinstance(model, str) else model
-    wanted, others = asked(analysis, model, dataset, n, seed, kinds, options)
+    wanted, others = asked(analysis, model, dataset, n, seed, each, kinds, options)
     if (found := find(wanted, [model, *others])) is not None:
         return found
-    clips = [clip for clip in datasets.load(dataset, n=n, seed=seed, fewer=True) if kinds is None or clip.kind in kinds]
+    clips = wanted.clips(datasets.load(dataset, n=n, seed=seed, fewer=True))
     return measure(analysis, model, clips, dataset=dataset, seed=seed, out=out, **options)
 
 
@@ -73,7 +75,7 @@ def measure(
     """The table of one analysis, measured on first use and read from disk afterwards.
 
     An interrupted measurement goes on where it stopped, job by job. A clip that cannot be used is left out, and named
-    at every call.
+    at every call; one whose file was out of reach is asked about again at the next call.
 
     Args:
         analysis: a name of `ANALYSES`.
@@ -90,11 +92,11 @@ def measure(
 
     Returns:
         DataFrame: model (its name), then the columns of the analysis; tuples have become lists. `attrs["left_out"]`
-        tells which clips have no rows, and why.
+        tells which clips have no rows, and why; `attrs["passing"]` lists those of them that the next call asks about.
 
     Raises:
         AnalysisError: no such analysis, or none that these clips allow.
-        StudyError: no clips, an option that the analysis does not have or that is not plain JSON.
+        StudyError: no clips, or an option that the analysis does not have, is not plain JSON or no such value.
 
     Example:
         >>> clips = avnb.datasets.load("toybox", n=2)
@@ -131,33 +133,37 @@ def steps(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, sha
     others = _others(model, options, load)
     about = {"analysis": analysis, "model": model.name, "dataset": str(dataset), "seed": seed, "parameters": options}
     folder = cache_folder() / "tables" if out is None else Path(out)
-    name = "--".join(safe_name(text) for text in (model.name, Path(str(dataset)).stem, analysis))
+    name = file_name("--".join(safe_name(text) for text in (model.name, Path(str(dataset)).stem, analysis)))
     path = folder / f"{name}--{digest([about, [clip.id for clip in clips]])}.parquet"
     code = code_fingerprint(analysis)
     weights = [model_fingerprint(each) for each in (model, *others.values())]
     fingerprints = {"code": code, "weights": weights, "clips": [clips_fingerprint([clip]) for clip in clips]}
     kept = _kept(path, fingerprints)
-    if kept is None or (retry and kept.attrs["left_out"]):
+    unfinished = path.with_name(f".{path.stem}.part")
+    if kept is None or kept.attrs["left_out" if retry else "passing"]:
         arguments = options | others
         if "out" in inspect.signature(function).parameters:
             arguments["out"] = str(folder / "clips")
         jobs = planned(analysis, clips, options)
-        parts = Parts(folder / f".{name}--{digest(about)}.part", [code, weights], jobs)
+        parts = Parts(unfinished, [code, weights], jobs)
         title = f"{analysis}, {model.name}"
         some = jobs[share or slice(None)]
-        table, left_out = yield from _by_job(parts, some, partial(function, model, **arguments), title, options)
+        measured = partial(function, model, **arguments)
+        table, without, passing = yield from _by_job(parts, some, measured, title, options)
         if share is not None:
-            table.attrs = {"left_out": left_out}
+            table.attrs = {"left_out": without}
             return table
         table = analyses.related(known, module, table)
         table.insert(0, "model", model.name)
-        about |= {"clips": [clip.id for clip in clips], "fingerprints": fingerprints, "left_out": left_out}
-        write(table, path, about | {"made_with": made_with(model)})
-        parts.sweep(keep=bool(left_out))
+        about |= {"clips": [clip.id for clip in clips], "fingerprints": fingerprints, "made_with": made_with(model)}
+        write(table, path, about | {"left_out": without, "passing": passing})
+        parts.sweep(keep=bool(without))
         kept = read(path)
     else:
         for clip, reason in kept.attrs["left_out"].items():  # as was said when it was measured
             logger.warning("left out clip %s: %s", clip, reason)
+        if not kept.attrs["left_out"]:
+            Parts(unfinished, [], []).sweep()  # of a call that was killed before it could
     if retry and {"answer", "modality", "value"} <= {*kept} and kept["value"].isna().any():
         write(judges.again(kept, clips, options["judge"], progress=True), path, read_about(path))
         kept = read(path)
@@ -249,12 +255,12 @@ def means(analysis, table, seed=0) -> pd.DataFrame:
     return joined(found)
 
 
-def asked(analysis, model, dataset, n, seed, kinds, options):
+def asked(analysis, model, dataset, n, seed, each, kinds, options):
     """What `table` is asked for, with all defaults, and the models that the analysis compares with."""
     known, module = analyses.find(analysis)
     options = _options(analysis, getattr(module, known.function), options, seed)
     others = _others(model, options)
-    return Asked(analysis, model.name, str(dataset), n, seed, kinds, options), list(others.values())
+    return Asked(analysis, model.name, str(dataset), n, seed, each, kinds, options), list(others.values())
 
 
 def _others(model, options, load=models.load):
@@ -282,4 +288,6 @@ def _options(analysis, function, given, seed):
             options[name] = json.loads(json.dumps(value))
         except (TypeError, ValueError) as error:
             raise StudyError(f"{analysis}: {name}={value!r} is no plain JSON; give names, numbers or lists") from error
+        if name in given and (advice := unfit(value, known[name])):
+            raise StudyError(f"{analysis}: {name}={value!r}; {advice}, as {known[name]!r}")
     return options

@@ -12,7 +12,7 @@ from avnb.files import cache_folder
 from avnb.layers import cumulative, windows
 from avnb.questions import HEAR, SEE
 from avnb.study import shipped
-from avnb.study.shipped import DATASET, N_CLIPS, SEED
+from avnb.study.shipped import DATASET, EACH, N_CLIPS, SEED
 
 HEARING = ("toy-omni", "toy-omni-balanced", "toy-omni-scratch")
 _N_LAYERS = 8  # of all organisms that were trained from nothing
@@ -27,7 +27,7 @@ class Table(NamedTuple):
     """A table that is measured.
 
     Attributes:
-        analysis, options, kinds: as in `study.table`.
+        analysis, options, kinds, each: as in `study.table`.
         models: names.
     """
 
@@ -35,16 +35,19 @@ class Table(NamedTuple):
     options: dict
     models: tuple[str, ...] = ("toy-omni",)
     kinds: list | None = None
+    each: int | None = EACH
 
 
 TABLES = {
-    "fidelity": Table("fidelity", {}, ("toy-vl", *HEARING)),
+    "fidelity": Table("fidelity", {}, ("toy-vl", *HEARING), each=None),
     "knockout": Table("knockout", {"spans": cumulative(_N_LAYERS), "blocked": _GROUPS, "n_draws": 1}),
     "ranks": Table("lens.event_ranks", {"group": "audio+video+last", "answer": "I hear"}),
     "ranks-cut": Table("lens.event_ranks", {"cut": ["audio", "video"]}, kinds=_CONFLICT),
-    "by-token": Table("knockout.by_token", {}, HEARING, _CONFLICT),
+    "by-token": Table("knockout.by_token", {}, kinds=_CONFLICT),
     "instead": Table("instead.measure", {"n_draws": 1}, kinds=_CONFLICT),
-    "knockout-whole": Table("knockout", _HEAR | {"spans": [_WHOLE], "n_draws": 1}, HEARING[1:], _CONFLICT),
+    "knockout-whole": Table(
+        "knockout", _HEAR | {"spans": [_WHOLE], "blocked": _GROUPS, "n_draws": 1}, HEARING, _CONFLICT
+    ),
     "knockout-inside": Table(
         "knockout", _HEAR | {"spans": [_WHOLE], "source": "audio", "blocked": ["video"], "n_draws": 0}, kinds=_CONFLICT
     ),
@@ -75,13 +78,14 @@ def measure(names=None):
     """
     clips = datasets.load(DATASET, n=N_CLIPS, seed=SEED)
     for name in names or TABLES:
-        analysis, options, of, kinds = TABLES[name]
-        some = [clip for clip in clips if kinds is None or clip.kind in kinds]
+        analysis, options, of, kinds, each = TABLES[name]
         for model in map(models.load, of):
-            asked, others = study.asked(analysis, model, DATASET, N_CLIPS, SEED, kinds, options)
+            asked, others = study.asked(analysis, model, DATASET, N_CLIPS, SEED, each, kinds, options)
             if shipped.find(asked, [model, *others]) is None:
                 folder = cache_folder() / "shipping"
-                table = study.measure(analysis, model, some, dataset=DATASET, seed=SEED, out=folder, **options)
+                table = study.measure(
+                    analysis, model, asked.clips(clips), dataset=DATASET, seed=SEED, out=folder, **options
+                )
                 shipped.keep(table, shipped.path_of(model.name, name), asked, [model, *others])
 
 

@@ -5,6 +5,7 @@ those that are asked for. It does not rest on the code: a test measures some of 
 makes them.
 """
 
+from collections import Counter
 from pathlib import Path
 from typing import NamedTuple
 
@@ -17,6 +18,7 @@ from avnb.study.tables import read, read_about, write
 
 FOLDER = Path(__file__).parent / "shipped"
 DATASET, N_CLIPS, SEED = "toybox", 400, 77  # the test clips of the cards
+EACH = 100  # of them, of each kind, where measuring is slow
 
 _LISTS = {  # options that only say which rows there are -> whether each row is one of those that are wanted
     "questions": lambda table, wanted: table["question"].isin(wanted),
@@ -34,6 +36,7 @@ class Asked(NamedTuple):
     Attributes:
         analysis, model, dataset, seed: names, and a number, as in `study.measure`.
         n: clips that the set is loaded with.
+        each: how many of each kind count, the first ones; None for all.
         kinds: of the clips that count; None for all.
         parameters: all options of the analysis, defaults included.
     """
@@ -43,6 +46,7 @@ class Asked(NamedTuple):
     dataset: str
     n: int
     seed: int
+    each: int | None
     kinds: list | None
     parameters: dict
 
@@ -50,11 +54,20 @@ class Asked(NamedTuple):
         """Whether a table that is about this has all of the rows."""
         had = Asked(**{name: about[name] for name in Asked._fields})
         return (
-            self[:5] == had[:5]
+            self[:6] == had[:6]
             and (had.kinds is None or (self.kinds is not None and set(self.kinds) <= set(had.kinds)))
             and self.parameters.keys() == had.parameters.keys()
             and all(_is_within(name, wanted, had.parameters[name]) for name, wanted in self.parameters.items())
         )
+
+    def clips(self, clips):
+        """Those of the set's clips that count."""
+        n_before, kept = Counter(), []
+        for clip in clips:
+            n_before[clip.kind] += 1
+            if (self.kinds is None or clip.kind in self.kinds) and n_before[clip.kind] <= (self.each or len(clips)):
+                kept.append(clip)
+        return kept
 
     def rows(self, table):
         """The rows of a table that holds more."""
