@@ -1,4 +1,4 @@
-"""Clips that play inside a notebook and inside the built book.
+"""Clips that play inside a notebook and inside the built book, and pieces that answer there (`show.explore`).
 
     show.player(clip)                                        # one video with its sound
     show.player([clip, swapped], caption=["as recorded", "same picture, another sound"])
@@ -79,6 +79,15 @@ def source(clip):
     """
     with tempfile.TemporaryDirectory() as folder:
         return _video(_as_heard(clip, Path(folder) / "clip.mp4"))
+
+
+def poster(clip):
+    """The first picture of a clip, as the address of an image that needs no file.
+
+    Raises:
+        ClipError: the video is missing or damaged.
+    """
+    return _poster(clip.video)
 
 
 def heard(clip):
