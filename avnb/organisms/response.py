@@ -33,7 +33,7 @@ def response(table, seed=0):
     rows = []
     for (order, dose), some in table.groupby(["order", "dose"], sort=False):
         effects = some[some["quantity"].isin(EFFECTS)].pivot_table(index="clip", columns="quantity", values="value")
-        found = stats.resampled(swap.shortcut_index, effects[list(EFFECTS)].to_numpy(), seed=seed)
+        found = stats.resampled(swap.index_of_means, effects[list(EFFECTS)].to_numpy(), seed=seed)
         rows.append((order, "shortcut index", dose, *found))
     return pd.concat([means, pd.DataFrame(rows, columns=means.columns)], ignore_index=True)
 
@@ -45,7 +45,7 @@ def by_seed(table):
     wide = means[means["quantity"].isin(EFFECTS)].pivot(
         index=["order", "dose", "seed"], columns="quantity", values="value"
     )
-    index = swap.shortcut_index(wide[list(EFFECTS)].to_numpy()[:, None]).tolist()
+    index = swap.index_of_means(wide[list(EFFECTS)].to_numpy()).tolist()
     rows = wide.reset_index()[["order", "dose", "seed"]].assign(quantity="shortcut index", value=index)
     return pd.concat([means, rows[[*keys, "value"]]], ignore_index=True)
 
