@@ -281,11 +281,35 @@ def decoded(
         DataFrame: clip, kind, question, event (as in `event_ranks`), heard, seen (whether it is in this clip), value: 1
         if it is decoded, else 0.
     """
-    layers = depth_layers(len(model.decoder.layers), depth)
-    table = _ranks(model, plan(clips, judge), question, "audio", "", normed, match, threshold, judge)
+    depth_layers(len(model.decoder.layers), depth)  # before the model is asked
+    return _decoded(
+        _ranks(model, plan(clips, judge), question, "audio", "", normed, match, threshold, judge), top_k, depth
+    )
+
+
+def from_ranks(ranks, top_k=TOP_K, depth=DEPTH) -> pd.DataFrame:
+    """The table of `latent_recall`, from the ranks after every layer.
+
+    Args:
+        ranks: from `event_ranks`; its audio positions count.
+        top_k, depth: as in `latent_recall`.
+
+    Returns:
+        DataFrame, as `latent_recall` gives it.
+
+    Example:
+        >>> model, clips = avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4)
+        >>> from_ranks(event_ranks(model, clips)).equals(latent_recall(model, clips))
+        True
+    """
+    return relate(_decoded(ranks[ranks["group"] == "audio"].drop(columns="null"), top_k, depth))
+
+
+def _decoded(table, top_k, depth):
+    """Which events are among the `top_k` at any position after any layer of a part of the decoder."""
     if table.empty:
         return table.drop(columns=["group", "layer", "rank", "position"]).assign(value=[])
-    best = table[table["layer"].isin(layers)]
+    best = table[table["layer"].isin(depth_layers(table["layer"].max() + 1, depth))]
     keys = ["clip", "kind", "question", "event", "heard", "seen"]
     found = best.groupby(keys, sort=False, as_index=False)["rank"].min()
     found = found.assign(value=(found.pop("rank") <= top_k).astype(float))
