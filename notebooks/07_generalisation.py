@@ -267,12 +267,8 @@ Markdown(
 # ## Paper and here
 
 # %% tags=["hide-input"]
-overview = generalisation.overview(numbers)
 show.table(
-    overview.drop(columns="source")
-    .set_index("model")
-    .T.reset_index()
-    .rename(columns={"index": "quantity"}),
+    generalisation.overview(numbers).drop(columns="source"),
     "Every number of this chapter; in round brackets 95 % intervals, in square ones how a published number is known",
 )
 

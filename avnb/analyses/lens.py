@@ -281,10 +281,9 @@ def decoded(
         DataFrame: clip, kind, question, event (as in `event_ranks`), heard, seen (whether it is in this clip), value: 1
         if it is decoded, else 0.
     """
-    depth_layers(len(model.decoder.layers), depth)  # before the model is asked
-    return _decoded(
-        _ranks(model, plan(clips, judge), question, "audio", "", normed, match, threshold, judge), top_k, depth
-    )
+    layers = depth_layers(len(model.decoder.layers), depth)
+    options = {"normed": normed, "match": match, "threshold": threshold, "judge": judge}
+    return _decoded(_ranks(model, plan(clips, judge), question, layers=layers, most=top_k, **options), top_k)
 
 
 def from_ranks(ranks, top_k=TOP_K, depth=DEPTH) -> pd.DataFrame:
@@ -302,18 +301,19 @@ def from_ranks(ranks, top_k=TOP_K, depth=DEPTH) -> pd.DataFrame:
         >>> from_ranks(event_ranks(model, clips)).equals(latent_recall(model, clips))
         True
     """
-    return relate(_decoded(ranks[ranks["group"] == "audio"].drop(columns="null"), top_k, depth))
+    layers = depth_layers(ranks["layer"].max() + 1, depth)
+    some = ranks[(ranks["group"] == "audio") & ranks["layer"].isin(layers)]
+    return relate(_decoded(some.drop(columns="null"), top_k))
 
 
-def _decoded(table, top_k, depth):
-    """Which events are among the `top_k` at any position after any layer of a part of the decoder."""
-    if table.empty:
-        return table.drop(columns=["group", "layer", "rank", "position"]).assign(value=[])
-    best = table[table["layer"].isin(depth_layers(table["layer"].max() + 1, depth))]
+def _decoded(best, top_k):
+    """Which events are among the `top_k` at any of the positions, after any of the layers."""
+    if best.empty:
+        return best.drop(columns=["group", "layer", "rank", "position"]).assign(value=[])
     keys = ["clip", "kind", "question", "event", "heard", "seen"]
     found = best.groupby(keys, sort=False, as_index=False)["rank"].min()
     found = found.assign(value=(found.pop("rank") <= top_k).astype(float))
-    found.attrs = table.attrs
+    found.attrs = best.attrs
     return found
 
 
@@ -385,8 +385,22 @@ def latent_recall(
     return relate(decoded(model, clips, question, **options))
 
 
-def _ranks(model, jobs, question, group, answer, normed, match, threshold, judge, cut=None):
-    """The table of `event_ranks` without its null: what every job has by itself."""
+def _ranks(
+    model,
+    jobs,
+    question,
+    group="audio",
+    answer="",
+    *,
+    normed,
+    match,
+    threshold,
+    judge,
+    cut=None,
+    layers=None,
+    most=None,
+):
+    """The table of `event_ranks` without its null: what every job has by itself; of some layers, ranks up to `most`."""
     parts = group.split("+")
     words_of = named(judge).words_of
 
@@ -406,8 +420,10 @@ def _ranks(model, jobs, question, group, answer, normed, match, threshold, judge
             raise ClipError(f"{clip.id}: the tokenizer of {model.name} has no word of what is heard, here or elsewhere")
         events = list(spelling.index)
         prompt = model.prompt(clip, question)
-        layers, positions, (ranks, _) = _scan(model, prompt, group, normed, None, _best_of(spelling), answer, cut)
-        rows = pd.MultiIndex.from_product([layers, events], names=["layer", "event"]).to_frame(index=False)
+        after, positions, (ranks, _) = _scan(
+            model, prompt, group, normed, layers, _best_of(spelling, most), answer, cut
+        )
+        rows = pd.MultiIndex.from_product([after, events], names=["layer", "event"]).to_frame(index=False)
         keys = rows["event"].map(key)
         is_there = {name: keys.isin(_keys(clip, modality, judge)) for name, modality in _SENSES.items()}
         rows = rows.assign(clip=clip.id, kind=clip.kind, question=question, **is_there)
@@ -463,8 +479,11 @@ def _hidden(model, prompt, group, layers, answer, cut):
     return positions[kept], out.hidden[:, kept]
 
 
-def _best_of(spellings):
-    """For `_scan`: of each list of token ids, the rank of the best one and which it is."""
+def _best_of(spellings, most=None):
+    """For `_scan`: of each list of token ids, the rank of the best one and which it is.
+
+    With `most`, ranks beyond it are not told apart, which spares the sorting of a whole vocabulary.
+    """
 
     def best(logits):
         values, tokens = [], []
@@ -473,9 +492,12 @@ def _best_of(spellings):
             value, which = logits[:, ids].max(1)
             values.append(value)
             tokens.append(ids[which])
+        values, tokens = torch.stack(values, 1), torch.stack(tokens, 1)
+        if most is not None:
+            best = logits.topk(min(most, logits.shape[1])).values
+            return 1 + (best[:, None] > values[..., None]).sum(-1), tokens
         ascending = logits.sort(1).values  # one sort, however many words there are
-        n_below = torch.searchsorted(ascending, torch.stack(values, 1), right=True)
-        return 1 + logits.shape[1] - n_below, torch.stack(tokens, 1)
+        return 1 + logits.shape[1] - torch.searchsorted(ascending, values, right=True), tokens
 
     return best
 
