@@ -14,6 +14,7 @@ import pandas as pd
 
 from avnb import judge as judges
 from avnb.analyses.jobs import each, over
+from avnb.engine import EngineError, Request, run_all
 from avnb.judge.words import mentioned, world_of
 from avnb.questions import HEAR, MAX_NEW_TOKENS, MODALITIES, OTHER, QUESTIONS, SEE, modalities_of
 from avnb.stats import Interval, difference, interval, resampled
@@ -66,10 +67,10 @@ def measure(
 
     def rows(job):
         clip, answers = job.clip, []
-        for source, question in asked:
-            if clip.kind != "mute" or source != "audio":
-                answer = model.caption(clip, question, max_new_tokens, INPUTS[source])
-                answers += [(source, question, modality, answer) for modality in modalities_of(question)]
+        here = [(source, question) for source, question in asked if clip.kind != "mute" or source != "audio"]
+        said = _said(model, clip, here, max_new_tokens)
+        for (source, question), answer in zip(here, said, strict=True):
+            answers += [(source, question, modality, answer) for modality in modalities_of(question)]
         found = judges.scores([(answer, clip, modality) for _, _, modality, answer in answers], judge)
         only = {modality: _elsewhere(judges.named(judge), clip, modality) for modality in MODALITIES}
         return [
@@ -310,6 +311,16 @@ def _asked(model, questions, inputs):
         if not questions or not inputs:
             raise ValueError(f"{model.name} does not hear; ask it what it sees, from the video")
     return [(source, question) for source in inputs for question in questions]
+
+
+def _said(model, clip, asked, max_new_tokens):
+    """The greedy answer to every (inputs, question)."""
+    prompts = [model.prompt(clip, question, INPUTS[source]) for source, question in asked]
+    try:
+        runs = run_all(model, [Request(prompt, max_new_tokens=max_new_tokens) for prompt in prompts])
+    except EngineError:  # a decoder that no condition can be put to answers as it is
+        return [model.caption(clip, question, max_new_tokens, INPUTS[source]) for source, question in asked]
+    return [answer.text for (answer,) in runs]
 
 
 def _elsewhere(judge, clip, modality):

@@ -20,7 +20,7 @@ from zlib import crc32
 from avnb import judge as judges
 from avnb.analyses.changes import ANSWER, CONTROL, NOTHING, change, effect, recovered
 from avnb.analyses.jobs import each, over
-from avnb.engine import run
+from avnb.engine import Request, run, run_all
 from avnb.engine.conditions import Condition, Random
 from avnb.judge.references import references
 from avnb.layers import cumulative
@@ -102,8 +102,9 @@ def sweep(
     def rows(job):
         clip, answers = job.clip, []
         cuts = _cuts(model, spans, rules, clip, n_draws, seed)
-        for question, modalities in wanted.items():
-            runs = run(model, model.prompt(clip, question), cuts.values(), max_new_tokens)
+        prompts = [model.prompt(clip, question) for question in wanted]
+        asked = [Request(prompt, cuts.values(), max_new_tokens) for prompt in prompts]
+        for (question, modalities), runs in zip(wanted.items(), run_all(model, asked), strict=True):
             for label, found in zip(cuts, runs, strict=True):
                 answers += [(question, *label, modality, found.text) for modality in modalities]
         cases = list(dict.fromkeys((answer, modality) for *_, modality, answer in answers))  # many cuts change nothing

@@ -282,14 +282,14 @@ def decoded(
         if it is decoded, else 0.
     """
     layers = depth_layers(len(model.decoder.layers), depth)
-    table = _ranks(model, plan(clips, judge), question, "audio", "", normed, match, threshold, judge)
-    if table.empty:
-        return table.drop(columns=["group", "layer", "rank", "position"]).assign(value=[])
-    best = table[table["layer"].isin(layers)]
+    options = {"normed": normed, "match": match, "threshold": threshold, "judge": judge}
+    best = _ranks(model, plan(clips, judge), question, layers=layers, most=top_k, **options)
+    if best.empty:
+        return best.drop(columns=["group", "layer", "rank", "position"]).assign(value=[])
     keys = ["clip", "kind", "question", "event", "heard", "seen"]
     found = best.groupby(keys, sort=False, as_index=False)["rank"].min()
     found = found.assign(value=(found.pop("rank") <= top_k).astype(float))
-    found.attrs = table.attrs
+    found.attrs = best.attrs
     return found
 
 
@@ -361,8 +361,22 @@ def latent_recall(
     return relate(decoded(model, clips, question, **options))
 
 
-def _ranks(model, jobs, question, group, answer, normed, match, threshold, judge, cut=None):
-    """The table of `event_ranks` without its null: what every job has by itself."""
+def _ranks(
+    model,
+    jobs,
+    question,
+    group="audio",
+    answer="",
+    *,
+    normed,
+    match,
+    threshold,
+    judge,
+    cut=None,
+    layers=None,
+    most=None,
+):
+    """The table of `event_ranks` without its null: what every job has by itself; of some layers, ranks up to `most`."""
     parts = group.split("+")
     words_of = named(judge).words_of
 
@@ -382,8 +396,10 @@ def _ranks(model, jobs, question, group, answer, normed, match, threshold, judge
             raise ClipError(f"{clip.id}: the tokenizer of {model.name} has no word of what is heard, here or elsewhere")
         events = list(spelling.index)
         prompt = model.prompt(clip, question)
-        layers, positions, (ranks, _) = _scan(model, prompt, group, normed, None, _best_of(spelling), answer, cut)
-        rows = pd.MultiIndex.from_product([layers, events], names=["layer", "event"]).to_frame(index=False)
+        after, positions, (ranks, _) = _scan(
+            model, prompt, group, normed, layers, _best_of(spelling, most), answer, cut
+        )
+        rows = pd.MultiIndex.from_product([after, events], names=["layer", "event"]).to_frame(index=False)
         keys = rows["event"].map(key)
         is_there = {name: keys.isin(_keys(clip, modality, judge)) for name, modality in _SENSES.items()}
         rows = rows.assign(clip=clip.id, kind=clip.kind, question=question, **is_there)
@@ -439,8 +455,11 @@ def _hidden(model, prompt, group, layers, answer, cut):
     return positions[kept], out.hidden[:, kept]
 
 
-def _best_of(spellings):
-    """For `_scan`: of each list of token ids, the rank of the best one and which it is."""
+def _best_of(spellings, most=None):
+    """For `_scan`: of each list of token ids, the rank of the best one and which it is.
+
+    With `most`, ranks beyond it are not told apart, which spares the sorting of a whole vocabulary.
+    """
 
     def best(logits):
         values, tokens = [], []
@@ -449,9 +468,12 @@ def _best_of(spellings):
             value, which = logits[:, ids].max(1)
             values.append(value)
             tokens.append(ids[which])
+        values, tokens = torch.stack(values, 1), torch.stack(tokens, 1)
+        if most is not None:
+            best = logits.topk(min(most, logits.shape[1])).values
+            return 1 + (best[:, None] > values[..., None]).sum(-1), tokens
         ascending = logits.sort(1).values  # one sort, however many words there are
-        n_below = torch.searchsorted(ascending, torch.stack(values, 1), right=True)
-        return 1 + logits.shape[1] - n_below, torch.stack(tokens, 1)
+        return 1 + logits.shape[1] - torch.searchsorted(ascending, values, right=True), tokens
 
     return best
 

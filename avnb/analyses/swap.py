@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from avnb.analyses.jobs import Job, over
-from avnb.engine import run
+from avnb.engine import Condition, run
 from avnb.files import cache_folder, digest, file_hash, file_name
 from avnb.judge.words import share
 from avnb.media.clip import Clip, ClipError
@@ -99,8 +99,8 @@ def margins(model, clips, question=HEAR, *, out=None, field="audio_captions") ->
         answers = [_answer(clip, field) for clip in pair]
         for (v, picture), (s, sound) in product(zip("ab", pair, strict=True), repeat=2):
             clip = _combined(picture, sound, folder)
-            prompt = model.prompt(clip, question)
-            a, b = (run(model, prompt, forced=answer)[0].logprobs.sum() for answer in answers)
+            scored = run(model, model.prompt(clip, question), [Condition()] * 2, forced=answers)
+            a, b = (found.logprobs.sum() for found in scored)
             rows.append((job.id, clip.kind, question, v, s, float(a - b)))
         return rows
 

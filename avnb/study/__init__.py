@@ -23,13 +23,14 @@ from tqdm import tqdm
 
 from avnb import analyses, datasets, models, stats
 from avnb import judge as judges
-from avnb.files import cache_folder, digest, safe_name
+from avnb.files import cache_folder, digest, file_name, safe_name
 from avnb.study.fingerprints import clips_fingerprint, code_fingerprint, made_with, model_fingerprint
 from avnb.study.parts import Parts
+from avnb.study.settings import unfit
 from avnb.study.shipped import Asked, find
-from avnb.study.tables import StudyError, ask_again, collect, joined, read, read_about, write
+from avnb.study.tables import StudyError, ask_again, collect, joined, left_out, read, read_about, write
 
-__all__ = ["StudyError", "collect", "means", "measure", "read", "read_about", "table"]
+__all__ = ["StudyError", "collect", "left_out", "means", "measure", "read", "read_about", "table"]
 
 logger = logging.getLogger(__name__)
 
@@ -68,11 +69,13 @@ def table(analysis, model, *, dataset, n, seed=0, each=None, kinds=None, out=Non
     return measure(analysis, model, clips, dataset=dataset, seed=seed, out=out, **options)
 
 
-def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, **options) -> pd.DataFrame:
+def measure(
+    analysis, model, clips, *, dataset, seed=0, out=None, retry=False, share=None, load=models.load, **options
+) -> pd.DataFrame:
     """The table of one analysis, measured on first use and read from disk afterwards.
 
     An interrupted measurement goes on where it stopped, job by job. A clip that cannot be used is left out, and named
-    at every call.
+    at every call; one whose file was out of reach is asked about again at the next call.
 
     Args:
         analysis: a name of `ANALYSES`.
@@ -82,66 +85,111 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, *
         seed: handed to analyses that draw at random.
         out: folder for tables (and for clips that an analysis makes); None is `tables` in the cache folder.
         retry: ask again about the clips that were left out, and have answers without a score judged again.
+        share: a slice of the jobs. Where there is no table yet, only their parts are measured, and their rows given as
+            they are; the table is left to a call without it.
+        load: what loads a model by its name.
         **options: of the analysis; names, numbers, or lists of them.
 
     Returns:
         DataFrame: model (its name), then the columns of the analysis; tuples have become lists. `attrs["left_out"]`
-        tells which clips have no rows, and why.
+        tells which clips have no rows, and why; `attrs["passing"]` lists those of them that the next call asks about.
 
     Raises:
         AnalysisError: no such analysis, or none that these clips allow.
-        StudyError: no clips, an option that the analysis does not have or that is not plain JSON.
+        StudyError: no clips, or an option that the analysis does not have, is not plain JSON or no such value.
 
     Example:
         >>> clips = avnb.datasets.load("toybox", n=2)
         >>> measure("fidelity", "toy-omni", clips, dataset="toybox", inputs=["both"]).groupby("kind").size().to_dict()
         {'counterfactual': 4, 'factual': 4}
     """
+    settings = {"dataset": dataset, "seed": seed, "out": out, "retry": retry, "share": share, "load": load}
+    todo = steps(analysis, model, clips, **settings, **options)
+    rows = None
+    while True:
+        try:
+            _, work = todo.send(rows)
+        except StopIteration as end:
+            return end.value
+        rows = work()
+
+
+def steps(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, share=None, load=models.load, **options):
+    """What `measure` does, job by job, for whoever does the work of several analyses at once (`together`).
+
+    Yields:
+        (job, work): a `Job` that has no rows yet, and a function without arguments that gives them, to be sent back.
+
+    Returns:
+        The table.
+    """
     known, module = analyses.find(analysis)
     function = getattr(module, known.function)
     clips = list(clips)
     if not clips:
         raise StudyError(f"{analysis} was asked for without a clip; give at least one")
-    model = models.load(model) if isinstance(model, str) else model
+    model = load(model) if isinstance(model, str) else model
     options = _options(analysis, function, options, seed)
-    others = _others(model, options)
+    others = _others(model, options, load)
     about = {"analysis": analysis, "model": model.name, "dataset": str(dataset), "seed": seed, "parameters": options}
     folder = cache_folder() / "tables" if out is None else Path(out)
-    name = "--".join(safe_name(text) for text in (model.name, Path(str(dataset)).stem, analysis))
+    name = file_name("--".join(safe_name(text) for text in (model.name, Path(str(dataset)).stem, analysis)))
     path = folder / f"{name}--{digest([about, [clip.id for clip in clips]])}.parquet"
     code = code_fingerprint(analysis)
     weights = [model_fingerprint(each) for each in (model, *others.values())]
     fingerprints = {"code": code, "weights": weights, "clips": [clips_fingerprint([clip]) for clip in clips]}
     kept = _kept(path, fingerprints)
-    if kept is None or (retry and kept.attrs["left_out"]):
+    unfinished = path.with_name(f".{path.stem}.part")
+    if kept is None or kept.attrs["left_out" if retry else "passing"]:
         arguments = options | others
         if "out" in inspect.signature(function).parameters:
             arguments["out"] = str(folder / "clips")
-        parts = Parts(folder / f".{name}--{digest(about)}.part", [code, weights], _jobs(module, clips, options))
-        table, left_out = _by_job(parts, partial(function, model, **arguments), f"{analysis}, {model.name}", options)
+        jobs = planned(analysis, clips, options)
+        parts = Parts(unfinished, [code, weights], jobs)
+        title = f"{analysis}, {model.name}"
+        some = jobs[share or slice(None)]
+        measured = partial(function, model, **arguments)
+        table, without, passing = yield from _by_job(parts, some, measured, title, options)
+        if share is not None:
+            table.attrs = {"left_out": without}
+            return table
         table = analyses.related(known, module, table)
         table.insert(0, "model", model.name)
-        about |= {"clips": [clip.id for clip in clips], "fingerprints": fingerprints, "left_out": left_out}
-        write(table, path, about | {"made_with": made_with(model)})
-        parts.sweep(keep=bool(left_out))
+        about |= {"clips": [clip.id for clip in clips], "fingerprints": fingerprints, "made_with": made_with(model)}
+        write(table, path, about | {"left_out": without, "passing": passing})
+        parts.sweep(keep=bool(without))
         kept = read(path)
     else:
         for clip, reason in kept.attrs["left_out"].items():  # as was said when it was measured
             logger.warning("left out clip %s: %s", clip, reason)
+        if not kept.attrs["left_out"]:
+            Parts(unfinished, [], []).sweep()  # of a call that was killed before it could
     if retry and {"answer", "modality", "value"} <= {*kept} and kept["value"].isna().any():
         write(judges.again(kept, clips, options["judge"], progress=True), path, read_about(path))
         kept = read(path)
     return kept
 
 
-def _jobs(module, clips, options):
-    planned_by = inspect.signature(module.plan).parameters
-    return module.plan(clips, **{name: value for name, value in options.items() if name in planned_by})
+def planned(analysis, clips, options=None) -> list:
+    """The jobs of a measurement, in their order.
+
+    Args:
+        analysis: a name of `ANALYSES`.
+        clips: the clips.
+        options: of the analysis, by name.
+
+    Example:
+        >>> len(planned("fidelity", avnb.datasets.load("toybox", n=2)))
+        2
+    """
+    plan = analyses.find(analysis)[1].plan
+    planned_by = inspect.signature(plan).parameters
+    return plan(clips, **{name: value for name, value in (options or {}).items() if name in planned_by})
 
 
-def _by_job(parts, function, title, options):
-    """All rows, and the clips that were left out; says what a judge by model will be asked, once that is known."""
-    jobs, taken = parts.jobs, getattr(judges.named(options["judge"]) if "judge" in options else None, "taken", [])
+def _by_job(parts, jobs, function, title, options):
+    """`Parts.fill`; says what a judge by model will be asked, once that is known."""
+    taken = getattr(judges.named(options["judge"]) if "judge" in options else None, "taken", [])
     n_before = len(taken)
 
     def measured(job):
@@ -215,11 +263,11 @@ def asked(analysis, model, dataset, n, seed, each, kinds, options):
     return Asked(analysis, model.name, str(dataset), n, seed, each, kinds, options), list(others.values())
 
 
-def _others(model, options):
+def _others(model, options, load=models.load):
     """The models that an analysis compares with, loaded once, not once per clip; named in the options."""
     if options.get("base", "") is None:  # named, so that the table is of this base and its weights
         options["base"] = models.base_of(model.name)
-    return {key: models.load(options[key]) for key in ("base",) if isinstance(options.get(key), str)}
+    return {key: load(options[key]) for key in ("base",) if isinstance(options.get(key), str)}
 
 
 def _options(analysis, function, given, seed):
@@ -240,4 +288,6 @@ def _options(analysis, function, given, seed):
             options[name] = json.loads(json.dumps(value))
         except (TypeError, ValueError) as error:
             raise StudyError(f"{analysis}: {name}={value!r} is no plain JSON; give names, numbers or lists") from error
+        if name in given and (advice := unfit(value, known[name])):
+            raise StudyError(f"{analysis}: {name}={value!r}; {advice}, as {known[name]!r}")
     return options

@@ -9,6 +9,7 @@ import pandas as pd
 import pytest
 
 from avnb import fidelity, paper, plots
+from avnb.engine import EngineError
 from avnb.judge import score
 from avnb.media.clip import Clip, ClipError
 from avnb.questions import BOTH, HEAR, SEE, modalities_of
@@ -50,6 +51,33 @@ class Planted:
         heard = {"listens": clip.heard, "looks": clip.seen}.get(self.way)
         answer = Writer().answer(question, clip.seen, self.way(clip) if heard is None else heard)
         return " ".join(answer.split()[:max_new_tokens])
+
+
+@pytest.fixture(autouse=True)
+def planted_answers(monkeypatch):
+    """Planted models have no decoder that could be asked."""
+    real = fidelity._said
+
+    def said(model, clip, asked, n):
+        if not isinstance(model, Planted):
+            return real(model, clip, asked, n)
+        return [model.caption(clip, question, n, fidelity.INPUTS[source]) for source, question in asked]
+
+    monkeypatch.setattr(fidelity, "_said", said)
+
+
+def test_answers_are_those_of_generate(random_organism, toybox_clips, monkeypatch):
+    asked = {"questions": [HEAR, BOTH], "max_new_tokens": 6}
+    table = fidelity.measure(random_organism, toybox_clips[:2], **asked)
+    for row in table.itertuples():
+        clip = next(clip for clip in toybox_clips if clip.id == row.clip)
+        assert row.answer == random_organism.caption(clip, row.question, 6, fidelity.INPUTS[row.inputs])
+
+    def refuse(*arguments, **options):
+        raise EngineError("cannot be served")
+
+    monkeypatch.setattr(fidelity, "run_all", refuse)
+    pd.testing.assert_frame_equal(fidelity.measure(random_organism, toybox_clips[:2], **asked), table)
 
 
 def test_every_prompt_about_every_clip():

@@ -1,0 +1,159 @@
+"""Models asked about clips: `avnb caption` and `avnb measure`."""
+
+import sys
+from enum import StrEnum
+from importlib import import_module
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from avnb.analyses import ANALYSES
+from avnb.cli import output
+from avnb.cli.output import OPTIONS, Cluster, Json, Scheduler, Settings, Workers
+
+
+class Modality(StrEnum):
+    video = "video"
+    audio = "audio"
+
+
+def caption(
+    clips: Annotated[list[Path], typer.Argument(metavar="CLIP...", help="Video files.")],
+    model: Annotated[
+        str,
+        typer.Option(help=f"An organism, a Hugging Face Hub id, or a checkpoint folder; {OPTIONS}."),
+    ] = "toy-omni",
+    question: Annotated[str, typer.Option(help="What to ask.")] = "Describe what you see and hear.",
+    only: Annotated[
+        Modality | None, typer.Option(help="The pictures or the sound alone; a video without sound needs video.")
+    ] = None,
+    json: Json = False,
+):
+    """Ask a model about clips.
+
+    A clip that cannot be used is reported and the rest goes on; the exit status is then 1.
+
+    Example: `avnb caption dog.mp4 --question "Describe what you hear."`
+    """
+    import transformers
+
+    import avnb
+
+    if not sys.stderr.isatty():
+        transformers.utils.logging.disable_progress_bar()
+    modalities = (only.value,) if only else ("video", "audio")
+    loaded = avnb.load(model)
+    rows = []
+    try:
+        for path in clips:
+            row = {"clip": str(path), "model": model, "question": question}
+            try:
+                row["answer"] = loaded.caption(avnb.Clip(path.stem, path), question, modalities=modalities)
+            except Exception as error:  # whatever happens to a clip, the others are asked
+                row["error"] = output.one_line(output.named(error))
+                output.complain(output.named(error))
+            rows.append(row)
+    finally:  # what was answered is shown, also when the call is interrupted
+        answered = [row for row in rows if "answer" in row]
+        output.show(rows, json, [output.table(answered, ["clip", "answer"])] if answered else [])
+    if len(answered) < len(rows):
+        raise typer.Exit(1)
+
+
+def measure(
+    analysis: Annotated[str, typer.Argument(help=f"One of {', '.join(ANALYSES)}; or several, with commas.")],
+    models: Annotated[
+        str, typer.Option(help=f"Models, with commas between them, or all the organisms; {OPTIONS}.")
+    ] = "all",
+    data: Annotated[
+        str, typer.Option(help="A set by name, a Hub address, or a path; for questions SET:FOLDER.")
+    ] = "toybox",
+    n: Annotated[
+        int | None, typer.Option(min=1, help="Number of clips, over all kinds; default 400 of the toybox, else all.")
+    ] = None,
+    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clips.")] = 0,
+    out: Annotated[Path | None, typer.Option(help="Folder for the tables; default the cache folder.")] = None,
+    retry: Annotated[bool, typer.Option("--retry", help="Ask again about what was left out or has no score.")] = False,
+    options: Settings = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    cluster: Cluster = None,
+    json: Json = False,
+):
+    """Measure models, and print means with their 95 % intervals over clips.
+
+    Each model's table is kept on disk: what is there is read, and an interrupted measurement goes on where it stopped.
+    Several analyses share what they ask of a clip, which costs far less than one after the other. Workers share the
+    clips; without them, everything is measured in this process.
+
+    Example: `avnb measure fidelity,attention,lens --models all --data toybox`
+    """
+    import transformers
+
+    from avnb import analyses, study
+    from avnb import models as loading
+    from avnb.study import notebooks as batch
+    from avnb.study.workers import measuring
+
+    if not sys.stderr.isatty():
+        transformers.utils.logging.disable_progress_bar()
+    wanted = [name.strip() for name in analysis.split(",")]
+    rooms = {analyses.find(name)[0].clips for name in wanted}
+    if len(rooms) > 1:
+        output.refuse(f"{analysis}: not all of these are about the same clips; measure questions by itself")
+    names = batch.names_in(models)
+    if not names:
+        output.refuse("--models names no model; name some with commas between them, or all")
+    if names == "all":
+        names = loading.shipped(hearing=wanted != ["fidelity"])  # a model that only sees can still say what it sees
+    names = list(dict.fromkeys(names))
+    for name in names:
+        loading.check(name)
+    if len({loading.title_of(name) for name in names}) < len(names):
+        output.refuse("--models names two models that would be called alike in tables; rename a folder")
+    given = output.settings(options)
+    clips = import_module(*rooms).load(data, n=400 if n is None and data == "toybox" else n, seed=seed)
+    rows, n_failed = [], 0
+    about = {"dataset": data, "seed": seed, "out": out, "retry": retry}
+    with measuring(workers, scheduler, cluster) as measured:
+        for name in names:
+            try:
+                tables, failed = _tables(measured, wanted, name, clips, about, given)
+                for one, table in tables.items():
+                    means = study.means(one, table, seed).to_dict("records")
+                    rows += [{"analysis": one, **row} for row in means] if len(wanted) > 1 else means
+                    n_failed += bool(table.attrs["left_out"])
+            except Exception as error:  # whatever happens to a model, the others go on
+                failed = {None: error}
+            for one, error in failed.items():
+                output.complain(f"{name}{f', {one}' if one and len(wanted) > 1 else ''}: {output.named(error)}")
+                n_failed += 1
+    rows = [{key: None if value != value else value for key, value in row.items()} for row in rows]
+    shown = [{key: f"{value:.3f}" if isinstance(value, float) else value for key, value in row.items()} for row in rows]
+    tables = []
+    for one in wanted:
+        some = [row for row in shown if row.get("analysis", one) == one]
+        if some:
+            columns = [name for name in some[0] if name != "analysis"]
+            tables.append(output.table(some, columns, title=f"{one}, {data}"))
+    output.show(rows, json, tables)
+    if n_failed:
+        raise typer.Exit(1)
+
+
+def _tables(measured, wanted, model, clips, about, given):
+    """Tables and errors by analysis: in this process all in one pass, on workers one after the other."""
+    from avnb import study
+    from avnb.study import together
+
+    if measured is study.measure and len(wanted) > 1:
+        return together.measure(wanted, model, clips, **about, **given)
+    tables, failed = {}, {}
+    for one in wanted:
+        own = {key: value for key, value in given.items() if len(wanted) == 1 or key in together.options_of(one)}
+        try:
+            tables[one] = measured(one, model, clips, **about, **own)
+        except Exception as error:
+            failed[one] = error
+    return tables, failed
