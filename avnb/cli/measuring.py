@@ -1,5 +1,6 @@
 """Models asked about clips: `avnb caption` and `avnb measure`."""
 
+import inspect
 import sys
 from enum import StrEnum
 from importlib import import_module
@@ -8,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from avnb.analyses import ANALYSES
+from avnb.analyses import ANALYSES, find
 from avnb.cli import output
 from avnb.cli.output import OPTIONS, Cluster, Json, Scheduler, Settings, Workers
 
@@ -30,7 +31,7 @@ def caption(
     ] = None,
     json: Json = False,
 ):
-    """Ask a model about clips.
+    """Ask a model about clips, and print the answers as they come.
 
     A clip that cannot be used is reported and the rest goes on; the exit status is then 1.
 
@@ -54,10 +55,11 @@ def caption(
                 row["error"] = output.one_line(output.named(error))
                 output.complain(output.named(error))
             rows.append(row)
+            if "answer" in row and not json:
+                output.show(None, json, [output.one_line(f"{path}: {row['answer']}")])
     finally:  # what was answered is shown, also when the call is interrupted
-        answered = [row for row in rows if "answer" in row]
-        output.show(rows, json, [output.table(answered, ["clip", "answer"])] if answered else [])
-    if len(answered) < len(rows):
+        output.show(rows, json, [])
+    if any("error" in row for row in rows):
         raise typer.Exit(1)
 
 
@@ -88,16 +90,16 @@ def measure(
 
     Example: `avnb measure fidelity --models all --data toybox`
     """
+    known, _ = find(analysis)
     import transformers
 
-    from avnb import analyses, study
     from avnb import models as loading
+    from avnb import study
     from avnb.study import notebooks as batch
     from avnb.study.workers import measuring
 
     if not sys.stderr.isatty():
         transformers.utils.logging.disable_progress_bar()
-    known, _ = analyses.find(analysis)
     names = batch.names_in(models)
     if not names:
         output.refuse("--models names no model; name some with commas between them, or all")
@@ -109,19 +111,27 @@ def measure(
     if len({loading.title_of(name) for name in names}) < len(names):
         output.refuse("--models names two models that would be called alike in tables; rename a folder")
     given = output.settings(options)
+    if others := [name for name in given if name in inspect.signature(study.measure).parameters]:
+        output.refuse(f"--set {others[0]}: {analysis} has no option {others[0]!r}; see avnb measure --help")
     clips = import_module(known.clips).load(data, n=400 if n is None and data == "toybox" else n, seed=seed)
     rows, n_failed = [], 0
-    with measuring(workers, scheduler, cluster) as measured:
-        for name in names:
-            try:
-                table = measured(analysis, name, clips, dataset=data, seed=seed, out=out, retry=retry, **given)
-                rows += study.means(analysis, table, seed).to_dict("records")
-                n_failed += bool(table.attrs["left_out"])
-            except Exception as error:  # whatever happens to a model, the others go on
-                output.complain(f"{name}: {output.named(error)}")
-                n_failed += 1
-    rows = [{key: None if value != value else value for key, value in row.items()} for row in rows]
-    shown = [{key: f"{value:.3f}" if isinstance(value, float) else value for key, value in row.items()} for row in rows]
-    output.show(rows, json, [output.table(shown, list(shown[0]), title=f"{analysis}, {data}")] if shown else [])
+    try:
+        with measuring(workers, scheduler, cluster) as measured:
+            for name in names:
+                try:
+                    table = measured(analysis, name, clips, dataset=data, seed=seed, out=out, retry=retry, **given)
+                    rows += study.means(analysis, table, seed).to_dict("records")
+                    n_failed += bool(table.attrs["left_out"])
+                except Exception as error:  # whatever happens to a model, the others go on
+                    output.complain(f"{name}: {output.named(error)}")
+                    n_failed += 1
+    finally:  # what was measured is shown, also when the call is interrupted
+        _show_means(rows, json, f"{analysis}, {data}")
     if n_failed:
         raise typer.Exit(1)
+
+
+def _show_means(rows, json, title):
+    rows = [{key: None if value != value else value for key, value in row.items()} for row in rows]
+    shown = [{key: f"{value:.3f}" if isinstance(value, float) else value for key, value in row.items()} for row in rows]
+    output.show(rows, json, [output.table(shown, list(shown[0]), title=title)] if shown else [])
