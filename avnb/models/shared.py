@@ -25,10 +25,11 @@ class Memory:
         prompts: by what they were made of, with the clip.
         encoded: by encoder, the last calls with what came out.
         engines: by model, what the engine remembers.
+        put_off: by model, requests that the engine is to answer together; None if it answers them as they come.
     """
 
     def __init__(self):
-        self.prompts, self.encoded, self.engines = {}, {}, {}
+        self.prompts, self.encoded, self.engines, self.put_off = {}, {}, {}, None
 
 
 @contextmanager

@@ -3,7 +3,7 @@
 Fidelity (three questions), attention, lens, knockout (28 conditions and the baseline, of two questions) and the scoring
 of the answer for tokens, both modalities shown; all in one pass, each alone, and generate itself, all in one process.
 The second model of tokens and the prompts with one modality are left out. The engine, the analyses' own functions, and
-what puts them together (`study.together`) are timed; clips, processors and judges are not.
+what puts them together (`study.answering`) are timed; clips, processors and judges are not.
 
 Two floors: `generate` as it is called, which projects every position of this model's prompt onto the vocabulary, and
 `caption`, which projects the last one only. Two vocabularies: the real one, and one as much smaller as the width is, so
@@ -25,7 +25,7 @@ from avnb.engine.capture import Capture
 from avnb.engine.conditions import Condition
 from avnb.layers import depth_layers
 from avnb.models.shared import current, shared
-from avnb.study import together
+from avnb.study.answering import answered
 from tests.bench import world
 from tests.bench.cell import CLEAR, _give_back_memory, _memory
 from tests.bench.machine import machine
@@ -81,10 +81,10 @@ class Study:
         return run(self.model, self.prompt(0), max_new_tokens=self.new, capture=Capture(logits=True))[0].logits
 
     def together(self):
-        found = dict(together._rows(self.model, self.works))
-        if errors := [one for one in found.values() if isinstance(one, Exception)]:
+        found = answered(list(self.works.values()))
+        if errors := [one for one in found if isinstance(one, Exception)]:
             raise errors[0]
-        return found
+        return dict(zip(self.works, found, strict=True))
 
     def alone(self, name):
         with shared():  # as `jobs.over` does
