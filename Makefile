@@ -37,6 +37,7 @@ check: lint
 bench: $(ready)
 	$(python) -m pytest tests/bench -o python_files='bench_*.py' -s -q
 	$(python) -m tests.bench $(ARGS)
+	$(python) -m tests.bench.together
 	$(python) -m tests.bench.workers $(filter --quick,$(ARGS))
 
 # Without a network the book is built on the toy organisms and says so.

@@ -150,6 +150,17 @@ Markdown(
 )
 
 # %% [markdown]
+# ## Raise one yourself
+#
+# Every organism is a dot: how well it says what it sees, and what it hears, on clips whose two sources differ. *Before you
+# move anything: does more conflict pull a model up, or up and to the left? And do three runs of one recipe land together?*
+
+# %% tags=["hide-input"]
+from avnb.show import explore
+
+explore.raise_one(table)
+
+# %% [markdown]
 # ## Control: could they hear, and can they still see?
 #
 # A low answer about the sound means bias only if the organism can hear, and one about the picture only if it can see.
