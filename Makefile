@@ -37,6 +37,7 @@ check: lint
 bench: $(ready)
 	$(python) -m pytest tests/bench -o python_files='bench_*.py' -s -q
 	$(python) -m tests.bench $(ARGS)
+	$(python) -m tests.bench.together
 	$(python) -m tests.bench.workers $(filter --quick,$(ARGS))
 
 # The browser that the book is tested in; without it those tests are skipped, and say so.

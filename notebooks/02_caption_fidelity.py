@@ -24,6 +24,7 @@
 model = "toy-omni"
 dataset = "toybox"
 n = 400  # clips, half of them conflicting
+each = 100  # of each kind, for the test without a judge
 n_edited = 48  # of these, so many are looked at for the controls that take edited clips
 seed = 77
 max_new_tokens = 64  # where an answer is cut off
@@ -232,7 +233,9 @@ Markdown("\n".join(lines))
 
 # %% tags=["hide-input"]
 show.table(
-    drop.rename(columns={"factual": "ordinary", "counterfactual": "conflicting"}),
+    drop.query("inputs == 'both'").rename(
+        columns={"factual": "ordinary", "counterfactual": "conflicting"}
+    ),
     f"{avllm.name}: how much lower fidelity is on conflicting clips, absolute (0 to 1) and as a share of that on ordinary "
     "ones; low and high bound the 95 % interval",
 )
@@ -379,7 +382,7 @@ show.figure(
 # the same with captions of the picture, asked what it sees: there the picture ought to decide.
 
 # %%
-pairs = keep | {"n": n, "kinds": ["factual"]}
+pairs = keep | {"n": n, "each": each, "kinds": ["factual"]}
 margin = study.table("swap", avllm, question=HEAR, **pairs)
 seen = study.table("swap", avllm, question=SEE, field="video_captions", **pairs)
 

@@ -283,7 +283,31 @@ def decoded(
     """
     layers = depth_layers(len(model.decoder.layers), depth)
     options = {"normed": normed, "match": match, "threshold": threshold, "judge": judge}
-    best = _ranks(model, plan(clips, judge), question, layers=layers, most=top_k, **options)
+    return _decoded(_ranks(model, plan(clips, judge), question, layers=layers, most=top_k, **options), top_k)
+
+
+def from_ranks(ranks, top_k=TOP_K, depth=DEPTH) -> pd.DataFrame:
+    """The table of `latent_recall`, from the ranks after every layer.
+
+    Args:
+        ranks: from `event_ranks`; its audio positions count.
+        top_k, depth: as in `latent_recall`.
+
+    Returns:
+        DataFrame, as `latent_recall` gives it.
+
+    Example:
+        >>> model, clips = avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4)
+        >>> from_ranks(event_ranks(model, clips)).equals(latent_recall(model, clips))
+        True
+    """
+    layers = depth_layers(ranks["layer"].max() + 1, depth)
+    some = ranks[(ranks["group"] == "audio") & ranks["layer"].isin(layers)]
+    return relate(_decoded(some.drop(columns="null"), top_k))
+
+
+def _decoded(best, top_k):
+    """Which events are among the `top_k` at any of the positions, after any of the layers."""
     if best.empty:
         return best.drop(columns=["group", "layer", "rank", "position"]).assign(value=[])
     keys = ["clip", "kind", "question", "event", "heard", "seen"]

@@ -159,8 +159,7 @@ def run_all(model, requests, *, temperature=0.0, top_p=1.0, seed=0, conditions_p
 
     Example:
         >>> model, clip = avnb.load("toy-omni"), avnb.datasets.load("toybox", n=2)[0]
-        >>> with shared():
-        ...     asked = [Request(model.prompt(clip, f"Describe what you {verb}.")) for verb in ("see", "hear")]
+        >>> asked = [Request(model.prompt(clip, f"Describe what you {verb}.")) for verb in ("see", "hear")]
         >>> [len(runs) for runs in run_all(model, asked)]
         [1, 1]
     """

@@ -148,16 +148,15 @@ def steps(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, sha
         parts = Parts(unfinished, [code, weights], jobs)
         title = f"{analysis}, {model.name}"
         some = jobs[share or slice(None)]
-        measured = partial(function, model, **arguments)
-        table, without, passing = yield from _by_job(parts, some, measured, title, options)
+        table = yield from _by_job(parts, some, partial(function, model, **arguments), title, options)
         if share is not None:
-            table.attrs = {"left_out": without}
             return table
+        without = table.attrs
         table = analyses.related(known, module, table)
         table.insert(0, "model", model.name)
         about |= {"clips": [clip.id for clip in clips], "fingerprints": fingerprints, "made_with": made_with(model)}
-        write(table, path, about | {"left_out": without, "passing": passing})
-        parts.sweep(keep=bool(without))
+        write(table, path, about | without)
+        parts.sweep(keep=bool(without["left_out"]))
         kept = read(path)
     else:
         for clip, reason in kept.attrs["left_out"].items():  # as was said when it was measured

@@ -27,14 +27,13 @@ class Parts:
 
         Args:
             jobs: in their order.
-            function: takes a job, gives its rows, with `attrs` as `jobs.over` sets them.
+            function: takes a job, gives its rows, likewise.
 
         Yields:
             (job, work) where there is no part; the rows that `work` gives are to be sent back.
 
         Returns:
-            (table, left_out, passing): all rows, {id of a clip: why it has none}, and the ids of those whose reason may
-            pass by itself. Such a clip leaves no part.
+            All rows, with `attrs` as `jobs.over` sets them. A clip that is left out leaves no part.
         """
         tables, left_out, passing = [], {}, []
         for job in jobs:
@@ -44,11 +43,13 @@ class Parts:
                 rows = yield job, partial(function, job)
                 if rows.attrs.get("left_out"):
                     left_out |= rows.attrs["left_out"]
-                    passing += rows.attrs["passing"]
+                    passing += rows.attrs.get("passing", [])
                     tables.append(rows)
                 else:
                     tables.append(_kept(rows, self._files[job]))
-        return joined(tables), left_out, passing
+        table = joined(tables)
+        table.attrs = {"left_out": left_out, "passing": passing}
+        return table
 
     def sweep(self, keep=False):
         """Removes the parts, and what interrupted runs left; with `keep` only parts of other code, weights or clips."""

@@ -13,11 +13,14 @@ are asked for their rows, and find the answers there.
 
 import contextlib
 import inspect
+import logging
 
 from avnb import analyses, models, study
 from avnb.engine.branches import DeferredError, deferred
 from avnb.errors import AvnbError
 from avnb.models.shared import shared
+
+logger = logging.getLogger(__name__)
 
 
 def measure(names, model, clips, *, dataset, seed=0, out=None, retry=False, **options):
@@ -94,11 +97,13 @@ def _rows(model, works):
     """(analysis, its rows or the error that it ended in) for what several analyses do with one clip."""
     done = {}
     with shared():
-        # What cannot be answered together fails again below, where it is seen which analysis asked for it.
-        with contextlib.suppress(AvnbError, ValueError), deferred(model):
-            for name, work in works.items():
-                with contextlib.suppress(DeferredError, AvnbError, ValueError):
-                    done[name] = work()
+        try:
+            with deferred(model):
+                for name, work in works.items():
+                    with contextlib.suppress(DeferredError, AvnbError, ValueError):
+                        done[name] = work()
+        except Exception as error:  # for want of memory, say; below each analysis tries by itself, and fails by itself
+            logger.info("not answered together: %s", error)
         for name, work in works.items():
             if name not in done:
                 try:

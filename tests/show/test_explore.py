@@ -2,7 +2,7 @@
 
 import json
 import re
-from itertools import combinations
+from itertools import combinations, product
 
 import pandas as pd
 import pytest
@@ -104,13 +104,10 @@ def test_there_is_a_table_for_those_without_scripts(clips):
 
 def test_both_readings_of_a_sound_are_there_in_the_order_of_layer_moment_and_rank(clips):
     clip = next(iter(clips.values()))
-    keys = [
-        (eyes, layer, at, rank) for eyes in ("closed", "open") for layer in (1, 0) for at in (7, 8) for rank in (2, 1)
-    ]
+    keys = list(product(("closed", "open"), (1, 0), (7, 8), (2, 1)))
     table = pd.DataFrame(keys, columns=["eyes", "layer", "position", "rank"])
-    table = table.assign(
-        clip=clip.id, token=[f"{k[1]}{k[2]}{k[3]}" for k in keys], probability=0.5, named=[()] * len(keys)
-    )
+    tokens = [f"{layer}{at}{rank}" for _, layer, at, rank in keys]
+    table = table.assign(clip=clip.id, token=tokens, probability=0.5, named=[()] * len(keys))
     read = data_of(explore.read_its_mind([clip], table))["clips"][0]["open"]
     assert read["size"] == [2, 2, 2]
     assert [word for word, *_ in read["words"]] == ["071", "072", "081", "082", "171", "172", "181", "182"]
