@@ -502,7 +502,9 @@ from avnb.judge.words import mentioned
 from avnb.show import explore
 
 plain = [
-    c for c in clips if c.kind == "counterfactual" and len(c.seen) == len(c.heard) == 1
+    c
+    for c in examples
+    if c.kind == "counterfactual" and len(c.seen) == len(c.heard) == 1
 ][:3]
 given = {"open": ("video", "audio"), "closed": ("audio",)}
 read = [
