@@ -10,17 +10,24 @@ to stands in the address of the page, behind `#`, so that a link shows the same 
 True
 """
 
+import base64
 import html
+import io
 import json
 from itertools import combinations, product
 from pathlib import Path
 
+import numpy as np
 import pandas as pd
+from matplotlib import colormaps
+from PIL import Image
+from scipy.signal import ShortTimeFFT
 
 from avnb import show
 from avnb.errors import AvnbError
 
 _FOLDER = Path(__file__).parent / "pieces"
+_RATE = 16_000  # Hz
 RUN = {  # what is told of one organism: quantity, as `organisms.dose.results` names it, and a short name
     "video fidelity, counterfactual": "sees",
     "audio fidelity, counterfactual": "hears",
@@ -157,6 +164,44 @@ def look_away(clips, answers, scores):
     return _piece("look-away", label, data, still, "What is said when something is blocked in all layers")
 
 
+def read_its_mind(clips, table):
+    """What the positions of the sound would say after every layer, with the picture there and without.
+
+    Args:
+        clips: clips with one sound and another picture, with known events.
+        table: DataFrame: clip, eyes ("open" or "closed"), layer, position, rank (1 is the most probable), token,
+            probability, named (events that the token names); as from `lens.decode`, with three columns more. The
+            positions are those of the sound, and share its time evenly.
+
+    Returns:
+        IPython.display.HTML.
+
+    Raises:
+        PieceError: a clip was read with eyes open or closed alone.
+    """
+    known, rows = [], []
+    for clip in clips:
+        some, read = table[table["clip"] == clip.id], {}
+        for eyes in ("open", "closed"):
+            one = some[some["eyes"] == eyes].sort_values(["layer", "position", "rank"])
+            if one.empty:
+                raise PieceError(f"clip {clip.id} was not read with eyes {eyes}; add those rows")
+            words = [
+                [token, round(float(probability), 3), kind(named, clip.seen, clip.heard)]
+                for token, probability, named in zip(one["token"], one["probability"], one["named"], strict=True)
+            ]
+            size = one["layer"].nunique(), one["position"].nunique(), one["rank"].nunique()
+            read[eyes] = {"size": size, "words": words}
+            last = one[(one["layer"] == one["layer"].max()) & (one["rank"] == 1)]["token"]
+            rows.append((show.about(clip), eyes, " ".join(dict.fromkeys(last))))
+        wave = clip.wave(_RATE)
+        spectrum = {"src": _spectrogram(wave), "seconds": len(wave) / _RATE}
+        known.append({**_media(clip), "seen": list(clip.seen), "heard": list(clip.heard), "sound": spectrum, **read})
+    still = pd.DataFrame(rows, columns=["clip", "eyes", "most probable words after the last layer"])
+    label = "Read its mind: the words at every moment of the sound, layer by layer"
+    return _piece("read-its-mind", label, {"clips": known}, still, "What the positions of the sound would say")
+
+
 def raise_one(table):
     """Choose an upbringing, and see where such organisms lie between seeing and hearing.
 
@@ -225,6 +270,16 @@ def _piece(name, label, data, still, caption):
         f'<script type="application/json">{content}</script>'
         f'<script>(() => {{\n"use strict";\nconst PIECE = "{name}";\n{common}\n{own}\n}})();</script></section>'
     )
+
+
+def _spectrogram(wave):
+    """A sound as a picture of its power over time and frequency, 70 dB deep; the address of an image."""
+    power = ShortTimeFFT.from_window("hann", _RATE, 512, 384, scale_to="magnitude").spectrogram(wave)
+    decibels = 10 * np.log10(power / max(power.max(), 1e-12) + 1e-8)
+    image = Image.fromarray(colormaps["magma"](np.clip(decibels[::-1] / 70 + 1, 0, 1), bytes=True)[..., :3])
+    with io.BytesIO() as file:
+        image.resize((400, 100)).save(file, "JPEG", quality=80)
+        return f"data:image/jpeg;base64,{base64.b64encode(file.getvalue()).decode()}"
 
 
 def _media(clip):

@@ -9,7 +9,6 @@ from urllib.parse import unquote, urlsplit
 import av
 import pytest
 import yaml
-from bs4 import BeautifulSoup
 
 pytestmark = pytest.mark.book
 
@@ -18,14 +17,6 @@ HTML = ROOT / "_build" / "html"
 TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
 NAMES = [TOC["root"], *(entry["file"] for part in TOC["parts"] for entry in part["chapters"])]
 CHAPTERS = [name for name in NAMES if name.startswith("notebooks/")]
-
-
-@pytest.fixture(scope="session")
-def book():
-    """Builds what is out of date (notebooks that did not change come from the cache); page name -> parsed page."""
-    done = subprocess.run([sys.executable, "book/build.py"], cwd=ROOT, capture_output=True, text=True)
-    assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]
-    return {name: BeautifulSoup((HTML / f"{name}.html").read_text(encoding="utf8"), "html.parser") for name in NAMES}
 
 
 each_page = pytest.mark.parametrize("name", NAMES)

@@ -2,7 +2,7 @@
 
 import json
 import re
-from itertools import combinations
+from itertools import combinations, product
 
 import pandas as pd
 import pytest
@@ -100,3 +100,16 @@ def test_there_is_a_table_for_those_without_scripts(clips):
     clip = next(iter(clips.values()))
     piece = explore.close_its_eyes(clip, ["I hear a bell.", "I hear a dog."], [("bell",), ("dog",)])
     assert "I hear a dog." in re.search(r'class="avnb-still">.*?</table>', piece.data, re.DOTALL)[0]
+
+
+def test_both_readings_of_a_sound_are_there_in_the_order_of_layer_moment_and_rank(clips):
+    clip = next(iter(clips.values()))
+    keys = list(product(("closed", "open"), (1, 0), (7, 8), (2, 1)))
+    table = pd.DataFrame(keys, columns=["eyes", "layer", "position", "rank"])
+    tokens = [f"{layer}{at}{rank}" for _, layer, at, rank in keys]
+    table = table.assign(clip=clip.id, token=tokens, probability=0.5, named=[()] * len(keys))
+    read = data_of(explore.read_its_mind([clip], table))["clips"][0]["open"]
+    assert read["size"] == [2, 2, 2]
+    assert [word for word, *_ in read["words"]] == ["071", "072", "081", "082", "171", "172", "181", "182"]
+    with pytest.raises(explore.PieceError, match="not read with eyes closed"):
+        explore.read_its_mind([clip], table[table["eyes"] == "open"])
