@@ -306,6 +306,8 @@ def _unseen(effect, baseline):
     size = detectable(effect)
     if np.isnan(size):
         return ""
+    if baseline is not None and size >= 1:
+        return f" {effect.n} clips are too few to show any change."
     text = f" {effect.n} clips show a change of {size:.2f} in four of five cases."
     if baseline is not None:
         level = float(np.mean(baseline))
