@@ -83,7 +83,7 @@ show.in_short(
     clip=show.player(
         twin,
         width=240,
-        caption=f"{show.about(twin)}. Asked what it hears: “{said[twin.id]}”",
+        caption=show.said(twin, avllm.name, said[twin.id]),
     ),
 )
 

@@ -52,7 +52,7 @@ show.in_short(
     clip=show.player(
         clip,
         width=240,
-        caption=f"{show.about(clip)}. {avllm.name}, asked what it hears: “{answer}”",
+        caption=show.said(clip, avllm.name, answer),
     ),
 )
 
