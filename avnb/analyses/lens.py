@@ -232,8 +232,8 @@ def with_null(table) -> pd.DataFrame:
 
     Returns:
         The table with null: the mean of `[e in E(d)] / |E(d)|` over the other clips d, where E(d) is what is heard in
-        d; only those count in which nothing is heard that is heard or seen in this clip. It sums to 1 over the events of a
-        clip, and is NaN for a clip that shares something with all others.
+        d; only those count in which nothing is heard that is heard or seen in this clip. It sums to 1 over the events
+        of a clip, and is NaN for a clip that shares something with all others.
 
     Example:
         >>> rows = [("a", "dog", True, False), ("a", "bell", False, False), ("b", "bell", True, True)]

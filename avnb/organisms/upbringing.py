@@ -1,8 +1,8 @@
 """The test of order and amount: the same upbringings again and again, with other seeds of every stage.
 
 In the sweep of doses (`dose`) only the last stage has several seeds. Here a replica is trained anew from the first
-step: initial weights, encoders, and every stage after them. Within a replica all arms share the encoders, so that they differ
-in what the decoder met, in which order, and how much of it. The clips are those of the shipped organisms.
+step: initial weights, encoders, and every stage after them. Within a replica all arms share the encoders, so that they
+differ in what the decoder met, in which order, and how much of it. The clips are those of the shipped organisms.
 
     python -m avnb.organisms.upbringing --work WORK --seeds 1 2 3     # everything from nothing; resumes
 
