@@ -1,7 +1,9 @@
-"""Clips that play inside a notebook and inside the built book.
+"""Clips that play, figures, tables and findings, inside a notebook and inside the built book.
 
     show.player(clip)                                        # one video with its sound
     show.player([clip, swapped], caption=["as recorded", "same picture, another sound"])
+    show.figure(fig, "Fidelity (0 to 1) by kind of clip, n = 24; lines are 95 % intervals.", data=table)
+    show.in_short("It hears, and does not say.", {"recall (0 to 1)": found}, verdict="as in the study")
 
 The files go into the page itself, so that a page is complete without anything beside it.
 """
@@ -17,8 +19,13 @@ from PIL import Image
 
 from avnb.media.clip import Clip, read_frames
 from avnb.media.editing import mute, swap_audio
+from avnb.show.figures import figure, style
+from avnb.show.found import in_short, told
+
+__all__ = ["player", "figure", "table", "in_short", "told", "about", "heard", "source", "provenance"]
 
 MAX_BYTES = 30_000_000
+_CONTROLS = 44  # CSS pixels below the picture, which the browser's controls would hide otherwise
 
 _SENSES = {"seen": "video", "heard": "audio"}
 
@@ -56,7 +63,7 @@ def player(clips, width=320, caption=""):
     captions = [caption] * len(clips) if isinstance(caption, str) else list(caption)
     if len(captions) != len(clips):
         raise ValueError(f"{len(clips)} clips and {len(captions)} captions: give one caption per clip")
-    figures = "".join(_figure(clip, text) for clip, text in zip(clips, captions, strict=True))
+    figures = "".join(_figure(clip, text, width) for clip, text in zip(clips, captions, strict=True))
     return HTML(f'<div class="avnb-players" style="{_STYLE.format(width=width)}">{figures}</div>')
 
 
@@ -86,32 +93,21 @@ def heard(clip):
     return _known(clip, "audio")
 
 
-def figure(fig, alt):
-    """A matplotlib figure as a picture with a text for those who do not see it; closes the figure.
-
-    Args:
-        fig: the figure.
-        alt: what it shows, in a sentence.
+def table(frame, caption):
+    """A DataFrame as a table with a caption and without row numbers; a wide one scrolls in its box.
 
     Returns:
         IPython.display.HTML.
     """
     from IPython.display import HTML
-    from matplotlib import pyplot
 
-    with io.BytesIO() as file:
-        fig.savefig(file, format="webp", dpi=150, bbox_inches="tight", facecolor="white", pil_kwargs={"quality": 88})
-        source = _data_uri("image/webp", file.getvalue())
-    width = round(fig.get_figwidth() * 96)
-    pyplot.close(fig)
-    return HTML(f'<img src="{source}" alt="{html.escape(alt, quote=True)}" style="width:{width}px;max-width:100%">')
-
-
-def table(frame, caption):
-    """A DataFrame as a table with a caption and without row numbers. Returns a pandas Styler."""
     looks = 'class="dataframe"'  # what the book's theme knows, also in its dark mode
-    style = frame.style.hide(axis="index").set_caption(html.escape(caption)).set_table_attributes(looks)
-    return style.format(precision=2, na_rep="–", escape="html").format_index(escape="html", axis=1)
+    styled = frame.style.hide(axis="index").set_table_attributes(f'{looks} aria-label="{html.escape(caption)}"')
+    styled = styled.format(precision=2, na_rep="–", escape="html").format_index(escape="html", axis=1)
+    return HTML(
+        f'{style()}<div class="avnb-table"><p>{html.escape(caption)}</p>'
+        f'<div tabindex="0" role="group" aria-label="Table, scrolls sideways if wide">{styled.to_html()}</div></div>'
+    )
 
 
 def provenance(**parameters):
@@ -122,7 +118,7 @@ def provenance(**parameters):
 
     settings = ", ".join(f"{name} = {html.escape(str(value))}" for name, value in parameters.items())
     packages = ", ".join(f"{name} {version(name)}" for name in ("avnb", "torch", "transformers"))
-    return Markdown(f"*Made with {packages}; {settings}.*")
+    return Markdown(f"*Made with {packages}; {settings}*")
 
 
 def _known(clip, modality):
@@ -130,17 +126,18 @@ def _known(clip, modality):
     return ", ".join(clip.events(modality) or captions) or "not known"
 
 
-def _figure(clip, caption):
-    name = f"Clip {clip.id if isinstance(clip, Clip) else Path(clip).stem}"
+def _figure(clip, caption, width):
+    name = f"A clip; {about(clip)}" if isinstance(clip, Clip) else f"A clip: {Path(clip).stem}"
     with tempfile.TemporaryDirectory() as folder:
         path = _as_heard(clip, Path(folder) / "clip.mp4") if isinstance(clip, Clip) else Path(clip)
-        poster, source = _poster(path), _video(path)
+        (poster, (columns, rows)), source = _poster(path), _video(path)
     label = html.escape(caption or name, quote=True)
     below = f'<figcaption style="font-size:0.9em;margin-top:0.35rem">{label}</figcaption>' if caption else ""
     return (
         '<figure style="margin:0">'
         f'<video controls playsinline preload="metadata" aria-label="{label}" title="{label}" poster="{poster}"'
-        f' style="width:100%;height:auto;border-radius:6px;background:#000" src="{source}"></video>'
+        f' style="width:100%;aspect-ratio:{width}/{width * rows / columns + _CONTROLS:.0f};object-position:top;'
+        f'border-radius:6px;background:#000" src="{source}"></video>'
         f"{below}</figure>"
     )
 
@@ -152,11 +149,11 @@ def _as_heard(clip, out):
 
 
 def _poster(path):
-    """The first frame: phones, printers and browsers that load late would show a black box."""
+    """The first frame, and its size: phones, printers and browsers that load late would show a black box."""
     frames, _ = read_frames(path, max_frames=1, max_pixels=640 * 480)
     with io.BytesIO() as file:
         Image.fromarray(frames[0]).save(file, "JPEG", quality=75)
-        return _data_uri("image/jpeg", file.getvalue())
+        return _data_uri("image/jpeg", file.getvalue()), frames[0].shape[1::-1]
 
 
 def _video(path):

@@ -176,9 +176,7 @@ def test_book_is_built_in_a_checkout(run, tmp_path, monkeypatch):
     (tmp_path / "_toc.yml").touch()
     (tmp_path / "book" / "build.py").touch()
     calls, status = [], 0
-    monkeypatch.setattr(
-        cli.subprocess, "run", lambda *a, **k: calls.append((a, k)) or SimpleNamespace(returncode=status)
-    )
+    monkeypatch.setattr(subprocess, "run", lambda *a, **k: calls.append((a, k)) or SimpleNamespace(returncode=status))
     monkeypatch.chdir(tmp_path / "book")
     result = run("book", "--json")
     assert json.loads(result.stdout) == {"index": str(tmp_path / "_build" / "html" / "index.html")}

@@ -4,7 +4,6 @@ import base64
 import io
 
 import av
-import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
 import pytest
@@ -35,9 +34,14 @@ def test_one_path(video):
     assert element["aria-label"] == element["title"] == page.figcaption.text == "A grey clip"
 
 
-def test_a_clip_without_caption_is_labelled_by_its_id(video):
-    page = parse(show.player(clips.Clip(id="dog-7", video=video)))
-    assert page.video["aria-label"] == "Clip dog-7" and page.figcaption is None
+def test_a_clip_without_caption_is_labelled_by_what_is_known_of_it_and_not_by_its_id(video):
+    page = parse(show.player(clips.Clip(id="dog-7", video=video, seen=("dog",))))
+    assert page.video["aria-label"] == "A clip; seen: dog; heard: not known" and page.figcaption is None
+
+
+def test_the_controls_lie_below_the_picture(video):
+    """A video of 64 x 48 at 200 px is 150 px high."""
+    assert "aspect-ratio:200/194;object-position:top" in parse(show.player(video, width=200)).video["style"]
 
 
 def sound(page):
@@ -79,21 +83,16 @@ def test_clear_errors(tmp_path, video, monkeypatch):
         show.player(video)
 
 
-def test_figure_has_a_text_and_is_closed():
-    fig = plt.figure(figsize=(4, 2))
-    image = parse(show.figure(fig, 'A "line" over time.')).img
-    assert image["alt"] == 'A "line" over time.' and image["src"].startswith("data:image/webp;base64,")
-    assert "width:384px" in image["style"] and not plt.fignum_exists(fig.number)
-
-
 def test_table_has_a_caption_and_no_row_numbers():
-    page = BeautifulSoup(show.table(pd.DataFrame({"layer": [0], "value": [0.123]}), "Shares").to_html(), "html.parser")
-    assert page.caption.text == "Shares" and [cell.text for cell in page.select("td")] == ["0", "0.12"]
-    assert "dataframe" in page.table["class"]
+    page = parse(show.table(pd.DataFrame({"layer": [0], "value": [0.123]}), "Shares"))
+    assert page.p.text == page.table["aria-label"] == "Shares"
+    assert [cell.text for cell in page.select("td")] == ["0", "0.12"]
+    assert "dataframe" in page.table["class"] and page.table.parent["tabindex"] == "0"
 
 
 def test_nothing_in_a_table_becomes_markup():
     evil = "<script>alert(1)</script>"
-    page = show.table(pd.DataFrame({evil: [evil]}), evil).to_html()
-    assert "<script>" not in page and page.count("&lt;script&gt;") == 3
+    page = show.table(pd.DataFrame({evil: [evil]}), evil).data
+    assert "<script>" not in page and page.count("&lt;script&gt;") == 4
+    assert "<script>" not in show.in_short(evil, {evil: evil}, evil).data
     assert "<script>" not in show.provenance(model=evil).data

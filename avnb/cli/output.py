@@ -1,0 +1,74 @@
+"""What all commands share: their common options, and how they print, for people and for machines."""
+
+import json as json_format
+from typing import Annotated
+
+import typer
+from rich.console import Console
+from rich.table import Table
+
+from avnb.errors import AvnbError
+
+OPTIONS = "NAME@4bit, NAME@bfloat16@auto, NAME@REVISION say how one is loaded"
+
+Json = Annotated[bool, typer.Option("--json", help="Print JSON instead of tables.")]
+
+Settings = Annotated[
+    list[str] | None,
+    typer.Option("--set", metavar="NAME=VALUE", help="A parameter; values are read as JSON, else as text. Repeatable."),
+]
+
+
+def show(document, json, parts):
+    """Prints the document as JSON, or its parts for people."""
+    if json:
+        typer.echo(json_format.dumps(document, indent=2, ensure_ascii=False))
+    else:
+        console = Console()
+        for part in parts:
+            console.print(part, highlight=False, markup=False, soft_wrap=isinstance(part, str))
+
+
+def table(rows, columns, title=None):
+    """A table for people: the values of these keys of the rows, which are dicts."""
+    shown = Table(title=title, title_justify="left")
+    for column in columns:
+        shown.add_column(column, overflow="fold")
+    for row in rows:
+        shown.add_row(*(str(row[column]) for column in columns))
+    return shown
+
+
+def settings(texts):
+    """The values of NAME=VALUE texts, by name."""
+    values = {}
+    for text in texts or ():
+        name, sign, value = text.partition("=")
+        if not (name and sign):
+            refuse(f"--set {text!r} is no NAME=VALUE")
+        try:
+            values[name] = json_format.loads(value)
+        except json_format.JSONDecodeError:
+            values[name] = value
+    return values
+
+
+def one_line(error):
+    """The text of an error, without line breaks."""
+    return " ".join(str(error).split())
+
+
+def named(error):
+    """An error in one line; of one that was not written for people also its kind."""
+    return str(error) if isinstance(error, AvnbError | OSError) else f"{type(error).__name__}: {error}"
+
+
+def refuse(message):
+    """Ends the command because of how it was called."""
+    complain(message)
+    raise typer.Exit(2)
+
+
+def complain(error):
+    """Says on stderr, in one line, what went wrong."""
+    typer.echo(f"avnb: {one_line(error)}", err=True)

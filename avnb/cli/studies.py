@@ -1,0 +1,92 @@
+"""Notebooks run for models, and the book: `avnb run` and `avnb book`."""
+
+import subprocess
+import sys
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from avnb.cli import output
+from avnb.cli.output import OPTIONS, Json, Settings
+
+_STDERR = 2  # the file descriptor, to which a child may also send what would spoil JSON on stdout
+
+
+def run(
+    study: Annotated[Path | None, typer.Argument(metavar="[STUDY.yml]", help="The options below in a file.")] = None,
+    models: Annotated[
+        str | None,
+        typer.Option(help=f"Models, with commas between them, or all the organisms that hear (default); {OPTIONS}."),
+    ] = None,
+    notebooks: Annotated[
+        str | None, typer.Option(help="Chapters or paths, with commas between them, or all that measure (default).")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Folder for notebooks and tables; default runs.")] = None,
+    parameters: Settings = None,
+    json: Json = False,
+):
+    """Run notebooks for models; a second call runs only what failed, is missing or has changed.
+
+    Leaves OUT/MODEL/NOTEBOOK.ipynb with the measured tables beside it. A failure stops nothing else; it is summed up at
+    the end, and the exit status is then 1. A chapter that does not apply to a model (n/a) is no failure.
+
+    Example: `avnb run --models toy-omni,Qwen/Qwen2.5-Omni-3B --notebooks all --set n=100 --out runs`
+    """
+    from avnb.study import notebooks as batch
+
+    asked = batch.from_file(study) if study else {}
+    for key, text in (("models", models), ("notebooks", notebooks)):
+        if text is not None:
+            asked[key] = batch.names_in(text)
+    given = asked.get("parameters", {}) | output.settings(parameters)
+    folder = out or asked.get("out", "runs")
+    jobs = batch.plan(asked.get("models", "all"), asked.get("notebooks", "all"), folder, given)
+
+    def report(outcome):
+        seconds = "" if outcome.status == "kept" else f" ({outcome.seconds:.0f} s)"
+        reason = f": {outcome.error}" if outcome.status == "n/a" else ""
+        typer.echo(f"{outcome.status:6} {outcome.job.name}{seconds}{reason}", err=json)
+
+    outcomes = batch.execute(jobs, report)
+    rows = [
+        {
+            "notebook": str(outcome.job.target),
+            "model": outcome.job.model,
+            "status": outcome.status,
+            "seconds": round(outcome.seconds, 1),
+            **({"error": outcome.error, "log": str(outcome.job.log)} if outcome.error else {}),
+        }
+        for outcome in outcomes
+    ]
+    failed = [row for row in rows if row["status"] == "failed"]
+    counts = ", ".join(f"{sum(row['status'] == s for row in rows)} {s}" for s in ("done", "kept", "n/a", "failed"))
+    output.show(rows, json, [f"{counts}; see {folder}"])
+    for row in failed:
+        output.complain(f"{row['notebook']}: {row['error']}; traceback in {row['log']}")
+    if failed:
+        raise typer.Exit(1)
+
+
+def book(json: Json = False):
+    """Build the book, in a checkout of the project.
+
+    Example: `cd avnb && avnb book`
+    """
+    here = Path.cwd()
+    checkout = next(
+        (f for f in (here, *here.parents) if (f / "_toc.yml").exists() and (f / "book/build.py").exists()), None
+    )
+    if checkout is None:
+        output.refuse(
+            f"{here} is in no checkout of the project (_toc.yml, book/build.py); clone it and call avnb book there"
+        )
+    command = [sys.executable, str(checkout / "book" / "build.py")]
+    status = subprocess.run(command, cwd=checkout, stdout=_STDERR if json else None).returncode
+    if status:
+        output.complain(
+            f"the book was not built: {' '.join(command)} ended with status {status}; see its messages above"
+        )
+        raise typer.Exit(status)
+    index = checkout / "_build" / "html" / "index.html"
+    output.show({"index": str(index)}, json, [f"The book is in {index}"])

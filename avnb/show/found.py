@@ -1,0 +1,53 @@
+"""What a chapter found, as a box on its first screen."""
+
+import html
+import math
+
+from avnb.show.figures import style
+
+
+def in_short(finding, numbers=(), verdict="", clip=None):
+    """A box that says in a sentence what was found, and below it n, the intervals and the verdict, beside a clip.
+
+    Args:
+        finding: a sentence or two, with the name of the model; computed, so that it holds for any model.
+        numbers: quantity -> `stats.Interval`, or text; quantities name their unit.
+        verdict: what follows for the study's claim, in a few words.
+        clip: players of `show.player`, put beside the text.
+
+    Returns:
+        IPython.display.HTML.
+
+    Example:
+        >>> from avnb.stats import Interval
+        >>> box = in_short("The model hears.", {"recall (0 to 1)": Interval(0.5, 0.25, 0.75, 8)}, "as in the study")
+        >>> print(box.data.split("<dl>")[1].split("</div>")[0])
+        <dt>recall (0 to 1)</dt><dd>0.50 (0.25 to 0.75), n = 8</dd></dl><p><b>Verdict:</b> as in the study</p>
+    """
+    from IPython.display import HTML
+
+    rows = "".join(
+        f"<dt>{html.escape(name)}</dt><dd>{html.escape(value if isinstance(value, str) else told(value))}</dd>"
+        for name, value in dict(numbers).items()
+    )
+    return HTML(
+        f'{style()}<aside class="avnb-short" aria-label="In short"><div class="avnb-found">'
+        f'<p class="avnb-name">In short</p><p><b>{html.escape(finding)}</b></p>'
+        + (f"<dl>{rows}</dl>" if rows else "")
+        + (f"<p><b>Verdict:</b> {html.escape(verdict)}</p>" if verdict else "")
+        + f"</div>{clip.data if clip else ''}</aside>"
+    )
+
+
+def told(interval, signed=False):
+    """An interval as text; one clip has none.
+
+    Example:
+        >>> from avnb.stats import Interval
+        >>> told(Interval(0.5, 0.25, 0.75, 8)), told(Interval(0.5, 0.25, 0.75, 8), signed=True)
+        ('0.50 (0.25 to 0.75), n = 8', '+0.50 (+0.25 to +0.75), n = 8')
+    """
+    mean, low, high, n = interval
+    form = "+.2f" if signed else ".2f"
+    limits = "" if math.isnan(low) else f" ({low:{form}} to {high:{form}})"
+    return f"{mean:{form}}{limits}, n = {n}"
