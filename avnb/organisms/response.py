@@ -145,7 +145,8 @@ def failures(table) -> str:
     )
     n_failed = len(found[["order", "dose", "seed"]].drop_duplicates())
     return (
-        f"**Runs that failed.** {n_failed} of the organisms do not answer about ordinary clips as the others do: {each}. They stay in the figures, as marks and in the bands, but what "
+        f"**Runs that failed.** {n_failed} of the organisms do not answer about ordinary clips as the others do: "
+        f"{each}. They stay in the figures, as marks and in the bands, but what "
         "they say about conflicting clips is no bias."
     )
 
@@ -167,8 +168,8 @@ def conclusion(table, seed=0):
     return (
         "**What was learnt before.** That an organism leans to the modality which it was taught alone before is "
         f"{_supported(-before.high, -before.low)} here: without conflict in training, {measure} is "
-        f"{_text(before, '+')}, pictures before minus sounds before. This says nothing of *order*: the two differ in what "
-        "they were taught, not only in when.\n\n"
+        f"{_text(before, '+')}, pictures before minus sounds before. This says nothing of *order*: the two differ in "
+        "what they were taught, not only in when.\n\n"
         f"**Data.** That clips without conflict leave the bias in place is {_supported(-level.high, -level.low)}: "
         f"after them, vision first has {_text(level, '+')}, where below zero is the picture. That conflicting clips "
         f"work against it is {_supported(dose.low, dose.high)}: {_text(dose, '+')} with {100 * highest:g} % of them."
