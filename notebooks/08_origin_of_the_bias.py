@@ -78,7 +78,7 @@ show.in_short(
 # {cite}`selvakumar2026avllm` trace the bias to training: these models begin as vision-language models, and are then tuned
 # on clips whose sound goes with the picture. That is a correlation over a handful of large models, none of which can be
 # trained again. Small ones can, and of these every training example is known. This chapter varies what was learnt
-# **before** and the **dose** of conflicting clips in the last stage, and then, over replicas from the first step on,
+# **before** and the **dose** of conflicting clips in the last stage, and then, over replicas of the whole upbringing,
 # **order** and **amount**.
 #
 # ## One clip, several upbringings
@@ -220,11 +220,11 @@ Markdown(response.failures(table))
 Markdown(response.conclusion(table))
 
 # %% [markdown]
-# ## Order and amount, from the first step on
+# ## Order and amount, over replicas
 #
-# The runs of the sweep share their encoders and their first stages, so that one lucky or unlucky start would be in all of
-# them; and vision first differs from audio first in *what* it met before, not only in when. So everything is raised anew,
-# with other seeds of every stage, in more ways: *vision, then audio* and *audio, then vision* have met the same, in the
+# The runs of the sweep share their first stages, so that one lucky or unlucky run of those would be in all of them; and
+# vision first differs from audio first in *what* it met before, not only in when. So the decoder is raised anew, with
+# other seeds of every stage, in more ways: *vision, then audio* and *audio, then vision* have met the same, in the
 # other order; *few sounds* and *many sounds* differ in the share of sounds alone in the last stage, which the study calls
 # vision-heavy data. And an organism that answers every question about the sound does not prefer the sound, it does not
 # listen to the question: whether answers are about what was *asked* is measured apart from what they name.
@@ -253,7 +253,7 @@ show.figure(
 # %% tags=["hide-input"]
 Markdown(
     contrasts.sentences(pairs)
-    + "\n\nRaised by `python -m avnb.organisms.upbringing --work WORK`, which takes an hour or so for each replica on one "
+    + "\n\nRaised by `python -m avnb.organisms.upbringing --work WORK`, which takes half an hour or so for each replica on one idle "
     "core; the table comes with the package."
 )
 
@@ -338,7 +338,8 @@ Markdown(
 #
 # - **Scale.** A few million parameters, 24 sources, a small grammar. That a cause works here shows that it is enough
 #   *here*; that it is the cause in a model of billions of parameters is not shown. What carries over is the design.
-# - **Few upbringings.** The sweep has one run of the encoders and of each first stage, and the replicas are few. The
+# - **Few upbringings.** All organisms share one run of the encoders, those of the sweep one run of each first stage, and
+#   the replicas are few. The
 #   intervals say how much the answers hang on the clips asked about; how much they hang on the training run, the marks
 #   show.
 # - **Short.** The last stage of the sweep and of the replicas is shorter and steeper than that of the shipped organisms.

@@ -1,8 +1,8 @@
-"""The test of order and amount: the same upbringings again and again, with other seeds of every stage.
+"""The test of order and amount: the same upbringings again and again, with other seeds of every stage of the decoder.
 
-In the sweep of doses (`dose`) only the last stage has several seeds. Here a replica is trained anew from the first
-step: initial weights, encoders, and every stage after them. Within a replica all arms share the encoders, so that they
-differ in what the decoder met, in which order, and how much of it. The clips are those of the shipped organisms.
+In the sweep of doses (`dose`) only the last stage has several seeds. Here a replica has a seed of its own for every
+stage in which the decoder learns. The encoders, the initial weights and the clips are those of the shipped organisms,
+for all replicas: arms and replicas differ in what the decoder met, in which order, and how much of it.
 
     python -m avnb.organisms.upbringing --work WORK --seeds 1 2 3     # everything from nothing; resumes
 
@@ -11,17 +11,22 @@ differ in what the decoder met, in which order, and how much of it. The clips ar
 """
 
 import argparse
+import json
 from dataclasses import replace
 from pathlib import Path
 
 import pandas as pd
+import torch
 
+from avnb import models
 from avnb.files import whole
 from avnb.organisms.dose import LEARNING_RATE, STEPS
 from avnb.organisms.exam import Exam
+from avnb.organisms.learner import Learner
+from avnb.organisms.omni import Omni
 from avnb.organisms.pool import Pool
 from avnb.organisms.recipes import AUDIO_LANGUAGE, ENCODERS, ORDERS, VISION_LANGUAGE, Recipe, audio_visual
-from avnb.organisms.train import learn
+from avnb.organisms.train import LOG, learn
 
 FILE = Path(__file__).parent / "upbringing.parquet"
 CONFLICT = 0.4  # share of conflicting clips in the arms that have any
@@ -57,10 +62,10 @@ def results():
 
 
 def recipe(arm, seed):
-    """How an organism of a replica is raised; every stage has the replica's seed."""
-    before, last = ARMS[arm]
+    """How an organism of a replica is raised; every stage after the encoders has the replica's seed."""
+    (encoders, *before), last = ARMS[arm]
     stages = (*before, audio_visual(**last, steps=STEPS, learning_rate=LEARNING_RATE))
-    return Recipe(tuple(replace(stage, seed=seed) for stage in stages), seed=seed)
+    return Recipe((encoders, *(replace(stage, seed=seed) for stage in stages)))
 
 
 def replicate(work, seeds, arms=tuple(ARMS)):
@@ -71,9 +76,9 @@ def replicate(work, seeds, arms=tuple(ARMS)):
         seeds: of the replicas.
         arms: keys of `ARMS`.
     """
-    work = Path(work)
+    work, exam = Path(work), None
+    _take_encoders(work)
     for seed in seeds:
-        exam = None
         for arm in arms:
             raised = recipe(arm, seed)
             file = _file(work, arm, seed)
@@ -94,6 +99,23 @@ def gather(work, out=FILE):
     table = table[["arm", "seed", "quantity", "clip", "value"]].astype({"value": "float32"})
     table.to_parquet(out, compression="zstd")
     return table
+
+
+def _take_encoders(work):
+    """Leave the state after the first stage as training leaves it, with the shipped encoders: they take longest."""
+    work.mkdir(parents=True, exist_ok=True)
+    file = work / f"{Recipe((ENCODERS,)).key(1)}.pt"
+    if file.exists():
+        return
+    torch.manual_seed(Recipe.seed)
+    learner = Learner(*Omni().build())
+    donor = models.load("toy-omni", dtype=torch.float32, device_map="cpu").hf.model
+    for name in ("visual", "audio_tower"):
+        getattr(learner.thinker.model, name).load_state_dict(getattr(donor, name).state_dict())
+    log = [json.loads(line) for line in (models.CHECKPOINTS / "toy-omni" / LOG).read_text().splitlines()]
+    state = {"weights": learner.state_dict(), "parts": [], "log": [row for row in log if row["stage"] == ENCODERS.name]}
+    with whole(file) as partial:
+        torch.save({"step": ENCODERS.steps, **state}, partial)
 
 
 def _file(work, arm, seed):

@@ -7,7 +7,10 @@ import pytest
 
 matplotlib.use("agg")
 
-from avnb.organisms import contrasts, upbringing
+import torch
+
+from avnb import models
+from avnb.organisms import contrasts, recipes, upbringing
 from avnb.plots import upbringing as plots
 from avnb.toybox.captions import Writer, asked_about
 
@@ -34,17 +37,27 @@ def line(text, name):
     return next(line for line in text.splitlines() if line.lower().startswith(f"- **{name}"))
 
 
-def test_every_stage_of_a_replica_has_its_seed():
+def test_every_stage_of_the_decoder_has_the_seed_of_its_replica():
     recipe = upbringing.recipe("vision, then audio", 3)
-    assert recipe.seed == 3 and {stage.seed for stage in recipe.stages} == {3}
+    assert [stage.seed for stage in recipe.stages] == [0, 3, 3, 3]
     assert [stage.name for stage in recipe.stages] == [
         "encoders", "vision-language", "audio-language", "audio-visual"
     ]  # fmt: skip
 
 
-def test_arms_of_a_replica_share_their_encoders_and_replicas_do_not():
-    keys = {upbringing.recipe(arm, seed).key(1) for arm in upbringing.ARMS for seed in (1, 2)}
-    assert len(keys) == 2
+def test_all_share_the_encoders_of_the_shipped_organisms_and_nothing_after_them():
+    raised = [upbringing.recipe(arm, seed) for arm in upbringing.ARMS for seed in (1, 2)]
+    assert {recipe.key(1) for recipe in raised} == {recipes.RECIPES["toy-omni"].key(1)}
+    assert len({recipe.key(9) for recipe in raised}) == len(raised)
+
+
+def test_training_goes_on_from_the_encoders_that_ship(tmp_path):
+    upbringing._take_encoders(tmp_path)
+    state = torch.load(next(tmp_path.glob("*.pt")))
+    shipped = models.load("toy-omni", dtype=torch.float32, device_map="cpu").hf.state_dict()
+    encoders = [name for name in shipped if ".visual." in name or ".audio_tower." in name]
+    assert encoders and all(torch.equal(state["weights"][f"thinker.{name}"], shipped[name]) for name in encoders)
+    assert state["step"] == len(state["log"]) == recipes.ENCODERS.steps
 
 
 def test_a_planted_difference_is_named_with_its_side():
