@@ -3,10 +3,19 @@
 import hashlib
 import json
 import os
+import platform
 import re
+import shutil
 import tempfile
-from contextlib import contextmanager
+import time
+from contextlib import contextmanager, suppress
+from functools import cache
 from pathlib import Path
+
+import psutil
+
+_UNFINISHED = ".unfinished"  # how folders begin in which a file is written
+_DAY = 24 * 3600  # seconds; nobody writes on one file for longer
 
 
 def cache_folder():
@@ -35,14 +44,16 @@ def file_name(identity):
         ('dog-1', True)
     """
     name = safe_name(identity)
-    return name if name == identity and len(name) <= 100 else f"{name[:100]}-{digest(identity)}"
+    plain = name == identity and 0 < len(name) <= 100 and not name.startswith(".")
+    return name if plain else f"{name[:100].lstrip('.')}-{digest(identity)}"
 
 
 @contextmanager
 def whole(path):
     """A path to write to, which takes the place of `path` once the block has ended well: a file is whole or not there.
 
-    Missing folders are made. Several processes may write the same file; the last one wins.
+    Missing folders are made. Several processes may write the same file; the last one wins. What killed
+    ones have left in the folder is removed.
 
     Example:
         >>> target = Path(tempfile.mkdtemp(), "new", "table.txt")
@@ -53,12 +64,33 @@ def whole(path):
     """
     path = Path(path)
     path.parent.mkdir(parents=True, exist_ok=True)
-    with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as folder:
+    _tidy(path.parent.resolve())
+    with tempfile.TemporaryDirectory(prefix=f"{_UNFINISHED}-{_machine()}-{os.getpid()}-", dir=path.parent) as folder:
         partial = Path(folder, path.name)
         yield partial
         with partial.open("rb") as file:
             os.fsync(file.fileno())
         os.replace(partial, path)
+
+
+@cache
+def _tidy(folder):
+    """Removes what killed processes have left in a folder; once a process is enough."""
+    for left in folder.glob(f"{_UNFINISHED}-*"):
+        with suppress(OSError):
+            if _is_left(left):
+                shutil.rmtree(left, ignore_errors=True)
+
+
+def _is_left(unfinished):
+    """Whether nobody writes here any more: the process has ended, or it was one of another machine a day ago."""
+    _, machine, process, _ = unfinished.name.rsplit("-", 3)
+    ended = machine == _machine() and not psutil.pid_exists(int(process))
+    return ended or time.time() - unfinished.stat().st_mtime > _DAY
+
+
+def _machine():
+    return digest(platform.node())
 
 
 def file_hash(path):

@@ -75,6 +75,13 @@ def about():
     )
 
 
+@cache
+def workers():
+    """What `python -m tests.bench.workers` measured: machine, study, seconds of each run by the number of workers,
+    how many times as fast as one worker (faster), and the estimate over what was measured (estimated)."""
+    return json.loads((Path(__file__).parent / "workers.json").read_text(encoding="utf8"))
+
+
 def on_gpu():
     """DataFrame: what `python -m tests.gpu` measured on a GPU; empty if nothing was.
 

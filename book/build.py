@@ -1,4 +1,4 @@
-"""Build the book into `_build/html`, with every warning an error: `python book/build.py`.
+"""Build the book into `_build/html`, with every warning an error: `python book/build.py [--runs FOLDER]`.
 
 Jupyter Book keeps the outputs of executed notebooks and re-executes one only when its own code changes. What the
 notebooks show also depends on the package, its checkpoints and the pinned versions, so their content is hashed here:
@@ -40,16 +40,26 @@ def forget(stamp, paths, outdated):
         stamp.write_text(now)
 
 
-def build():
-    """Build what is out of date. Returns the exit status of jupyter-book."""
+def build(runs=None):
+    """Build what is out of date, with the executed runs of a folder if one is given (`book/runs.py`).
+
+    Returns the exit status of jupyter-book.
+    """
     BUILD.mkdir(exist_ok=True)
     with (BUILD / ".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)  # two builds at once would share one cache
         pages = [BUILD / ".doctrees", BUILD / "html"]
         forget(BUILD / ".code", [ROOT / "avnb", ROOT / "requirements.txt"], [BUILD / ".jupyter_cache", *pages])
-        settings = [ROOT / "_config.yml", ROOT / "_toc.yml", ROOT / "book" / "extensions"]
+        contents = ROOT / "_toc.yml"
+        settings = [ROOT / "_config.yml", contents, ROOT / "book" / "extensions"]
+        if runs is not None:
+            from runs import prepare  # loads the package, which a plain build leaves to the notebooks
+
+            contents = prepare(runs)
+            settings.append(ROOT / "book" / "runs")
         forget(BUILD / ".settings", settings, pages)
         command = [Path(sys.executable).with_name("jupyter-book"), "build", "-W", "-n", "--keep-going", ROOT]
+        command += ["--toc", contents]
         status = subprocess.run(command, cwd=ROOT, env=os.environ | NO_PROGRESS).returncode
         if status:
             # Warnings come up when a page is read: a second build would take the parsed page and pass.
@@ -58,5 +68,6 @@ def build():
 
 
 if __name__ == "__main__":
-    argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter).parse_args()
-    sys.exit(build())
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--runs", type=Path, help="a folder that `avnb run --out` wrote to")
+    sys.exit(build(parser.parse_args().runs))

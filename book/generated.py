@@ -10,7 +10,9 @@ import sys
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
+from statistics import median
 
+from avnb import speed
 from avnb.analyses import ANALYSES
 from avnb.models import CHECKPOINTS, base_of, memory, shipped, talking
 from avnb.models.families import FAMILIES
@@ -18,7 +20,7 @@ from avnb.organisms import cards, talk
 from avnb.questions import HEAR, SEE
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = ("README.md", "CONTRIBUTING.md", "book/how-to-run.md", "book/models.md")
+FILES = ("README.md", "CONTRIBUTING.md", "book/how-to-run.md", "book/models.md", "book/run-at-scale.md")
 sys.path.insert(0, str(ROOT))  # for the tests, whose marks are read
 _REGION = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 CHECKS = ("keys", "values", "modules", "template", "positions", "segments", "engine", "analyses")
@@ -132,9 +134,25 @@ def analyses():
     yield from ((f"`{name}`", known.about) for name, known in ANALYSES.items())
 
 
+def scale():
+    """How much faster several workers are than one, as `python -m tests.bench.workers` found."""
+    found = speed.workers()
+    yield "Study", "Workers, one thread each", "Seconds", "Times as fast as one worker"
+    yield ("---",) * 4
+    about = found["study"]
+    study = f"{about['analysis']} of `{about['model']}`, {about['clips']} clips, median of {about['repeats']}"
+    for cell, seconds in found["seconds"].items():
+        if cell in found["faster"]:
+            yield study, cell, f"{median(seconds):.0f}", f"{found['faster'][cell]:.2f}"
+    yield study, "none: in the process", f"{median(found['seconds']['process']):.0f}", ""
+    yield study, "what `avnb estimate` said of that", f"{median(found['seconds']['estimate']):.0f}", ""
+
+
 def outdated():
     """Path -> the text that it should hold, where it does not."""
-    tables = {function.__name__: function for function in (rooms, models, sizes, families, shown, glance, analyses)}
+    tables = {
+        function.__name__: function for function in (rooms, models, sizes, families, shown, glance, analyses, scale)
+    }
 
     def replaced(match):
         rows = "".join(f"| {' | '.join(row)} |\n" for row in tables[match[2]]())

@@ -13,15 +13,12 @@
 # ---
 
 # %% [markdown]
-# # From captions to conflicting clips
+# # 1. From captions to conflicting clips
 #
 # **A set of ordinary captioned clips becomes a test of listening when each clip gets the sound of the clip whose
 # caption is least like its own.**
-#
-# In an ordinary clip the picture gives the sound away: who sees a dog can guess the barking. Such clips cannot tell a
-# model that hears from one that guesses. This chapter makes clips that can.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 dataset = (
     "toybox"  # or a set on the Hub ("avcaps"), a folder, a manifest or another table
 )
@@ -29,14 +26,14 @@ n = 24  # clips to start from
 seed = 0
 out = None  # folder for the clips that are made here; None is the cache folder
 
-# %%
+# %% tags=["hide-input"]
 from pathlib import Path
 
 import av
 import numpy as np
 import pandas as pd
 import pyloudnorm
-from avnb import curate, datasets, paper, plots, show
+from avnb import curate, datasets, paper, plots, show, stats
 from avnb.media import clip as media
 from avnb.media.clip import Clip
 from avnb.study.fingerprints import clips_fingerprint
@@ -52,21 +49,47 @@ clips = [clip for clip in clips if clip.audio_captions]
 folder = Path(out or datasets.cache_folder() / "curation" / datasets.toybox_version())
 folder = folder / f"{Path(dataset).stem}-{seed}-{n}-{clips_fingerprint(clips)}"
 
-# %% [markdown]
-# ## A clip and its captions
-#
-# Every clip carries captions of its picture and, separately, captions of its sound. A clip whose sound follows from its
-# picture is *factual*.
+similarity = curate.similarity([clip.audio_captions[0] for clip in clips])
+donors = curate.assign_donors(clips)
+swapped = curate.counterfactual(clips, folder / "swapped", donors)
+index = {clip.id: i for i, clip in enumerate(clips)}
+which = donors["clip"].map(index).to_numpy()  # of clips for which there is a donor
+chosen = donors["donor"].map(index).to_numpy()
+shift = np.random.default_rng(seed).integers(1, len(clips), size=len(clips))
+by_chance = ((np.arange(len(clips)) + shift) % len(clips))[which]
 
-# %%
-show.player(
-    clips[0],
-    caption=" ".join((*clips[0].video_captions[:1], clips[0].audio_captions[0])),
+
+def clashes(donors):
+    """For each clip with a donor, whether something sounds there that the clip shows or sounds like: 0 or 1."""
+    pairs = [(clips[i], clips[j]) for i, j in zip(which, donors, strict=True)]
+    return [float(bool({*a.seen, *a.heard} & {*b.heard})) for a, b in pairs]
+
+
+show.in_short(
+    f"Of {len(clips)} ordinary clips, {len(swapped)} become conflicting ones; none gets a sound of what it shows"
+    f"{f', which {sum(clashes(by_chance)):.0f} would with a random sound' if any(c.heard for c in clips) else ''}.",
+    {
+        "similarity of the two captions, chosen sound (0 to 1)": stats.interval(
+            similarity[which, chosen], seed
+        ),
+        "the same, random sound (control)": stats.interval(
+            similarity[which, by_chance], seed
+        ),
+    },
+    clip=show.player(swapped[0], width=240, caption=show.about(swapped[0])),
 )
 
-# %%
+# %% [markdown]
+# In an ordinary clip the picture gives the sound away: whoever sees a dog can guess the barking. Such clips cannot tell a
+# model that hears from one that guesses. This chapter makes clips that can. The study calls ordinary clips *factual* and
+# conflicting ones *counterfactual*; the code keeps these words.
+#
+# ## A clip and its captions
+#
+# Every clip carries captions of its picture and, separately, captions of its sound.
+
+# %% tags=["hide-input"]
 columns = {
-    "clip": "id",
     "what is seen": "video_captions",
     "what is heard": "audio_captions",
 }
@@ -88,72 +111,44 @@ show.table(
 #
 # $$s_{ij} = \frac{e(c_i) \cdot e(c_j)}{\lVert e(c_i)\rVert\,\lVert e(c_j)\rVert}.$$
 #
-# Of all ways to hand the sounds around, so that every clip lends its sound once and nobody keeps their own, take the one
-# with the smallest total similarity:
+# Of all ways to hand the sounds around, so that every clip lends its sound once and none keeps its own, take the one with
+# the smallest total similarity:
 #
 # $$\pi^\star = \arg\min_{\pi}\sum_i s_{i\pi(i)}, \qquad \pi(i) \neq i.$$
 #
-# Here $e$ counts word stems (TF-IDF), which needs no model; `embed="NAME"` takes any model of sentence-transformers
-# instead. Where the sources of a clip are known, a donor must also share none of them, and in no case may its caption be
-# nearly the same.
+# Here $e$ counts word stems, rare ones more than common ones (TF-IDF), which needs no model; `embed="NAME"` takes any
+# model of sentence-transformers instead. Where the sources of a clip are known, a donor must also share none of them,
+# and in no case may its caption be nearly the same. As a control, a donor is drawn at random.
 
 # %%
-captions = [clip.audio_captions[0] for clip in clips]
-similarity = curate.similarity(captions)
 donors = curate.assign_donors(clips)
-index = {clip.id: i for i, clip in enumerate(clips)}
-which = donors["clip"].map(index).to_numpy()  # of clips for which there is a donor
-chosen = donors["donor"].map(index).to_numpy()
-show.figure(
-    plots.curation.similarity_heatmap(similarity[which], chosen),
-    f"Heat map of the similarity of {len(clips)} audio captions; the donor of every clip lies where it is dark.",
-)
+swapped = curate.counterfactual(clips, folder / "swapped", donors)
 
-# %% [markdown]
-# ## Control: a donor drawn at random
-#
-# Would any other sound do? Drawn at random, some donors sound like the clip they are given to. Its own sound is the
-# other extreme.
-
-# %%
-rng = np.random.default_rng(seed)
-shift = rng.integers(1, len(clips), size=len(clips))
-random_donor = (np.arange(len(clips)) + shift) % len(clips)
-rows = {
-    "least similar (used here)": similarity[which, chosen],
-    "drawn at random (control)": similarity[np.arange(len(clips)), random_donor],
-}
-table = pd.concat(
-    pd.DataFrame({"sound": name, "similarity": values}) for name, values in rows.items()
-)
+# %% tags=["hide-input"]
 show.figure(
-    plots.curation.similarity_histogram(table.reset_index(drop=True)),
-    "Histogram: the chosen donors are all unlike the clip; some random donors are like it.",
+    plots.curation.similarity_heatmap(similarity[which], chosen, by_chance),
+    "Each row is a clip, each column a clip whose sound it could take; dark is unlike. Means over clips of the cosine "
+    "similarity of the two audio captions (0 to 1).",
+    data=donors.drop(columns=["clip", "donor"]),
 )
 
 # %% tags=["hide-input"]
-means = table.groupby("sound")["similarity"].mean()
-clash = sum(
-    not {*clips[i].seen, *clips[i].heard}.isdisjoint(clips[j].heard)
-    for i, j in enumerate(random_donor)
-)
 Markdown(
-    f"Over {len(clips)} clips, a chosen donor's caption is on average **{means.iloc[1]:.2f}** like the clip's own, a random "
-    f"donor's **{means.iloc[0]:.2f}**. Of the random donors, **{clash}** would have brought a sound of something that the "
-    f"clip shows or already sounds like; of the chosen ones none may."
+    f"Of {len(which)} random donors, **{sum(clashes(by_chance)):.0f}** would have brought a sound of something that the clip "
+    f"shows or already sounds like; of the chosen ones **{sum(clashes(chosen)):.0f}** do."
 )
 
 # %% [markdown]
 # ## Many clips
 #
 # The best assignment needs the similarity of every two captions: for 50,000 clips 20 GB, and days. From 2,000 clips on,
-# `assign_donors` therefore works in blocks. Everybody starts with some donor; then, again and again, a block of clips is
+# `assign_donors` therefore works in blocks. Every clip starts with some donor; then, again and again, a block of clips is
 # drawn at random, and the donors of these clips are handed around among them in the best way. No step can make the total
 # worse, and a clip meets other candidates in every round. Here is what that loses, on captions of this chapter's world.
 # Counted stems make it too easy, since most captions share none; eight numbers a caption, the leading components of these
 # counts, stand in for a sentence embedder, in which everything is a little like everything:
 
-# %%
+# %% tags=["hide-input"]
 from avnb.toybox import world
 from avnb.toybox.captions import Writer
 
@@ -216,28 +211,27 @@ Markdown(
 # ## Four kinds of clips
 #
 # The picture is copied packet by packet, never encoded again. The new sound is cut or repeated to the length of the
-# picture and brought to the loudness of the old one, so that neither length nor loudness gives the swap away; peaks that
+# picture and brought to the loudness of the old one, so that length gives nothing away and loudness little; peaks that
 # would then pass full scale are turned down for some milliseconds.
 
 # %%
-swapped = curate.counterfactual(clips, folder / "swapped", donors)
 silent = curate.mute(clips[:1], folder / "mute")
 late = curate.shift(clips[:1], folder / "shift", seconds=1.5)
 names = [
-    "factual",
-    f"counterfactual: {swapped[0].audio_captions[0]}",
+    "ordinary (factual)",
+    f"conflicting (counterfactual): {swapped[0].audio_captions[0]}",
     "mute",
-    "shifted: the sound comes 1.5 s late",
+    "shifted: its own sound, 1.5 s late",
 ]
 show.player([clips[0], swapped[0], *silent, *late], width=200, caption=names)
 
-# %%
+# %% tags=["hide-input"]
 show.figure(
     plots.sounds.spectrograms(
         [clips[0].wave(), swapped[0].wave(), late[0].wave()],
-        ["factual", "counterfactual", "shifted"],
+        ["ordinary", "conflicting", "shifted"],
     ),
-    "Three spectrograms: the clip's own sound, the donor's sound, and the own sound 1.5 seconds later.",
+    "Spectrograms of one clip: its own sound, the donor's sound, and its own sound 1.5 seconds later.",
 )
 
 # %% [markdown]
@@ -246,29 +240,40 @@ show.figure(
 # Is the picture really untouched, and is the loudness really that of the original, at the rate at which models hear?
 
 
-# %%
+# %% tags=["hide-input"]
 def packets(clip):
     """The compressed video packets of a clip."""
     with av.open(str(clip.video)) as container:
         return [bytes(packet) for packet in container.demux(video=0) if packet.size]
 
 
-def loudness(clip):
-    """Integrated loudness in LUFS (ITU-R BS.1770)."""
-    return pyloudnorm.Meter(16_000).integrated_loudness(media.read_audio(clip.video))
+def loudness(wave):
+    """Integrated loudness in LUFS (ITU-R BS.1770), a scale of one decibel a unit."""
+    return pyloudnorm.Meter(16_000).integrated_loudness(wave)
 
 
 originals = {clip.id: clip for clip in clips}
 pairs = [(originals[one.id.split("+")[0]], one) for one in swapped]
 same_picture = sum(packets(a) == packets(b) for a, b in pairs)
-gap = np.array([loudness(b) - loudness(a) for a, b in pairs])
-gap = gap[np.isfinite(gap)]
+waves = [(media.read_audio(a.video), media.read_audio(b.video)) for a, b in pairs]
+gap = np.array([loudness(new) - loudness(old) for old, new in waves])
+peak = np.array([np.abs(new).max() for _, new in waves])
+told = np.isfinite(gap)
+off = told & (np.abs(gap) > 1)
 Markdown(
-    f"In **{same_picture} of {len(pairs)}** counterfactual clips every video packet is the original's, bit for bit. Their "
-    f"loudness differs from the original's by **{np.abs(gap).mean():.2f} LU** on average, **{np.abs(gap).max():.2f} LU** at most."
+    f"In **{same_picture} of {len(pairs)}** conflicting clips every video packet is the original's, bit for bit. Their "
+    f"loudness differs from the original's by **{np.median(np.abs(gap[told])):.2f} dB** in the median (LUFS). In {off.sum()} clips "
+    f"it differs by more than 1 dB, at most by {np.abs(gap[told]).max():.1f} dB"
+    + (
+        f"; {(off & (gap < 0) & (peak > 0.9)).sum()} of these are too quiet, and their peaks are at full scale: a sound of short "
+        "knocks cannot be made as loud as an engine without clipping. There loudness could give a swap away, and a strict "
+        "test leaves these clips out."
+        if off.any()
+        else "."
+    )
 )
 
-# %%
+# %% tags=["hide-input"]
 show.table(
     curate.summary(clips + swapped),
     "Kinds of clips, and how alike the captions of picture and sound are (mean)",
@@ -279,32 +284,43 @@ show.table(
 #
 # {cite}`selvakumar2026avllm` publish the sizes of their set; the embedding model and the threshold are not published.
 
-# %%
+# %% tags=["hide-input"]
 show.table(
     paper.dataset_table(clips + swapped), "The study's set and the one made here"
 )
 
 # %% [markdown]
+# ## What this shows
+#
+# - Swapping sounds by their captions gives clips whose picture does not help to guess the sound, without one packet of the
+#   picture changed. A random swap does not guarantee that.
+#
 # ## What this does not show
 #
 # - An unlike caption is not yet an unlike sound: two recordings may be described in other words and sound the same. In
 #   the toybox the sources are known, so this is ruled out there, and only there.
-# - A new sound track is encoded once more than the old one. Who looks for traces of that could tell a swap; the control
-#   is a clip that got its own sound anew, `editing.swap_audio(clip.video, clip.video, out)`.
+# - A new sound track has been encoded once more than the old one. A model that notices such traces could tell a swap. The
+#   control is a clip whose own sound was written anew, `editing.swap_audio(clip.video, clip.video, out)`.
 # - A swapped sound is also out of step with the picture. The *shifted* clips separate that: own sound, wrong time.
 # - TF-IDF knows no synonyms. With a sentence embedder the assignment is stricter on free captions.
 # - Where events are not listed, only the captions keep a donor's sound apart from what the picture shows.
 #
 # ## Try it yourself
 #
-# Write the set to disk and use it anywhere: in any chapter (`dataset = ".../set.jsonl"`), or with Hugging Face
-# `datasets`. For a counterfactual set of real clips, start from `dataset = "avcaps"`: people described its pictures and
-# its sounds apart. Where a set says nothing of its pictures, `datasets.caption_videos(clips, "llm:MODEL@URL")` asks any
-# vision-language model behind an OpenAI-compatible endpoint.
+# **Task.** Write the set to disk and load it again. How many of its clips are conflicting? The cell has run once here; on
+# Colab or on your machine it leaves files that any chapter takes (`dataset = ".../set.jsonl"`).
+#
+# <details><summary>What to expect, and how to go on</summary>
+#
+# Half: every ordinary clip has become one conflicting clip, unless no donor was left for it. For real clips, start from
+# `dataset = "avcaps"`: people described its pictures and its sounds apart. Where a set says nothing of its pictures,
+# `datasets.caption_videos(clips, "llm:MODEL@URL")` asks any vision-language model behind an OpenAI-compatible endpoint.
+#
+# </details>
 
 # %%
 manifest = datasets.save(clips + swapped, folder / "set.jsonl")
-[clip.kind for clip in datasets.load(manifest, n=4)]
+[clip.kind for clip in datasets.load(manifest)].count("counterfactual")
 
 # %% tags=["remove-input"]
 show.provenance(dataset=dataset, n=n, seed=seed)

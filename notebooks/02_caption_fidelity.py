@@ -15,25 +15,22 @@
 # ---
 
 # %% [markdown]
-# # Does it say what it hears?
+# # 2. Does it say what it hears?
 #
 # **A model that names the sound of an ordinary clip may have heard it or guessed it from the picture; on clips with
 # another sound, what was guessed is wrong.**
-#
-# {cite}`selvakumar2026avllm` ask models to describe clips, and judge how faithful the answer is to the sound and to the
-# picture, each on its own. This chapter asks the same of a model here, in the same three wordings, and adds what tells
-# hearing from guessing: chance, clips without sound, sounds out of step, and a test that needs no judge at all.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 model = "toy-omni"
 dataset = "toybox"
-n = 24  # clips, half of them counterfactual
-seed = 0
+n = 400  # clips, half of them conflicting
+n_edited = 48  # of these, so many are looked at for the controls that take edited clips
+seed = 77
 max_new_tokens = 64  # where an answer is cut off
 judge = None  # by whom answers are judged; None is by what is known of the clips
 out = None  # folder for tables and edited clips; None is the cache folder
 
-# %%
+# %% tags=["hide-input"]
 from pathlib import Path
 
 import avnb
@@ -57,7 +54,7 @@ from IPython.display import Markdown
 
 plots.style()
 avllm = avnb.load(model)
-clips = datasets.load(dataset, n=n, seed=seed, fewer=True)
+clips = datasets.load(dataset, n=min(n, n_edited), seed=seed, fewer=True)
 if missing := {"factual", "counterfactual"} - {clip.kind for clip in clips}:
     raise ValueError(
         f"{dataset} holds no {' and no '.join(sorted(missing))} clips; this chapter needs both kinds: give more "
@@ -65,9 +62,57 @@ if missing := {"factual", "counterfactual"} - {clip.kind for clip in clips}:
     )
 factual = [clip for clip in clips if clip.kind == "factual"]
 judge = judge or judges.suited(clips)
-# Edited clips are kept under what they are made of: sets of the same name may hold other clips.
-edited = Path(out or datasets.cache_folder()) / "fidelity"
-edited = edited / fingerprints.clips_fingerprint(factual)
+keep = {"dataset": dataset, "seed": seed, "out": out}
+asked = keep | {"max_new_tokens": max_new_tokens, "judge": judge}
+answers = study.table("fidelity", avllm, n=n, **asked)
+
+# Shown are other clips than those that are counted, drawn with another seed, and chosen by the rule of `example`.
+examples = datasets.load(dataset, n=12, seed=seed + 1, fewer=True)
+clip, answer = fidelity.example(avllm, examples, HEAR, max_new_tokens)
+here = fidelity.as_published(answers)
+own, other = (
+    here.get(f"audio fidelity, {kind}") for kind in ("factual", "counterfactual")
+)
+by_inputs = (
+    answers.query("kind == 'counterfactual' and question == @HEAR")
+    .pivot(index="clip", columns="inputs", values="value")
+    .reindex(columns=["audio", "both"])
+    .dropna()
+)
+alone = stats.interval(by_inputs["audio"]) if len(by_inputs) else None
+change = here.get("audio fidelity, counterfactual - factual")
+show.in_short(
+    f"{avllm.name} scores {own.mean:.2f} of 1 for what it says it hears in ordinary clips, and {other.mean:.2f} when picture "
+    "and sound disagree"
+    + (f"; from that sound alone it scores {alone.mean:.2f}." if alone else ".")
+    if own
+    else f"What {avllm.name} says it hears could not be judged on these clips.",
+    {
+        name: one
+        for name, one in {
+            "fidelity of what is heard (0 to 1), ordinary clips": own,
+            "the same, conflicting clips": other,
+            "the same, conflicting clips, sound alone": alone,
+        }.items()
+        if one
+    },
+    "not judged"
+    if not own
+    else "the study's drop is found here, "
+    f"{'larger' if change.mean < paper.quantities()['audio fidelity, counterfactual - factual'].value else 'smaller'}"
+    if change.high < 0
+    else "no clear drop on conflicting clips",
+    clip=show.player(
+        clip,
+        width=240,
+        caption=f"{show.about(clip)}. {avllm.name}, asked what it hears: “{answer}”",
+    ),
+)
+
+# %% [markdown]
+# {cite}`selvakumar2026avllm` ask models to describe clips, and judge how faithful the answer is to the sound and to the
+# picture, each on its own. This chapter asks the same of a model here, in the same three wordings, and adds what tells
+# hearing from guessing: chance, clips without sound, sounds out of step, and a test that needs no judge at all.
 
 # %% tags=["hide-input"]
 cost = needs.told(avllm, clips, 4 * 3, max_new_tokens=max_new_tokens)
@@ -76,21 +121,21 @@ Markdown(f"{judges.told(judge, clips)}\n\n{cost}")
 # %% [markdown]
 # ## One clip, three questions
 #
-# The first clip of the set whose picture and sound disagree, and what the model says about it.
+# The clip above is not among those that are counted. Of twelve others it is the first conflicting one about whose sound
+# the model names something that is only to be seen, and nothing that sounds. What it says to all three questions:
 
-# %%
-clip = next(clip for clip in clips if clip.kind == "counterfactual")
-show.player(clip, caption=show.about(clip))
-
-# %%
+# %% tags=["hide-input"]
 one = fidelity.measure(
     avllm, [clip], inputs=["both"], judge=judge, max_new_tokens=max_new_tokens
 )
 lists = ["matched", "missed", "invented"]
 columns = ["question", "answer", "modality", *lists, "value"]
 show.table(
-    one[columns].assign(**{name: one[name].map(", ".join) for name in lists}),
-    "The answers, judged for one modality at a time",
+    one[columns]
+    .assign(**{name: one[name].map(", ".join) for name in lists})
+    .rename(columns={"modality": "judged for", "value": "fidelity"})
+    .replace({"judged for": {"audio": "the sound", "video": "the picture"}}),
+    f"Answers of {avllm.name}, judged for one modality at a time",
 )
 
 # %% [markdown]
@@ -110,26 +155,26 @@ show.table(
 #
 # ## Measure
 #
-# Besides factual and counterfactual clips, the factual ones are also shown *without sound*, and with their own sound
-# *1.5 s late*. Sound is asked for once more from the sound alone.
+# Every clip is asked about with all three questions, from picture and sound, from the picture alone and from the sound
+# alone. Besides, some ordinary clips are edited: *without sound*, and with their own sound *1.5 s late*.
 
 # %%
+answers = study.table("fidelity", avllm, n=n, **asked)
+
+# Edited clips are kept under what they are made of: sets of the same name may hold other clips.
+edited = Path(out or datasets.cache_folder()) / "fidelity"
+edited = edited / fingerprints.clips_fingerprint(factual)
 late = curate.shift(factual, edited / "late", seconds=1.5)
 mute = curate.mute(factual, edited / "mute")
-keep = {"dataset": dataset, "seed": seed, "out": out}
-asked = keep | {"max_new_tokens": max_new_tokens, "judge": judge}
-shown = study.measure(
-    "fidelity", avllm, [*clips, *late, *mute], inputs=["both"], **asked
+changed = study.measure(
+    "fidelity", avllm, [*late, *mute], questions=[HEAR], inputs=["both"], **asked
 )
-alone = study.measure(
-    "fidelity", avllm, clips, questions=[HEAR], inputs=["audio"], **asked
-)
-table = pd.concat([shown, alone], ignore_index=True)
+table = pd.concat([answers, changed], ignore_index=True)
 
-# %%
+# %% tags=["hide-input"]
 drop = fidelity.drop(table)
 hear = drop.query("inputs == 'both' and question == @HEAR").set_index("drop")
-sees = drop.query("question == @SEE and drop == 'absolute'")
+sees = drop.query("inputs == 'both' and question == @SEE and drop == 'absolute'")
 title = "What is heard could not be judged"
 if len(hear):
     fall = hear.loc["absolute"]
@@ -141,15 +186,19 @@ if len(hear):
         else "does not clearly change"
     )
     title = (
-        f"With a foreign sound, fidelity of what is heard {verb} ({-fall['mean']:+.2f})"
+        f"On conflicting clips, fidelity of what {avllm.name} says it hears {verb}, from {fall['factual']:.2f} to "
+        f"{fall['counterfactual']:.2f}"
     )
 # The names that a model of language finds are its own words: they tell no chance, and are not those of other clips.
 by_names = table.iloc[:0] if judge.startswith("llm:") else table
 chance = fidelity.chance(by_names)
 show.figure(
-    plots.fidelity.bars(fidelity.judged(table), chance, title),
-    "Bars of fidelity for every question, about the picture and about the sound, by kind of clip, with intervals; "
-    "dotted lines are what the same answers score against other clips.",
+    plots.fidelity.cells(fidelity.judged(answers), chance, title),
+    "Rows are questions and what the answer is judged for: orange the sound, blue the picture. Means over clips, thin lines "
+    "are 95 % intervals; grey ticks are what the same answers score against other clips (chance).",
+    data=stats.summarise(
+        fidelity.judged(answers), ["kind", "question", "inputs", "modality"]
+    ),
 )
 
 # %% tags=["hide-input"]
@@ -157,14 +206,22 @@ lines = []
 if len(hear):
     relative = hear.loc["relative"]
     lines.append(
-        f"Asked what it hears, the model scores **{fall['factual']:.2f}** on factual clips and "
-        f"**{fall['counterfactual']:.2f}** on counterfactual ones: a drop of **{fall['mean']:+.2f}** "
-        f"[{fall['low']:+.2f}, {fall['high']:+.2f}], or **{relative['mean']:+.0%}** of the first (n = {fall['n']})."
+        f"Asked what it hears, {avllm.name} scores **{fall['factual']:.2f}** on ordinary clips and "
+        f"**{fall['counterfactual']:.2f}** on conflicting ones. The difference is {-fall['mean']:.2f} "
+        f"({-fall['high']:.2f} to {-fall['low']:.2f}; n = {fall['n']}), or {-relative['mean']:.0%} of the first."
     )
 lines += [
-    f"What it sees loses {row.mean:+.2f} [{row.low:+.2f}, {row.high:+.2f}]: the picture is its own in both kinds of clips."
+    f"Asked what it sees, it scores {row.factual:.2f} and {row.counterfactual:.2f}, a difference of {-row.mean:.2f} "
+    f"({-row.high:.2f} to {-row.low:.2f}): the picture is its own in both kinds of clips."
     for row in sees.itertuples()
 ]
+silent = fidelity.judged(table).query("kind == 'mute'")["value"]
+if len(silent):
+    quiet = stats.interval(silent)
+    lines.append(
+        f"Shown {quiet.n} clips without any sound and asked what it hears, it stays silent about sounds in "
+        f"{quiet.mean:.0%} ({quiet.low:.0%} to {quiet.high:.0%}); in all others it invents some."
+    )
 unscored = table[table["value"].isna()]
 if len(unscored):
     lines.append(f"Of {len(table)} answers, {len(unscored)} have no score:")
@@ -173,21 +230,21 @@ if len(unscored):
     ]
 Markdown("\n".join(lines))
 
-# %%
+# %% tags=["hide-input"]
 show.table(
-    drop,
-    "The drop from factual to counterfactual clips, absolute and relative, with 95 % intervals",
+    drop.rename(columns={"factual": "ordinary", "counterfactual": "conflicting"}),
+    f"{avllm.name}: how much lower fidelity is on conflicting clips, absolute (0 to 1) and as a share of that on ordinary "
+    "ones; low and high bound the 95 % interval",
 )
 
 # %% [markdown]
-# ## Controls: is it the foreign sound?
+# ## Controls: is it the other sound?
 #
-# A counterfactual clip differs from a factual one in more than what sounds. Its sound was encoded once more, and it is
-# out of step with the picture. Each is tried alone, on the same clips: the own sound written anew, exactly as a foreign
-# one is, and the own sound 1.5 s late. And the foreign sounds might be the harder ones: without a picture, then, the
-# same clips should differ as well.
+# A conflicting clip differs from an ordinary one in more than what sounds. Its sound was encoded once more, and it is
+# out of step with the picture. Each is tried alone, on clips with their own sound. And the other sounds might be the
+# harder ones: then the same clips should also differ without a picture.
 
-# %%
+# %% tags=["hide-input"]
 ids = [clip.id for clip in factual]
 themselves = pd.DataFrame({"clip": ids, "donor": ids})
 anew = curate.counterfactual(factual, edited / "anew", themselves)
@@ -196,21 +253,26 @@ rewritten = study.measure(
 )
 effects = fidelity.controls(table, rewritten)
 effects = effects[effects["n"] > 0]
-beyond = effects.set_index("label").loc["another sound, against own sound, late"]
+beyond = effects.set_index("label").loc["another sound, beyond its own one late"]
 claim = "costs more" if beyond["high"] < 0 else "does not clearly cost more"
 show.figure(
-    plots.fidelity.changes(effects, f"Another sound {claim} than the own one, late"),
-    "Changes of audio fidelity with their intervals, for another sound and for each control.",
+    plots.fidelity.changes(
+        effects,
+        f"Another sound {claim} than its own sound that comes late ({beyond['mean']:+.2f})",
+    ),
+    f"Changes of the fidelity of what {avllm.name} says it hears (0 to 1), against ordinary clips; lines are 95 % intervals. "
+    "Grey: what a conflicting clip also changes, without a conflict.",
+    data=effects,
 )
 
 # %% [markdown]
-# ## What is only seen, and said to be heard
+# ## Seen, and said to be heard
 #
 # A wrong answer can be any wrong answer. If the model guesses from the picture, it names what is seen there. Of the
 # clips that show something that does not sound, in how many does the answer name it as a sound? For chance, the same
 # answers are held against what other clips show.
 
-# %%
+# %% tags=["hide-input"]
 confused = fidelity.confusions(by_names)
 conflict = confused.query(
     "question == @HEAR and kind == 'counterfactual' and inputs == 'both'"
@@ -220,27 +282,25 @@ without = Markdown(
     "no answer about them has a score, or the judge is a language model, of which the column `leakage` tells it."
 )
 show.figure(
-    plots.fidelity.bars(
+    plots.fidelity.cells(
         confused,
         confused,
-        f"{conflict['value'].mean():.0%} of answers hear something that is only seen",
-        ylabel="share of answers",
+        f"{conflict['value'].mean():.0%} of answers about the sound of conflicting clips name something that is only seen",
+        xlabel="share of answers",
     ),
-    "Share of answers that name something only the other modality holds, by question and kind of clip, and by chance.",
+    "Share of answers that name, for one modality, something that only the other one holds; lines are 95 % intervals, grey "
+    "ticks what the same answers score against other clips (chance).",
+    data=stats.summarise(confused, ["kind", "question", "inputs", "modality"]),
 ) if len(conflict) else without
 
 # %% tags=["hide-input"]
-pair = (
-    table.query("kind == 'counterfactual' and question == @HEAR")
-    .pivot(index="clip", columns="inputs", values="value")
-    .reindex(columns=["audio", "both"])
-    .dropna()
+gain = (
+    stats.difference(by_inputs["audio"], by_inputs["both"]) if len(by_inputs) else None
 )
-gain = stats.difference(pair["audio"], pair["both"]) if len(pair) else None
 if gain is None:
     heard = "**Not measured** is what the picture hides: no answer about the sound has a score"
 elif gain.low > 0:
-    heard = "**It can hear and does not say**: without the picture it names more of the sound"
+    heard = f"**{avllm.name} can hear and does not say**: without the picture it names more of the sound"
 elif gain.high < 0:
     heard = "The picture does not hide the sound: without it, less is named"
 else:
@@ -248,59 +308,56 @@ else:
 lines = []
 if len(conflict):
     verdict = stats.verdict(conflict["value"], conflict["null"])
-    lines.append(f"Of {verdict.effect.n} counterfactual clips: {verdict.text}")
+    lines.append(
+        f"Share of {verdict.effect.n} conflicting clips in which something only seen is named as a sound, with the share by "
+        f"chance as the control. {verdict.text}"
+    )
 lines.append(
     f"{heard}."
     if gain is None
-    else f"{heard} ({pair['audio'].mean():.2f} from the sound alone, {pair['both'].mean():.2f} with the picture of something else; "
-    f"difference {gain.mean:+.2f} [{gain.low:+.2f}, {gain.high:+.2f}], n = {gain.n})."
+    else f"{heard} ({by_inputs['audio'].mean():.2f} from the sound alone, {by_inputs['both'].mean():.2f} with the picture of "
+    f"something else; difference {gain.mean:+.2f}, {gain.low:+.2f} to {gain.high:+.2f}, n = {gain.n})."
 )
 Markdown("\n\n".join(lines))
 
 # %% [markdown]
 # ## Answers to check
 #
-# The lowest scores, and under them some of the highest. Whoever doubts a number can read what it was made of.
+# The lowest scores, and under them some of the highest: a reader who doubts a number can see what it was made of.
 
-# %%
-order = table.query(
+# %% tags=["hide-input"]
+order = answers.query(
     "inputs == 'both' and modality == 'audio' and kind == 'counterfactual'"
 )
 order = order.sort_values("value", kind="stable")
 some = pd.concat([order.head(6), order.iloc[6:].tail(3)])
-named = {name: some[name].map(", ".join) for name in lists}
-columns = ["clip", "question", "answer", *lists, "value"]
+named = {name: some[name].map(", ".join) for name in [*lists, "elsewhere"]}
+columns = ["elsewhere", "question", "answer", *lists, "value"]
 show.table(
-    some.assign(**named)[columns],
-    "What counterfactual clips were said to sound like, judged for the sound",
-)
-
-# %%
-known = {clip.id: clip for clip in clips}
-worst = [known[name] for name in some["clip"].unique()[:3]]
-show.player(
-    worst,
-    width=200,
-    caption=[f"{c.id}: one hears {show.heard(c)}" for c in worst],
+    some.assign(**named)[columns].rename(
+        columns={"elsewhere": "only seen", "value": "fidelity"}
+    ),
+    f"Answers of {avllm.name} about conflicting clips, judged for the sound: matched and missed are what sounds",
 )
 
 # %% [markdown]
 # ## Paper and here
 #
-# The study's numbers are of a model of three billion parameters on 500 real clips, judged by a language model; these here
-# are of the model and the clips named at the foot of the page. Only the direction can be compared. "Audio" is what is
-# said when asked to hear, "video" when asked to see.
+# The study's numbers are of models of three billion parameters and more, on 500 real clips, judged by a language model;
+# these here are of the model and the clips named at the foot of the page. Only the direction can be compared. "Audio" is
+# what is said when asked to hear, "video" when asked to see. *Stated* numbers are printed by the authors, *digitised*
+# ones were read off their plots, *derived* ones follow from these.
 
-# %%
-here = fidelity.as_published(table)
-show.table(paper.compare(here), "The study's Qwen2.5-Omni-3B, and this run")
+# %% tags=["hide-input"]
+show.table(
+    paper.compare(here), f"The study's Qwen2.5-Omni-3B, and {avllm.name} in this run"
+)
 
-# %%
-ends = [f"audio fidelity, {kind}" for kind in ("factual", "counterfactual")]
-measured = {avllm.name: [here[name] for name in ends]} if {*ends} <= {*here} else {}
+# %% tags=["hide-input"]
 show.figure(
-    plots.fidelity.drops(measured),
-    "Audio fidelity on factual and counterfactual clips: five published models in grey, the model of this run in colour.",
+    plots.fidelity.drops({avllm.name: [own, other]} if own else {}),
+    "Audio fidelity (0 to 1) on ordinary and conflicting clips: five published models in grey, without intervals, on other "
+    "clips and by another judge; the model of this run in orange.",
 )
 
 # %% [markdown]
@@ -322,10 +379,11 @@ show.figure(
 # the same with captions of the picture, asked what it sees: there the picture ought to decide.
 
 # %%
-margin = study.measure("swap", avllm, factual, question=HEAR, **keep)
-seen = study.measure(
-    "swap", avllm, factual, question=SEE, field="video_captions", **keep
-)
+pairs = keep | {"n": n, "kinds": ["factual"]}
+margin = study.table("swap", avllm, question=HEAR, **pairs)
+seen = study.table("swap", avllm, question=SEE, field="video_captions", **pairs)
+
+# %% tags=["hide-input"]
 found = {question: one for question, one in ((HEAR, margin), (SEE, seen)) if len(one)}
 indices = {
     question: swap.summary(one)["shortcut index"] for question, one in found.items()
@@ -334,15 +392,17 @@ main = [swap.by_pair(one).assign(question=question) for question, one in found.i
 without = Markdown(
     "**Not measured**: "
     + "; ".join(sorted(set(margin.attrs["left_out"].values())))
-    + ". Two factual clips make a pair if no event, or else no word of their captions, is about both."
+    + ". Two ordinary clips make a pair if no event, or else no word of their captions, is about both."
 )
 show.figure(
     plots.fidelity.swap(
         margin,
         pd.concat(main),
-        f"Shortcut index of what it hears: {indices[HEAR].mean:.2f}",
+        f"Shortcut index of what {avllm.name} says it hears: {indices[HEAR].mean:.2f} (n = {indices[HEAR].n} pairs)",
     ),
-    "Left: the mean margin for both pictures and both sounds. Right: main effects of sound and picture, pair by pair.",
+    "Left: the mean margin for both pictures and both sounds, with 95 % intervals. Right: how far the margin moves when only "
+    "the sound, or only the picture, is changed; a dot is a pair, a diamond the mean, a line its 95 % interval.",
+    data=pd.concat(main),
 ) if HEAR in found else without
 
 # %% tags=["hide-input"]
@@ -358,18 +418,34 @@ if HEAR in found:
     else:
         decides = "neither clearly decides more than the other"
     lines.append(
-        f"Asked what it hears, **{decides}**: shortcut index **{index.mean:.2f}** [{index.low:.2f}, {index.high:.2f}] "
-        f"(pairs: {index.n})."
+        f"Asked what it hears, **{decides}**: shortcut index **{index.mean:.2f}** ({index.low:.2f} to {index.high:.2f}; "
+        f"n = {index.n} pairs)."
     )
 if SEE in found:
     control = indices[SEE]
     lines.append(
-        f"Asked what it sees, the control, it is {control.mean:.2f} [{control.low:.2f}, {control.high:.2f}]."
+        f"Asked what it sees, the control, it is {control.mean:.2f} ({control.low:.2f} to {control.high:.2f})."
     )
 else:
     reasons = sorted(set(seen.attrs["left_out"].values()))
     lines.append(f"**The control was not measured**: {'; '.join(reasons)}.")
 Markdown(" ".join(lines))
+
+# %% [markdown]
+# ## What this shows
+
+# %% tags=["hide-input"]
+shows = [
+    heard.replace("**", "") + ".",
+    title + ".",
+    f"The drop is {'more' if beyond['high'] < 0 else 'not clearly more'} than what a late sound costs"
+    + (
+        f", and {conflict['value'].mean():.0%} of the answers name something only seen."
+        if len(conflict)
+        else "."
+    ),
+]
+Markdown("\n".join(f"- {line}" for line in shows))
 
 # %% [markdown]
 # ## What this does not show
@@ -382,19 +458,29 @@ Markdown(" ".join(lines))
 # - A sound that comes late loses its end, and with it perhaps an event that only sounds there: the *shifted* clips are a
 #   strict control.
 # - The two kinds of clips are different clips. An interval covers which clips were drawn, not how they were made.
-# - A low score can also mean that the model heard something else. The confusions separate that from guessing, and the
-#   swap design does without words altogether.
+# - A low score can also mean that the model heard something else. The share of what is only seen separates that from
+#   guessing, and the swap design does without words altogether.
 #
 # ## Try it yourself
 #
-# Ask anything about any clip, with or without its sound or picture, and see how the answer is judged.
+# **Task.** Take an ordinary clip and its version without sound (*mute*), and ask what is heard in either. What should an
+# honest model say about the second, and what does this one say? Needs Python: open this page on Colab (the rocket at the
+# top) or on your machine; the page alone shows the cell, not its controls.
+#
+# <details><summary>What to expect</summary>
+#
+# An honest model would hear nothing. `toy-omni` usually names the sound of what is seen, since in its training what was
+# seen was also heard; the share is under the first figure. Ask the same of `toy-omni-balanced` (set `model`), half of
+# whose clips were in conflict.
+#
+# </details>
 
 # %% tags=["skip-execution"]
 from ipywidgets import interact
 
 
 @interact(
-    clip=[(f"{c.kind} {c.id}", c) for c in [*clips, *mute]],
+    clip=[(f"{c.kind}; {show.about(c)}", c) for c in [*mute, *clips]],
     question=[HEAR, SEE, BOTH],
     inputs=["both", "video", "audio"],
 )

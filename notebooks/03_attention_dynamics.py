@@ -15,38 +15,120 @@
 # ---
 
 # %% [markdown]
-# # Where does an answer look?
+# # 3. Where does an answer look?
 #
 # **How much attention a modality gets says little before it is set against how many positions it has, and nothing yet
 # about what the answer takes from there.**
-#
-# Every word of an answer is computed from positions of the prompt: some hold pieces of the picture, some hold sound,
-# the rest is text. Attention says, layer by layer, how a word divides its look among them. If a model only looked, its
-# answers should turn to the picture. This chapter measures where they turn.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 model = "toy-omni"
 dataset = "toybox"
-n = 24  # clips, half of them counterfactual
-seed = 0
+n = 400  # clips that are drawn, half of them conflicting
+each = 100  # of each kind, so many are measured
+n_shown = 24  # clips that are looked at position by position
+seed = 77
 question = "Describe what you hear."
 sink = 10.0  # a position is a sink if it draws this many times the uniform share
 max_new_tokens = 32
 out = None  # folder for the tables; None is the cache folder
 
-# %%
+# %% tags=["hide-input"]
 from functools import partial
 
 import avnb
 import pandas as pd
-from avnb import attention, datasets, layers, paper, plots, show, stats, study
+from avnb import (
+    attention,
+    datasets,
+    fidelity,
+    layers,
+    paper,
+    plots,
+    show,
+    stats,
+    study,
+)
 from avnb.engine import needs
 from IPython.display import Markdown
 
 plots.style()
 avllm = avnb.load(model)
 n_layers = len(avllm.decoder.layers)
-clips = datasets.load(dataset, n=n, seed=seed, fewer=True)
+clips = datasets.load(dataset, n=min(n, n_shown), seed=seed, fewer=True)
+kinds_told = {"factual": "ordinary clips", "counterfactual": "conflicting clips"}
+measure = partial(
+    study.table,
+    "attention",
+    avllm,
+    dataset=dataset,
+    n=n,
+    seed=seed,
+    each=each,
+    out=out,
+    question=question,
+    max_new_tokens=max_new_tokens,
+)
+shares, shuffled = measure(), measure(shuffled=True)
+
+
+def contrasts(table):
+    """Preference of audio over video, mean over layers: one value per clip."""
+    return attention.preference(table).groupby("clip")["value"].mean()
+
+
+verdict = stats.verdict(contrasts(shares), contrasts(shuffled), seed)
+leaning = verdict.effect if verdict.stands else None
+prefers = (
+    "sound"
+    if leaning and leaning.mean > 0
+    else "the picture"
+    if leaning
+    else "neither sound nor picture"
+)
+mean = shares.groupby("group")[["value", "null"]].mean()
+
+# Shown is another clip than those that are measured, chosen by the rule of `fidelity.example`.
+examples = datasets.load(dataset, n=12, seed=seed + 1, fewer=True)
+clip, answer = fidelity.example(avllm, examples, question, max_new_tokens)
+show.in_short(
+    f"Position for position, an answer of {avllm.name} about the sound looks more at {prefers}"
+    f"{'' if leaning else ' than at the other'} ({verdict.effect.mean:+.2f} on a scale from −1, only picture, to +1, only "
+    "sound). So "
+    + (
+        "it is not for want of attention that it names the picture."
+        if prefers == "sound"
+        else "where it looks would fit an answer about the picture."
+        if leaning
+        else "where it looks does not tell what it goes by."
+    ),
+    {
+        "preference of sound over picture (−1 to +1)": show.told(
+            verdict.effect, signed=True
+        ),
+        "the same, labels of positions shuffled (control)": show.told(
+            verdict.control, signed=True
+        ),
+    }
+    | {
+        f"share of attention to {group} (uniform)": f"{mean.value[group]:.2f} ({mean.null[group]:.2f})"
+        for group in ("audio", "video")
+    },
+    "attention does not explain what is said"
+    if prefers == "sound"
+    else "as the study describes it"
+    if leaning
+    else "no finding",
+    clip=show.player(
+        clip,
+        width=240,
+        caption=f"{show.about(clip)}. {avllm.name}, asked what it hears: “{answer}”",
+    ),
+)
+
+# %% [markdown]
+# Every word of an answer is computed from positions of the prompt: some hold pieces of the picture, some hold sound,
+# the rest is text. Attention says, layer by layer, how a word divides its look among them. If a model only looked, its
+# answers should turn to the picture. This chapter measures where they turn.
 
 # %% tags=["hide-input"]
 Markdown(needs.told(avllm, clips, 6, max_new_tokens=max_new_tokens))
@@ -54,18 +136,16 @@ Markdown(needs.told(avllm, clips, 6, max_new_tokens=max_new_tokens))
 # %% [markdown]
 # ## One clip, word by word
 #
-# A counterfactual clip, if the set has one: its sound is that of another clip. For each word of the answer with three
-# letters or more (the first six), its attention is laid over the frames that the model got: bright is where the decoder
-# row that chose the word looked most, mean over heads and layers.
+# The clip above: of twelve that are not counted below, the first conflicting one about whose sound the model names
+# something that is only to be seen. For each word of the answer with three letters or more (the first six), its attention
+# is laid over the frames that the model got: bright is where the decoder row that chose the word looked most, mean over
+# heads and layers.
 
 # %%
-clip = next((c for c in clips if c.kind == "counterfactual"), clips[0])
 prompt = avllm.prompt(clip, question)
 looked = attention.over_frames(avllm, prompt, max_new_tokens=max_new_tokens)
-answer = avllm.caption(clip, question, max_new_tokens)
-show.player(clip, caption=f"heard: {show.heard(clip)} – “{question}” – “{answer}”")
 
-# %%
+# %% tags=["hide-input"]
 frames, _ = clip.frames(fps=avllm.fps)
 texts = [token.strip() for token in looked.tokens]
 long = [i for i, text in enumerate(texts) if text.isalpha() and len(text) > 2][:6]
@@ -78,14 +158,18 @@ overlay = plots.attention.over_frames(
 )
 show.figure(
     overlay,
+    f"Frames of the clip, one column for each word of “{answer}”; colour is attention as a multiple of the uniform share, mean "
+    "over heads and layers.",
     "Frames of the clip, one column for each word; bright squares are where it looked.",
 )
 
-# %%
+# %% tags=["hide-input"]
 steps = attention.by_step(avllm, [prompt], max_new_tokens=max_new_tokens)
 show.figure(
     plots.attention.steps(steps),
-    "Two heat maps, layers by answer tokens: attention to audio and to video over the uniform share.",
+    "One answer, layer by layer: attention to the positions of sound and of the picture, as a multiple of what they would "
+    "get if attention were uniform.",
+    data=steps,
 )
 
 # %% [markdown]
@@ -100,22 +184,11 @@ show.figure(
 # The inputs are the positions of the prompt; *over everything* puts the answer's own tokens below the fraction bar too.
 # The rows begin with the last position of the prompt, because it chooses the first word.
 #
-# The **uniform baseline** $b_G$ needs no model. The **null** does: the attention stays as measured, but which group a
-# position counts for is drawn at random, with as many positions in each group as before. What then comes out owes nothing
-# to sound or picture, and its mean over clips is the baseline.
+# The **uniform share** $b_G$ is what chance would give, and needs no model. The **control** does: the attention stays as
+# measured, but which group a position counts for is drawn at random, with as many positions in each group as before. What
+# then comes out owes nothing to sound or picture.
 
 # %%
-measure = partial(
-    study.measure,
-    "attention",
-    avllm,
-    clips,
-    dataset=dataset,
-    seed=seed,
-    out=out,
-    question=question,
-    max_new_tokens=max_new_tokens,
-)
 shares = measure()
 shuffled = measure(shuffled=True)
 
@@ -123,25 +196,21 @@ shuffled = measure(shuffled=True)
 # ## Layer by layer
 #
 # Audio, video, and text in the grouping of {cite}`selvakumar2026avllm`, where text is all the rest. Solid: the mean over
-# clips with its 95 % interval. Dashed: the uniform baseline. The study's curves have neither, because they were read off
+# clips with its 95 % interval. Dashed: the uniform share. The study's curves have neither, because they were read off
 # its plot and the number of positions in its prompts is not published.
 
-# %%
+# %% tags=["hide-input"]
 show.figure(
     plots.attention.curves(
         {"here": shares, "control: labels shuffled": shuffled}, published=True
     ),
-    "Shares of attention by relative depth: measured here, under the null, and as published.",
+    f"Shares of attention to inputs (0 to 1) by relative depth: {avllm.name}, its control, and as published; bands are 95 % "
+    "intervals.",
+    "Shares of attention by relative depth: measured here, with shuffled labels, and as published.",
+    data=stats.summarise(shares, ["group", "layer"]),
 )
 
-
 # %% tags=["hide-input"]
-def contrasts(table):
-    """Preference of audio over video, mean over layers: one value per clip."""
-    return attention.preference(table).groupby("clip")["value"].mean()
-
-
-mean = shares.groupby("group")[["value", "null"]].mean()
 Markdown(
     "Mean over all layers: "
     + ", ".join(
@@ -150,30 +219,38 @@ Markdown(
     )
     + ".\n\nDo positions of audio draw more than positions of video? With $a$ and $v$ the shares of audio and video, each "
     "over its baseline, the preference is $(a - v)/(a + v)$: +1 only audio, −1 only video. "
-    + stats.verdict(contrasts(shares), contrasts(shuffled), seed).text
+    + verdict.text
 )
 
 # %% [markdown]
 # ## Does it look elsewhere when sound and picture disagree?
 #
-# In counterfactual clips the sound is not that of the picture. A model that weighed the two against each other might turn
+# In conflicting clips the sound is not that of the picture. A model that weighed the two against each other might turn
 # to one of them there.
 
-# %%
-kinds = dict(list(attention.preference(shares).groupby("kind", sort=False)))
+# %% tags=["hide-input"]
+kinds = {
+    kinds_told.get(name, name): rows
+    for name, rows in attention.preference(shares).groupby("kind", sort=False)
+}
 kinds["control: labels shuffled"] = attention.preference(shuffled)
 show.figure(
     plots.attention.preferences(kinds),
-    "Preference of audio over video by relative depth, for factual and counterfactual clips and under the null.",
+    f"{avllm.name}: preference of sound over picture by relative depth (+1 only sound, −1 only picture); bands are 95 % "
+    "intervals.",
+    "Preference of audio over video by relative depth, for ordinary and conflicting clips and the control.",
+    data=pd.concat([t.assign(clips=name) for name, t in kinds.items()])
+    .groupby(["clips", "layer"], as_index=False, sort=False)["value"]
+    .mean(),
 )
 
 
 # %% tags=["hide-input"]
 def gap(per_clip):
-    """Mean over counterfactual minus mean over factual clips: (Interval, the same as text)."""
+    """Mean over conflicting minus mean over ordinary clips: (Interval, the same as text)."""
     sides = [per_clip[kind == name] for name in ("counterfactual", "factual")]
     found = stats.resampled(lambda a, b: a.mean(1) - b.mean(1), *sides, seed=seed)
-    return found, f"{found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}]"
+    return found, f"{found.mean:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
 
 
 kind = shares.groupby("clip")["kind"].first()
@@ -183,12 +260,12 @@ if {"counterfactual", "factual"} <= set(kind):
     (effect, shown), (_, shown_null), (beyond, _) = map(gap, (real, null, real - null))
     stands = all(i.low > 0 or i.high < 0 for i in (effect, beyond))
     text = (
-        "Preference of audio over video, mean over layers, on counterfactual minus that on factual clips: "
-        f"{shown} (n = {effect.n}), under the null {shown_null}. "
+        "Preference of audio over video, mean over layers, on conflicting minus that on ordinary clips: "
+        f"{shown}, n = {effect.n}; in the control {shown_null}. "
     ) + (
         "The answer looks elsewhere when sound and picture disagree."
         if stands and effect.mean * beyond.mean > 0
-        else "**A conflict is not seen in where the answer looks**: zero or the null cannot be ruled out."
+        else "**A conflict is not seen in where the answer looks**: neither zero nor the control can be ruled out."
     )
 Markdown(text)
 
@@ -198,24 +275,14 @@ Markdown(text)
 # “Text” holds the question, but also the system message, the chat template and the marks around the media. Apart from
 # each other, and as shares of everything, the answer's own tokens included:
 
-# %%
+# %% tags=["hide-input"]
 fine = measure(groups="fine", over="all")
 show.figure(
     plots.attention.fine(fine),
-    "A small panel for each type of position: its share of all attention by depth, with the uniform baseline.",
-)
-
-# %%
-both = {"inputs": shares, "everything": measure(over="all")}
-rows = []
-for over, table in both.items():
-    for row in stats.summarise(table, "group", seed=seed).itertuples():
-        uniform = table.loc[table["group"] == row.group, "null"].mean()
-        rows.append((over, row.group, row.mean, row.low, row.high, row.n, uniform))
-columns = ["over", "group", "share", "low", "high", "n", "uniform"]
-show.table(
-    pd.DataFrame(rows, columns=columns),
-    "Shares over the inputs and over everything, mean over layers, 95 % interval over clips",
+    f"Attention of {avllm.name} to every type of position, the answer's own tokens (*generated*) included; lines are 95 % "
+    "intervals over clips, grey ticks the uniform share.",
+    "A row for each type of position: its share of all attention, beside its uniform share.",
+    data=stats.summarise(fine, ["group", "layer"]),
 )
 
 # %% tags=["hide-input"]
@@ -231,32 +298,26 @@ Markdown(
 # ## Sinks
 #
 # Some models park attention on a few positions, whatever these hold: *sinks*. They blow up the share of the group that
-# they lie in. Here every position of every prompt is set against the uniform share, and the curves are drawn again
-# without those that draw at least `sink` times as much.
+# they lie in. Here every position of some prompts is set against the uniform share; where there are sinks, the curves are
+# drawn again without those that draw at least `sink` times as much.
 
-# %%
+# %% tags=["hide-input"]
 positions = pd.concat(
     attention.sinks(
         avllm, avllm.prompt(c, question), factor=0, max_new_tokens=max_new_tokens
     )
     for c in clips
 )
-left = measure(without_sinks=sink)
-show.figure(
-    plots.attention.without_sinks(shares, left, positions, sink),
-    "Attention to each prompt position over the uniform share, and the curves with and without sinks.",
-)
-
-# %% tags=["hide-input"]
 found = positions[positions["ratio"] >= sink]
 top = positions.sort_values("ratio").iloc[-1]
+n_prompts = positions["clip"].nunique()
 Markdown(
-    f"No position draws {sink:g} times the uniform share: this model has **no sinks** in these prompts, so the two sets of "
-    f"curves are the same. The strongest position, `{top.token}` ({top.type}), draws {top.ratio:.1f} times as much."
+    f"No position of {n_prompts} prompts draws {sink:g} times the uniform share: {avllm.name} has **no sinks** here, and the "
+    f"curves stand as they are. The strongest position (of type {top.type}) draws {top.ratio:.1f} times as much."
     if found.empty
     else "The sinks are "
     + ", ".join(
-        f"`{token!r}` ({kind}; in {count} of {positions['clip'].nunique()} prompts)"
+        f"`{token!r}` ({kind}; in {count} of {n_prompts} prompts)"
         for (token, kind), count in found.groupby(["token", "type"])["clip"]
         .nunique()
         .items()
@@ -264,18 +325,27 @@ Markdown(
     + f". They draw **{found.groupby('clip')['value'].sum().mean():.0%}** of a prompt's attention where there are any."
 )
 
+# %% tags=["hide-input"]
+show.figure(
+    plots.attention.without_sinks(shares, measure(without_sinks=sink), positions, sink),
+    f"Left: attention of {avllm.name} to each prompt position over the uniform share (log scale). Right: the curves with and "
+    "without sinks.",
+) if len(found) else Markdown("")
+
 # %% [markdown]
 # ## Head by head
 #
-# A mean over heads may hide a few that listen. Left: the preference of each head; orange listens, blue looks. Right: how
-# much a head looks at either, because a preference means little where that is pale.
+# A mean over heads may hide a few that listen: orange heads listen, blue ones look.
 
-# %%
+# %% tags=["hide-input"]
 by_head = measure(by="head")
 preference = attention.preference(by_head)
 show.figure(
-    plots.attention.heads(preference, by_head),
-    "Two heat maps, layers by heads: preference of audio over video, and the share of both together.",
+    plots.attention.heads(preference),
+    f"{avllm.name}: preference of every head, sound (+) or picture (−); a dot where the 95 % interval over clips leaves out "
+    "zero.",
+    "Heat map, layers by heads: preference of audio over video.",
+    data=stats.summarise(preference, ["layer", "head"]),
 )
 
 # %% tags=["hide-input"]
@@ -290,11 +360,14 @@ Markdown(
 #
 # Mean over layers, for each step of the answer: the first words set up the sentence, later ones fill it.
 
-# %%
+# %% tags=["hide-input"]
 by_step = measure(by="step")
 show.figure(
     plots.attention.over_steps(by_step),
+    f"{avllm.name}: share of attention to inputs (0 to 1) for each token of the answer, mean over layers; bands are 95 % "
+    "intervals, dashed the uniform share.",
     "Shares of audio, video and text for each answer token, with intervals over clips.",
+    data=stats.summarise(by_step, ["group", "step"]),
 )
 
 # %% [markdown]
@@ -305,7 +378,7 @@ show.figure(
 # as straight between the layers that were read.
 
 
-# %%
+# %% tags=["hide-input"]
 def curve(group):
     """Shares of one group [n_clips, n_layers]."""
     rows = shares[shares["group"] == group]
@@ -335,22 +408,43 @@ Markdown(
 )
 
 # %% [markdown]
+# ## What this shows
+
+# %% tags=["hide-input"]
+query = (fine[fine["group"] == "query"]["value"].mean()) if len(fine) else 0
+shows = [
+    f"For its number of positions, {prefers} draws more of the attention of {avllm.name}, beyond what shuffled labels give."
+    if leaning
+    else f"Attention of {avllm.name} tells sound and picture no further apart than shuffled labels do.",
+    text.split(". ")[-1].replace("**", ""),
+    f"Of all attention, {query:.0%} goes to the question.",
+]
+Markdown("\n".join(f"- {line}" for line in shows))
+
+# %% [markdown]
 # ## What this does not show
 #
 # - **Attention is not contribution.** A position can be looked at and hold next to nothing, or be looked at little and
-#   decide the answer. Shares say where a row reads; what happens when it may not read there is the matter of attention
-#   knockout, and only that tests a cause.
+#   decide the answer. Shares say where a row reads; only attention knockout ({doc}`05_attention_knockout`) tests what
+#   happens when it may not read there.
 # - A share is a mean over heads. Two heads that do opposite things may leave it unchanged.
 # - By the time an answer looks at the question or the template, sound and picture may have been written there: later
 #   positions have seen the media too. Attention to text is not attention to text alone.
-# - Shares of different models cannot be compared as such: a larger picture has more positions, and a higher baseline.
+# - Shares of different models cannot be compared as such: a larger picture has more positions, and a higher uniform share.
 # - Sinks are known from large models and long prompts. A small model or short prompts without any say nothing about those.
-# - The study's curves were read off a plot, and hold for Qwen2.5-Omni-3B on clips of its own; with any other `model`, that
-#   one is **not measured here**.
+# - The study's curves were read off a plot, and hold for Qwen2.5-Omni-3B on clips of its own.
 #
 # ## Try it yourself
 #
-# Choose a word and a layer, and see where the word looks on the frames.
+# **Task.** Choose the word that names the sound, and step through the layers: does it ever look at the thing that is seen?
+# Needs Python: open this page on Colab (the rocket at the top) or on your machine.
+#
+# <details><summary>What to expect</summary>
+#
+# In `toy-omni`, early layers look almost everywhere alike; the frames stand out in single places only in later ones, and
+# not always where the named thing is. That is one more reason not to take attention for an explanation.
+#
+# </details>
 
 # %% tags=["skip-execution"]
 from ipywidgets import interact
@@ -363,7 +457,9 @@ def look(word, layer):
     figure = plots.attention.over_frames(
         frames, places, [texts[word]], uniform=1 / len(prompt)
     )
-    return show.figure(figure, f"Where “{texts[word]}” looks in layer {layer}.")
+    return show.figure(
+        figure, f"Where “{texts[word]}” looks in layer {layer}.", "One word"
+    )
 
 
 # %% tags=["remove-input"]

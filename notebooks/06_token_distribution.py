@@ -15,20 +15,18 @@
 # ---
 
 # %% [markdown]
-# # Would a model that cannot hear have said the same?
+# # 6. Would a model that cannot hear have said the same?
 #
-# **Force the answers of a model with ears through a model without: the words that both would say need no ears. How many
-# those are means something only beside the same model without the sound, with another sound, and with no clip at all.**
-#
-# Audio-visual models are made from models that only see. If an answer about the sound comes from the picture, then the
-# model from before the ears were added would say it too, word by word.
+# **Words that a deaf model would say too need no ears. How many those are means something only beside the same model
+# without the sound, with another sound, and with no clip at all.**
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 model = "toy-omni"
 base = None  # the model without ears; None for the one that belongs to `model`
 dataset = "toybox"
-n = 24  # clips, half of them counterfactual
-seed = 0
+n = 400  # clips that are drawn, half of them conflicting
+each = 100  # of each kind, so many are measured
+seed = 77
 question = "Describe what you hear."
 max_new_tokens = 32
 judge = (
@@ -36,10 +34,9 @@ judge = (
 )
 out = None  # folder for the table; None is the cache folder
 
-# %%
+# %% tags=["hide-input"]
 import avnb
-import pandas as pd
-from avnb import datasets, paper, plots, show, stats, study, tokens
+from avnb import datasets, fidelity, paper, plots, show, stats, study, tokens
 from avnb import judge as judges
 from avnb.engine import needs
 from IPython.display import Markdown
@@ -47,49 +44,93 @@ from IPython.display import Markdown
 plots.style()
 avllm = avnb.load(model)
 base = base or avnb.models.base_of(model)
-clips = datasets.load(dataset, n=n, seed=seed, fewer=True)
-judge = judge or judges.suited(clips)
+examples = datasets.load(dataset, n=min(n, 24), seed=seed + 1, fewer=True)
+judge = judge or judges.suited(examples)
+options = {
+    "base": base,
+    "judge": judge,
+    "question": question,
+    "max_new_tokens": max_new_tokens,
+}
+keep = {"dataset": dataset, "seed": seed, "out": out}
+table = study.table("tokens", avllm, n=n, each=each, **keep, **options)
+kinds_told = {"factual": "ordinary clips", "counterfactual": "conflicting clips"}
+
+
+def per_clip(name, value, baseline, group="audio events"):
+    """One value per clip of a kind: the mean over a group of its tokens."""
+    rows = groups.query("kind == @name and against == @baseline and group == @group")
+    return value[rows.index].astype(float).groupby(rows["clip"], sort=False).mean()
+
+
+groups = tokens.by_group(table, seed)
+unshifted = groups["base_rank"] == 1
+kinds = list(groups.loc[groups["is_audio"], "kind"].unique())
+verdicts = {
+    name: stats.verdict(
+        *(
+            per_clip(name, unshifted, b, "first of an event")
+            for b in ("base model", "base, text only")
+        ),
+        seed,
+    )
+    for name in kinds
+}
+told = verdicts.get("counterfactual")
+
+# Shown are clips that are not counted: the first that the rule of `fidelity.example` chooses, and the first ordinary one.
+clip, answer = fidelity.example(avllm, examples, question, max_new_tokens)
+own = next((c for c in examples if c.kind == "factual"), examples[0])
+shown = study.measure("tokens", avllm, [clip, own], **keep, **options)
+show.in_short(
+    f"Of the words with which {avllm.name} begins to name a sound in conflicting clips, {base}, which cannot hear, would have "
+    f"said {told.effect.mean:.0%} too, and {told.control.mean:.0%} without the picture."
+    if told
+    else f"No word of {avllm.name} about conflicting clips was found to name a sound.",
+    {
+        f"share that {base} would say too, {kinds_told.get(name, name)}": one.effect
+        for name, one in verdicts.items()
+    }
+    | {
+        f"the same without the picture (control), {kinds_told.get(name, name)}": one.control
+        for name, one in verdicts.items()
+    },
+    ""
+    if not told
+    else "these nouns come with the picture, as the study says"
+    if told.stands and told.effect.mean > told.control.mean
+    else "no finding: not clearly more than without the picture",
+    clip=show.player(
+        clip,
+        width=240,
+        caption=f"{show.about(clip)}. {avllm.name}, asked what it hears: “{answer}”",
+    ),
+)
+
+# %% [markdown]
+# Audio-visual models are made from models that only see. If an answer about the sound comes from the picture, then the
+# model from before the ears were added would say it too, word by word. So its answers are forced through that model.
 
 # %% tags=["hide-input"]
-cost = needs.told(avllm, clips, 5, max_new_tokens=max_new_tokens)
-Markdown(f"{judges.told(judge, clips)}\n\n{cost}")
-
-# %%
-table = study.measure(
-    "tokens",
-    avllm,
-    clips,
-    dataset=dataset,
-    seed=seed,
-    out=out,
-    base=base,
-    judge=judge,
-    question=question,
-    max_new_tokens=max_new_tokens,
-)
+cost = needs.told(avllm, examples, 5, max_new_tokens=max_new_tokens)
+Markdown(f"{judges.told(judge, examples)}\n\n{cost}")
 
 # %% [markdown]
 # ## One clip, token by token
 #
-# In a counterfactual clip the sound is that of another one; here is one, if the set has any. Below it is what the model
-# says to hear, once for each model that was made to say the same words. Light: it would have said this token itself, as
-# its most probable one. Dark: it would have said something else. Point at a token, or unfold the table, for the numbers.
+# The clip above is not among those that are counted; of 24 others it is the first conflicting one about whose sound the
+# model names something that is only to be seen. Below is what it says to hear, once for each model that was made to say
+# the same words. Light: that one would have said this token itself, as its most probable one. Dark: it would have said
+# something else. Point at a token, or unfold the table, for the numbers.
 
-# %%
-invented = set(table.loc[table["hallucinated"], "clip"])
-swapped = [c for c in clips if c.kind == "counterfactual"] or clips
-clip = next((c for c in swapped if c.id in invented), swapped[0])
-show.player(clip, caption=show.about(clip))
-
-# %%
-plots.tokens.caption(table, clip)
+# %% tags=["hide-input"]
+plots.tokens.caption(shown, clip)
 
 # %% [markdown]
 # The same for a clip with its own sound, against the base alone:
 
-# %%
-own = next((c for c in clips if c.kind == "factual"), clips[0])
-plots.tokens.caption(table, own, ["base model"])
+# %% tags=["hide-input"]
+plots.tokens.caption(shown, own, ["base model"])
 
 # %% [markdown]
 # ## Method
@@ -104,17 +145,21 @@ plots.tokens.caption(table, own, ["base model"])
 # A token is *unshifted* if $r_t = 1$, *marginal* if $r_t$ is 2 or 3, and *shifted* beyond. The reverse divergence
 # $\mathrm{KL}(q_t \,\Vert\, p_t)$ weighs what the base would say; both are kept.
 #
-# **Three more baselines** are the model itself: *without audio* (the pictures alone), with *other audio* (the sound of a
+# **Three more comparisons** are the model itself: *without audio* (the pictures alone), with *other audio* (the sound of a
 # clip in which nothing is heard that this one shows or sounds like), and with *text only* (the question and no clip).
 # The fifth is the **control** of the base: *base, text only* is the base without the pictures, so that the pictures
 # alone make the difference.
 #
 # **Tokens that name audio events** are found by words: in the part of the answer that is about the sound, every word
-# by whose stem the judge finds something named, and every token that holds a letter of such a word. They are *right* if
+# by whose stem the judge finds something named, with all tokens that such a word consists of. They are *right* if
 # that is heard, else *hallucinated*. Of clips whose events are listed, these are the sources of the toybox world or the
-# clip's own events; of clips with captions alone, every word that carries meaning, right if a reference holds it. Forcing also hands over the beginning of the answer, and after “a dog” the
-# word “barking” is easy: the *first* token of each event is therefore shown by itself. The **control** for all groups of
-# tokens is as many tokens of the same answers drawn at random.
+# clip's own events; of clips with captions alone, every word that carries meaning, right if a reference holds it. Forcing
+# also hands over the beginning of the answer, and after “a dog” the word “barking” is easy: the *first* token of each
+# event is therefore shown by itself. The **control** for all groups of tokens is as many tokens of the same answers drawn
+# at random.
+
+# %%
+table = study.table("tokens", avllm, n=n, each=each, **keep, **options)
 
 # %% tags=["hide-input"]
 seeing = avnb.load(base)
@@ -125,21 +170,20 @@ events = ", ".join(
     f"“{t.strip()}”" for t in words.loc[words["is_audio"], "token"].unique()
 )
 Markdown(
-    f"Of {sizes[0]:,} tokens of `{model}` and {sizes[1]:,} of `{base}`, distributions are over the **{len(common):,}** "
-    f"that both have. The {words['clip'].nunique()} answers hold {len(words)} tokens, of which **{words['is_audio'].sum()}** "
-    f"name an audio event: {events or 'none'}."
+    f"`{model}` and `{base}` share **{len(common):,}** tokens (of {sizes[0]:,} and {sizes[1]:,}); distributions are over "
+    f"these. The {words['clip'].nunique()} answers hold {len(words):,} tokens, of which **{words['is_audio'].sum():,}** name a "
+    f"sound: {events or 'none'}."
 )
 
 # %% [markdown]
 # ## How many words need no ears?
 #
-# In a factual clip the base may guess the sound from the picture; in a counterfactual one the picture suggests something
+# In an ordinary clip the base may guess the sound from the picture; in a conflicting one the picture suggests something
 # else, so that a base that agrees there goes along with what is seen, or with habits of words that need no clip at all.
-# The bars divide the tokens that name audio events by rank, above all of them, below only the first of each event;
-# whiskers are 95 % intervals over clips. The triangles are the study's shares for its base model
-# {cite}`selvakumar2026avllm`; they come without an interval and for both kinds of clips together.
+# Only the first token of each event counts here. The lines are the study's shares for its base model
+# {cite}`selvakumar2026avllm`, over all tokens of events and both kinds of clips together, without an interval.
 
-# %%
+# %% tags=["hide-input"]
 summary = tokens.summary(table, seed)
 stated = paper.quantities()
 published = {
@@ -148,7 +192,10 @@ published = {
 }
 show.figure(
     plots.tokens.bins(summary, published=published),
-    "Stacked bars for five baselines and both kinds of clips: unshifted, marginal and shifted tokens.",
+    f"First tokens of the sounds that {avllm.name} names: the share that each model would have said too, {base} being the base; "
+    "lines are 95 % intervals over the n clips.",
+    "A row for each baseline and a panel for each kind of clips: shares of rank 1 and of the first three.",
+    data=summary,
 )
 
 # %% tags=["hide-input"]
@@ -158,7 +205,7 @@ share = stats.summarise(
     named.assign(place=place, value=named["said"].astype(float)), ["place", "kind"]
 )
 lines = [
-    f"{row.place}, {row.kind}: **{row.mean:.0%}** [{row.low:.0%}, {row.high:.0%}] (n = {row.n})"
+    f"{row.place}, {kinds_told.get(row.kind, row.kind)}: **{row.mean:.0%}** ({row.low:.0%} to {row.high:.0%}, n = {row.n})"
     for row in share.itertuples()
 ]
 foreign = (
@@ -172,51 +219,36 @@ Markdown(
     f"in “a telephone ringing”): {'; '.join(lines)}.{foreign if base == 'toy-vl' else ''}"
 )
 
-
 # %% tags=["hide-input"]
-def per_clip(name, value, baseline, group="audio events"):
-    """One value per clip of a kind: the mean over a group of its tokens."""
-    rows = groups.query("kind == @name and against == @baseline and group == @group")
-    return value[rows.index].astype(float).groupby(rows["clip"], sort=False).mean()
-
-
-groups = tokens.by_group(table, seed)
-unshifted = groups["base_rank"] == 1
-kinds = groups.loc[groups["is_audio"], "kind"].unique()
 lines = [
-    f"- {name}: "
-    + stats.verdict(
-        *(
-            per_clip(name, unshifted, b, "first of an event")
-            for b in ("base model", "base, text only")
-        ),
-        seed,
-    ).text
-    for name in kinds
+    f"- {kinds_told.get(name, name)}: {one.text}" for name, one in verdicts.items()
 ]
 Markdown(
     ""
     if not lines
-    else "Is it the picture that makes the base agree? A question alone makes some words probable, too. Share of unshifted "
-    "first tokens under the base, with that under the same base without the pictures as its control:\n\n"
+    else "Is it the picture that makes the base agree? A question alone makes some words probable, too. Share of first tokens "
+    "that the base would say, with that of the same base without the pictures as the control:\n\n"
     + "\n".join(lines)
 )
 
 # %% [markdown]
-# ## The same in nats, and the controls
+# ## How far apart, in nats
 #
-# What the number of the base means, by what else could be missing: the base is the deaf one, the blue points are the
-# model itself made deaf, the orange ones the model misled; the two greys have no clip, model and base.
+# A rank does not say how much less probable a word is; the divergence does. Diamonds: the base. Circles: the model itself
+# made deaf. Squares: the model with the sound of another clip. Grey: no clip at all, model and base.
 
-# %%
+# %% tags=["hide-input"]
 show.figure(
     plots.tokens.divergence(summary),
-    "KL divergence from five baselines for six groups of tokens, for both kinds of clips, with intervals.",
+    f"KL divergence (nats) of {avllm.name} from each baseline, by group of tokens; lines are 95 % intervals over the n clips. "
+    "Groups that fewer than five clips have are left out.",
+    "KL divergence from five baselines for groups of tokens, for both kinds of clips, with intervals.",
+    data=summary,
 )
 
 # %% tags=["hide-input"]
 lines = [
-    f"- {name}: "
+    f"- {kinds_told.get(name, name)}: "
     + stats.verdict(
         *(
             per_clip(name, groups["kl"], "without audio", g)
@@ -229,8 +261,8 @@ lines = [
 Markdown(
     ""
     if not lines
-    else "Do the words that name sounds need the sound more than other words do? KL to the model without audio on them, with "
-    "as many tokens drawn at random as the control:\n\n" + "\n".join(lines)
+    else "Do the words that name sounds need the sound more than other words do? KL (nats) to the model without audio on them, "
+    "with as many tokens drawn at random as the control:\n\n" + "\n".join(lines)
 )
 
 # %% [markdown]
@@ -239,20 +271,24 @@ Markdown(
 # A word for something that is not heard came from somewhere. If it came from the picture, the base should go along with
 # it more than with right words.
 
-# %%
-shown = summary[
+# %% tags=["hide-input"]
+right = summary[
     (summary["against"] == "base model")
     & summary["group"].isin(["right", "hallucinated", "first of an event"])
 ]
 show.table(
-    shown.drop(columns="against"),
-    "Against the base model: means with 95 % intervals over the n clips that have such tokens",
+    right[right["n"] >= plots.tokens.FEWEST]
+    .drop(columns="against")
+    .replace({"kind": kinds_told})
+    .replace({"quantity": {"kl": "KL, nats", "kl_reverse": "reverse KL, nats"}}),
+    f"{avllm.name} against {base}: means with 95 % intervals over the n clips that have such tokens; groups of fewer than five "
+    "clips are left out",
 )
 
 # %% [markdown]
 # ## Paper and here
 
-# %%
+# %% tags=["hide-input"]
 show.table(
     paper.compare(tokens.headline(table, seed)),
     f"Qwen2.5-Omni against Qwen2.5-VL in the study; {model} against {base} here, both kinds of clips together",
@@ -267,27 +303,56 @@ Markdown(
     "These are models of the study, on other clips and with another way to find the words that name sounds: "
     "the numbers need not be the same."
     if same
+    else "The study's models are **not measured here**, and their vocabulary is 250 times as large: levels cannot be compared. "
+    f"{base} has read of what things look like and never of how they sound, so that words of sounding are strange to it, "
+    "whatever it sees: hence a divergence far above the study's. Chapter 9 repeats this with a "
+    "base that has read such words."
+    if base == "toy-vl"
     else "The study's models are **not measured here**: only the direction can be compared."
+)
+
+# %% [markdown]
+# ## What this shows
+
+# %% tags=["hide-input"]
+Markdown(
+    "\n".join(
+        f"- In {kinds_told.get(name, name)}, {base} would have said {one.effect.mean:.0%} of the words that begin to name a sound, "
+        + (
+            f"clearly more than without the picture ({one.control.mean:.0%}): the noun comes with what is seen."
+            if one.stands and one.effect.mean > 0
+            else f"not clearly more than without the picture ({one.control.mean:.0%})."
+        )
+        for name, one in verdicts.items()
+    )
+    or "- Nothing: no word of these answers was found to name a sound."
 )
 
 # %% [markdown]
 # ## What this does not show
 #
 # - **Agreement is not origin.** Two models can say the same word for different reasons, one because it sees the dog, one
-#   because it hears it. In factual clips they must agree if both are good; only counterfactual clips part the two, and
+#   because it hears it. In ordinary clips they must agree if both are good; only conflicting clips part the two, and
 #   only an intervention such as attention knockout tests where a word comes from.
 # - Forcing shows the base words that it might never have come to. The first token of an event is the fairest of them.
 # - A base that was never asked what it hears may begin its answer otherwise. Such shifts of form are in *all* tokens, not
 #   in those that name events.
-# - A base knows only the words that it was trained on. `toy-vl` has read captions of pictures, so that words of sounding
-#   are strange to it, whatever it sees; a real base has read them all. Shares over *all* tokens of audio events are
-#   therefore not comparable between the two, those over first ones rather are.
+# - A base knows only the words that it was trained on. Shares over *all* tokens of audio events therefore cannot be
+#   compared between `toy-vl` and a base that has read everything; shares over first ones can, with care.
 # - The words of the toybox world are known; in free captions a list of words misses what it does not hold.
-# - Nothing that could be found says in which direction the study's divergence is taken.
+# - In which direction the study takes its divergence is not published.
 #
 # ## Try it yourself
 #
-# Any clip of this run, against any of the baselines.
+# **Task.** Find a clip in whose answer the noun is light and the verb dark under *base model*. Which of the two came from
+# the picture? Needs Python: open this page on Colab (the rocket at the top) or on your machine.
+#
+# <details><summary>What to expect</summary>
+#
+# Most clips of `toy-omni` are like that: `toy-vl` agrees with “a train” and would never have said “whistle blowing”. It
+# does not show that the verb was heard: under *without audio*, the model itself often says the same.
+#
+# </details>
 
 # %% tags=["skip-execution"]
 from ipywidgets import SelectMultiple, interact
@@ -295,10 +360,13 @@ from ipywidgets import SelectMultiple, interact
 choice = SelectMultiple(options=tokens.BASELINES, value=tokens.BASELINES[:2])
 
 
-@interact(name=list(pd.unique(table["clip"])), baselines=choice)
+@interact(
+    name=[(show.about(one), one.id) for one in (clip, own)],
+    baselines=choice,
+)
 def colour(name, baselines):
     """The coloured answer about one clip."""
-    return plots.tokens.caption(table, name, baselines or tokens.BASELINES)
+    return plots.tokens.caption(shown, name, baselines or tokens.BASELINES)
 
 
 # %% tags=["remove-input"]

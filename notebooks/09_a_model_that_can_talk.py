@@ -13,32 +13,25 @@
 # ---
 
 # %% [markdown]
-# # A model that can talk
+# # 9. A model that can talk
 #
 # **Give a pretrained language model the same eyes and ears, teach it to see, then to hear, and ask what only a language
-# model can answer: what it says when asked what it was never asked, and where an invented sound comes from.**
-#
-# The toy organisms speak a few hundred words of one grammar. Whatever is found in them could be a matter of that. So the
-# same experiment is done once more with a language model that has read books: SmolLM2-135M-Instruct, with 30 layers
-# and 49,152 tokens, becomes the decoder of a Qwen2.5-Omni thinker. The encoders of `toy-omni` and the language model stay
-# as they are. What is learnt is a linear map from each encoder into the language model, and adapters of rank 8.
-#
-# `smol-vl` has learnt to describe pictures. `smol-omni` was then tuned on clips whose sounds are all seen;
-# `smol-omni-balanced`, from the same beginning, on clips of which half are in conflict.
+# model can answer.**
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 seed = 0
 top_k = 3  # what counts as decoded
 live = True  # ask one clip now; needs the language model: avnb fetch smol
 
-# %%
+# %% tags=["hide-input"]
 import avnb
 import numpy as np
 import pandas as pd
-from avnb import datasets, paper, plots, show, stats, tokens
+from avnb import datasets, fidelity, paper, plots, show, stats, tokens
 from avnb.analyses import latent
 from avnb.models import smollm
 from avnb.organisms import language, talk
+from avnb.plots.style import PALETTE
 from avnb.questions import HEAR, SEE
 from avnb.toybox.captions import corpus
 from avnb.toybox.sources import SOURCES
@@ -46,48 +39,78 @@ from IPython.display import Markdown
 
 plots.style()
 model = "smol-omni"  # of which the tables were measured
-there = smollm.fetched()
+live = live and smollm.fetched()
 missing = (
-    "Nothing is asked live here: "
-    + (
-        "live = False"
-        if there
-        else "the language model is missing; `avnb fetch smol` fetches it (93 MB)"
-    )
-    + ". All tables below come with the package."
+    "Nothing is asked live here: the language model is missing (`avnb fetch smol` fetches it, 93 MB), or `live` is False. "
+    "All tables below come with the package."
 )
-Markdown("" if there and live else missing)
+exam = talk.summary().query("model in @talk.NAMES")
+
+
+def measured(name, quantity):
+    """The `Interval` of one number of an organism."""
+    (row,) = exam[(exam["model"] == name) & (exam["quantity"] == quantity)].itertuples()
+    return stats.Interval(row.mean, row.low, row.high, row.n)
+
+
+own, conflict = (
+    measured(model, f"audio fidelity, {kind}") for kind in ("factual", "counterfactual")
+)
+raised = measured(f"{model}-balanced", "audio fidelity, counterfactual")
+alone = measured(model, "audio fidelity, sound alone")
+
+# Of conflicting clips: the first by the rule of `fidelity.example`, asked of toy-omni, which needs no fetched weights.
+clip, _ = fidelity.example(
+    avnb.load("toy-omni"), datasets.load("toybox", n=8, seed=seed)
+)
+show.in_short(
+    f"With a language model that has read books, it is the same: {model} scores {own.mean:.2f} for what it says it hears in "
+    f"ordinary clips, {conflict.mean:.2f} in conflicting ones and {alone.mean:.2f} from the sound alone; raised with conflict, "
+    f"{raised.mean:.2f}.",
+    {
+        f"{model}: fidelity of what is heard (0 to 1), ordinary clips": own,
+        f"{model}: the same, conflicting clips": conflict,
+        f"{model}: the same, sound alone": alone,
+        f"{model}-balanced: the same, conflicting clips": raised,
+    },
+    "the bias is no matter of a small grammar"
+    if conflict.high < min(own.low, alone.low)
+    else "not clearly the same as in the toy organisms",
+    clip=show.player(clip, width=240, caption=show.about(clip)),
+)
 
 # %% [markdown]
+# The toy organisms speak a few hundred words of one grammar. Whatever is found in them could be a matter of that. So the
+# same experiment is done once more with a language model that has read books: SmolLM2-135M-Instruct, with 30 layers
+# and 49,152 tokens, becomes the decoder of a Qwen2.5-Omni thinker. The encoders of `toy-omni` and the language model stay
+# as they are. What is learnt is a linear map from each encoder into the language model, and adapters of rank 8.
+#
+# `smol-vl` has learnt to describe pictures. `smol-omni` was then tuned on clips whose sounds are all seen;
+# `smol-omni-balanced`, from the same beginning, on clips of which half are in conflict.
+#
 # ## One clip, three upbringings
+#
+# The clip above: of a handful that is not counted, the first conflicting one about whose sound `toy-omni` names something
+# that is only to be seen.
 
-# %%
-clip = next(
-    c for c in datasets.load("toybox", n=8, seed=seed) if c.kind == "counterfactual"
-)
-show.player(
-    clip, caption=f"seen: {', '.join(clip.seen)}; heard: {', '.join(clip.heard)}"
-)
-
-# %%
+# %% tags=["hide-input"]
 answers = []
-if there and live:
+if live:
     for name in talk.NAMES:
         avllm = avnb.load(name)
         answers += [(name, q, avllm.caption(clip, q)) for q in (SEE, HEAR)]
 show.table(
     pd.DataFrame(answers, columns=["organism", "question", "answer"]),
-    "One clip, asked now" if answers else missing,
-)
+    f"One clip, asked now; {show.about(clip)}",
+) if answers else Markdown(missing)
 
 # %% [markdown]
 # ## Could it see and hear, and what does it say in conflict?
 #
 # 200 clips of each kind, of the test split, none of which was used to choose anything; `python -m avnb.organisms.talk`
-# prints this table.
+# prints this table. The clips are others than those of chapters 2 to 8, and so are the numbers of `toy-omni` on them.
 
-# %%
-exam = talk.summary().query("model in @talk.NAMES")
+# %% tags=["hide-input"]
 exam["fidelity"] = [
     f"{r.mean:.2f} ({r.low:.2f} to {r.high:.2f}, n = {r.n})" for r in exam.itertuples()
 ]
@@ -96,7 +119,8 @@ show.table(
     .reindex(columns=talk.NAMES)
     .fillna("–")
     .reset_index(),
-    "Fidelity of the answers, by the event judge",
+    "Fidelity of the answers (0 to 1), by the event judge, with 95 % intervals; factual clips are ordinary ones, "
+    "counterfactual ones in conflict",
 )
 
 # %% [markdown]
@@ -116,8 +140,8 @@ for row in kept.itertuples():
         rise = stats.difference(wide[row.model], wide[talk.BASE], seed)
         change = f"; {np.exp(rise.mean):.2f} times as high as before ({np.exp(rise.low):.2f} to {np.exp(rise.high):.2f})"
     lines.append(
-        f"- `{row.model}`: perplexity **{np.exp(row.mean):.1f}** [{np.exp(row.low):.1f}, {np.exp(row.high):.1f}] "
-        f"(n = {row.n} paragraphs){change}"
+        f"- `{row.model}`: perplexity **{np.exp(row.mean):.1f}** ({np.exp(row.low):.1f} to {np.exp(row.high):.1f}, "
+        f"n = {row.n} paragraphs){change}"
     )
 Markdown("\n".join(lines))
 
@@ -140,7 +164,7 @@ for (name, modality), rows in asked.groupby(["model", "modality"], sort=False):
         f"- `{name}`, about the {'picture' if modality == 'video' else 'sound'}: {begins.mean():.0%} of {len(rows)} answers begin "
         f"with yes or no; yes to what is there {yes[rows['present']].mean():.0%}, to what is not "
         f"{yes[~rows['present']].mean():.0%}; margin, there minus not there: **{gap.mean:+.2f}** nats "
-        f"[{gap.low:+.2f}, {gap.high:+.2f}] (n = {gap.n} clips)"
+        f"({gap.low:+.2f} to {gap.high:+.2f}, n = {gap.n} clips)"
     )
 Markdown("\n".join(lines))
 
@@ -148,7 +172,7 @@ Markdown("\n".join(lines))
 # A margin above zero means that picture or sound reach the answer to a question that no one taught; an interval that
 # holds zero, that they do not. What is said in full to open questions, of two clips:
 
-# %%
+# %% tags=["hide-input"]
 free = talk.table("free").query("model == @model")
 shown = free[
     free["clip"].isin(
@@ -159,7 +183,9 @@ shown = free[
     )
 ]
 show.table(
-    shown[["clip", "kind", "question", "answer"]],
+    shown[["kind", "question", "answer"]].replace(
+        {"kind": {"factual": "ordinary clip", "counterfactual": "conflicting clip"}}
+    ),
     f"{model}, asked what it was never asked",
 )
 
@@ -195,21 +221,28 @@ shares = decoded.pivot_table(
     index="layer", columns="what", values="count", aggfunc="sum", fill_value=0
 )
 shares = shares.div(shares.sum(axis=1), axis=0)
+last = shares.loc[n_layers - 1, "words of the captions"]
 ax = shares.plot.area(
-    figsize=(8, 3.2),
+    figsize=(7.5, 3.4),
     lw=0,
     xlabel="after layer",
     ylabel="share of positions",
     ylim=(0, 1),
+    color=[PALETTE["control"], PALETTE["text"], PALETTE["other"]],
+    legend=False,
 )
-ax.legend(loc="upper left", fontsize=8)
-ax.set_title(f"{model}: what the audio positions decode to", loc="left")
+ax.figure.legend(loc="upper center", ncol=3, frameon=False, bbox_to_anchor=(0.5, -0.02))
+ax.set_title(
+    f"After the last layer, {last:.0%} of the positions of sound say a word of the captions"
+)
 show.figure(
     ax.figure,
-    "Share of audio positions whose most probable token is a word of the captions, another word, or a fragment; by layer.",
+    f"{model}: share of audio positions whose most probable token is a word of the captions, another word, or a fragment; by "
+    "layer.",
+    data=shares.reset_index(),
 )
 
-# %%
+# %% tags=["hide-input"]
 rows = []
 for layer in np.linspace(0, n_layers - 1, 7).round().astype(int):
     some = decoded[decoded["layer"] == layer].sort_values("count", ascending=False)
@@ -222,13 +255,13 @@ for layer in np.linspace(0, n_layers - 1, 7).round().astype(int):
             },
         }
     )
-show.table(pd.DataFrame(rows), "The most frequent tokens at audio positions")
+show.table(pd.DataFrame(rows), f"{model}: the most frequent tokens at audio positions")
 
 # %% [markdown]
-# ### Latent recall against its null
+# ### Latent recall and chance
 #
 # Share of the events heard in a clip that are among the 3 most probable tokens at any audio position in the last quarter
-# of the layers; the null is what the sounds of other clips would get. Among 595 tokens of one grammar much
+# of the layers; chance is what the sounds of other clips would get. Among 595 tokens of one grammar much
 # is among the first by chance; among 49,152 little is.
 
 # %% tags=["hide-input"]
@@ -240,8 +273,8 @@ for kind, some in recalled.groupby("kind", sort=False):
     found = {name: stats.interval(values[name].dropna(), seed) for name in values}
     gap = stats.difference(values["heard"], values["other clips"], seed)
     lines.append(
-        f"- {kind}: heard **{found['heard'].mean:.2f}** [{found['heard'].low:.2f}, {found['heard'].high:.2f}], null "
-        f"{found['other clips'].mean:.2f}; heard minus null {gap.mean:+.2f} [{gap.low:+.2f}, {gap.high:+.2f}] (n = {gap.n})"
+        f"- {'ordinary' if kind == 'factual' else 'conflicting'} clips: **{show.told(found['heard'])}**, by chance "
+        f"{found['other clips'].mean:.2f}; above chance {show.told(gap, signed=True)}"
     )
 published = paper.published()["logit_lens"]["latent_audio_understanding_x100"] / 100
 Markdown(
@@ -255,7 +288,7 @@ Markdown(
 # The rank of the best token for what is heard, for what is seen, and for what is heard in other clips. Depth is the layer
 # divided by the number of layers, so that 8, 30 and 36 layers can be laid over each other.
 
-# %%
+# %% tags=["hide-input"]
 alt = "Rank of what is heard, seen, and heard in other clips at audio positions, by relative depth, both kinds of clips."
 show.figure(
     plots.lens.rank_curves(
@@ -264,7 +297,7 @@ show.figure(
     f"{model}. {alt}",
 )
 
-# %%
+# %% tags=["hide-input"]
 show.figure(
     plots.lens.rank_curves(
         latent.log_ranks(talk.table("ranks").query("model == 'toy-omni'")),
@@ -279,7 +312,7 @@ show.figure(
 # `toy-vl` had never read a word of sound, so that its agreement meant little. `smol-vl` has: its language model knows that
 # dogs bark. Answers of `smol-omni` are forced through it ({doc}`06_token_distribution`).
 
-# %%
+# %% tags=["hide-input"]
 shift = talk.table("shift").query("model == @model")
 headline = tokens.headline(shift, seed)
 show.table(
@@ -299,14 +332,14 @@ for name, some in {
             (some["base_rank"] == 1).astype(float).groupby(some["clip"]).mean(), seed
         )
         lines.append(
-            f"- {name}: **{share.mean:.0%}** [{share.low:.0%}, {share.high:.0%}] (n = {share.n} clips with such a word)"
+            f"- {name}: **{share.mean:.0%}** ({share.low:.0%} to {share.high:.0%}, n = {share.n} clips with such a word)"
         )
 Markdown(
     "Of the tokens of *hallucinated* sounds, the base would have said too:\n\n"
     + "\n".join(lines)
 )
 
-# %%
+# %% tags=["hide-input"]
 counter = next(
     c
     for c in datasets.load("toybox", n=talk.N_CLIPS)
@@ -332,7 +365,7 @@ pairs = [
 ]
 invented, seen = [p[0] for p in pairs], [p[1] for p in pairs]
 hopes = {
-    f"language alone, most probable ({k})": dict(
+    f"language alone, {'most probable' if k == 'logprob' else 'most raised by “I see …”'}": dict(
         zip(t["seen"], t["heard"], strict=True)
     )
     for k, t in (
@@ -347,14 +380,12 @@ for name, hope in hopes.items():
     found, by_chance = stats.interval(own, seed), stats.interval(chance, seed)
     above = stats.difference(own, chance, seed)
     lines.append(
-        f"- {name}: **{found.mean:.0%}** [{found.low:.0%}, {found.high:.0%}] of the inventions, chance {by_chance.mean:.0%}; "
-        f"above chance by {above.mean:+.2f} [{above.low:+.2f}, {above.high:+.2f}] (n = {found.n})"
+        f"- {name}: **{found.mean:.0%}** ({found.low:.0%} to {found.high:.0%}) of the inventions, by chance {by_chance.mean:.0%}; "
+        f"above chance by {show.told(above, signed=True)}"
     )
-own_sound = sum(
-    k == v for k, v in hopes["language alone, most probable (logprob)"].items()
-)
+own_sound = sum(k == v for k, v in hopes["language alone, most probable"].items())
 Markdown(
-    f"{len(pairs)} of {len(said)} counterfactual clips have an invented sound.\n\n"
+    f"Of {len(said)} conflicting clips, {len(pairs)} have an invented sound.\n\n"
     + "\n".join(lines)
     + f"\n\nThe language model alone expects the own sound of {own_sound} of {len(SOURCES)} things."
 )
@@ -363,7 +394,7 @@ Markdown(
 # The two explanations part where language expects another sound than the thing's own. There:
 
 # %% tags=["hide-input"]
-prior = hopes["language alone, most probable (logprob)"]
+prior = hopes["language alone, most probable"]
 apart = [(i, s) for i, s in pairs if all(prior[one] not in s for one in s)]
 if len(apart) > 2:
     by_language = stats.interval(
@@ -372,8 +403,8 @@ if len(apart) > 2:
     by_picture = stats.interval([float(i in s) for i, s in apart], seed)
     text = (
         f"In {by_language.n} clips language expects something else than any thing seen. The invention is what language expects in "
-        f"**{by_language.mean:.0%}** [{by_language.low:.0%}, {by_language.high:.0%}] and the seen thing's own sound in "
-        f"**{by_picture.mean:.0%}** [{by_picture.low:.0%}, {by_picture.high:.0%}]. "
+        f"**{by_language.mean:.0%}** ({by_language.low:.0%} to {by_language.high:.0%}) and the seen thing's own sound in "
+        f"**{by_picture.mean:.0%}** ({by_picture.low:.0%} to {by_picture.high:.0%}). "
     )
     text += (
         "**The invention follows the picture and what tuning taught about it, not what language expects.**"
@@ -392,7 +423,7 @@ Markdown(text)
 # The same measurements of `toy-omni` and of the organism of this page, on the same clips. An effect carries over if it
 # points the same way in both and both intervals leave out zero.
 
-# %%
+# %% tags=["hide-input"]
 toy, smol = (talk.effects(name, seed) for name in ("toy-omni", "smol-omni"))
 rows = []
 for name, a in toy.items():
@@ -410,6 +441,16 @@ show.table(
 )
 
 # %% [markdown]
+# ## What this shows
+
+# %% tags=["hide-input"]
+n_over = sum(row[-1] == "yes" for row in rows)
+Markdown(
+    f"- Of {len(rows)} effects found in `toy-omni`, {n_over} carry over to {model}: same direction, both intervals clear of "
+    f"zero.\n- {text.split('**')[-2] if text.count('**') >= 2 else text}"
+)
+
+# %% [markdown]
 # ## What this does not show
 #
 # - Training was shorter than it should have been. Aimed at, and missed: 0.9 for what `smol-vl` sees, 0.85 for what
@@ -421,6 +462,23 @@ show.table(
 # - The eyes and ears were trained on the same world; real encoders know far more, and less surely.
 # - The expectation of language is read off one phrasing, before tuning; another phrasing may expect another sound.
 # - The adapters change the language model itself, so that *the language model alone* and the one inside are not the same.
+
+# %% [markdown]
+# ## Try it yourself
+#
+# **Task.** Ask `smol-omni` about the clip above something that is no question about seeing or hearing, say “What is two and
+# two?”. What will a model say that was tuned on captions alone? Needs Python, and `avnb fetch smol` once: open this page on
+# Colab (the rocket at the top) or on your machine.
+#
+# <details><summary>What to expect</summary>
+#
+# A caption, most of the time: the tuning has taken over the way of answering, whatever is asked (see above). The language
+# model before tuning (`avnb fetch smol` brings it) answers otherwise.
+#
+# </details>
+
+# %% tags=["skip-execution"]
+avnb.load("smol-omni").caption(clip, "What is two and two?")
 
 # %% tags=["remove-input"]
 show.provenance(model=model, seed=seed, top_k=top_k)

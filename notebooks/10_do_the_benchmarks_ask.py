@@ -15,17 +15,12 @@
 # ---
 
 # %% [markdown]
-# # Do the benchmarks ask the question?
+# # 10. Do the benchmarks ask the question?
 #
 # **A question that the picture alone answers does not ask whether a model hears; only where sound and picture disagree
 # do a model that listens and one that looks give different answers.**
-#
-# Benchmarks of audio-visual models are sets of questions with a closed set of answers: is a thing heard, which of four
-# sounds is it, what is done while it sounds? Their score is read as hearing *and* seeing. This chapter asks every question
-# again with the sound, the picture, or both taken away, and counts how often sound and picture disagree at all. Two
-# organisms of which it is known who listens ({doc}`chapter 8 <08_origin_of_the_bias>`) then show which questions notice.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 model = "toy-omni"
 against = "toy-omni-balanced"  # a model to tell it from; None for none
 benchmark = "toybox"  # or NAME:FOLDER, with your copy of avhbench, cmm, worldsense, dave or daily-omni
@@ -34,29 +29,86 @@ seed = 0
 suffix = None  # added to every question; None is the set's own
 out = None  # folder for tables; None is the cache folder
 
-# %%
+# %% tags=["hide-input"]
 import pandas as pd
 from avnb import benchmarks, plots, show, stats, study
 from avnb.analyses import questions
 from avnb.benchmarks import rules, traps
+from avnb.models import title_of
 from IPython.display import Markdown
 
 plots.style()
 clips = benchmarks.load(benchmark, n=n, seed=seed)
 held = benchmarks.counts(clips)
 keep = {"dataset": benchmark, "seed": seed, "out": out, "suffix": suffix}
+name = title_of(model)
+table = study.measure("questions", model, clips, **keep)
+right = questions.accuracy(table)
+margin = right[right["rule"] == questions.MARGIN]
+kept = questions.without(table)
+sound = kept[kept["taken"] == "sound"]
+needless = sound[sound["low"] > sound["chance"]]
+
+# A second model is asked the same questions with both modalities.
+compared = [table[table["inputs"] == "both"]]
+if against:
+    compared.append(study.measure("questions", against, clips, inputs=["both"], **keep))
+compared = pd.concat(compared, ignore_index=True)
+compared = compared[
+    compared["task"].ne(benchmarks.toybox.SEEN) & compared["conflict"].notna()
+]
+compared["sound"] = compared["conflict"].map({True: "foreign", False: "own"})
+gaps = {}
+for kind, some in compared.groupby("sound", sort=False):
+    wide = some.assign(right=(some["value"] > 0).astype(float)).pivot(
+        index=["cluster", "clip", "item"], columns="model", values="right"
+    )
+    if against in wide:
+        wide = wide.dropna()
+        gaps[kind] = stats.clustered(
+            wide[against] - wide[table["model"].iloc[0]],
+            wide.index.get_level_values("cluster"),
+        )
+sounds = {"own": "ordinary clips", "foreign": "conflicting clips"}
+clip = next((clip for clip in clips if clip.conflict), clips[0])
+show.in_short(
+    f"{name} answers {len(needless)} of {len(sound)} types of question about a clip's sound without the sound"
+    + (
+        f"; {against} beats it by {gaps['foreign'].mean:.0%} of the questions about conflicting clips and by "
+        f"{gaps['own'].mean:.0%} of those about ordinary ones."
+        if {"own", "foreign"} <= {*gaps}
+        else "."
+    )
+    if len(sound)
+    else f"No type of question asks {name} about the sound.",
+    {
+        f"{against} − {name}, share of questions answered, {sounds[kind]}": show.told(
+            gap, signed=True
+        )
+        for kind, gap in gaps.items()
+    },
+    ""
+    if "foreign" not in gaps
+    else "only conflict tells the two apart"
+    if gaps["foreign"].low > 0 and not gaps.get("own", gaps["foreign"]).low > 0
+    else "conflict does not tell them apart alone",
+    clip=show.player(clip, width=240, caption=f"{clip.questions[0].text}")
+    if clip.video
+    else None,
+)
 
 # %% [markdown]
+# Benchmarks of audio-visual models are sets of questions with a closed set of answers: is a thing heard, which of four
+# sounds is it, what is done while it sounds? Their score is read as hearing *and* seeing. This chapter asks every question
+# again with the sound, the picture, or both taken away, and counts how often sound and picture disagree at all. Two
+# organisms of which it is known who listens ({doc}`chapter 8 <08_origin_of_the_bias>`) then show which questions notice.
+#
 # ## One clip, and what is asked about it
 #
-# The organisms say captions, not yes or no and no letters. So the toybox asks each type of question in their words: an
-# option is the caption that it would be the answer of.
+# The first conflicting clip of the set. The organisms say captions, not yes or no and no letters. So the toybox asks each
+# type of question in their words: an option is the caption that it would be the answer of.
 
-# %%
-clip = next((clip for clip in clips if clip.conflict), clips[0])
-show.player(clip) if clip.video else Markdown("This set gives sounds alone.")
-
-# %%
+# %% tags=["hide-input"]
 show.table(
     pd.DataFrame(
         [
@@ -70,7 +122,7 @@ show.table(
         ],
         columns=["task", "question", "options", "right"],
     ),
-    "Every question about this clip",
+    "Every question about the clip above",
 )
 
 # %% [markdown]
@@ -82,10 +134,10 @@ show.table(
 # ## What gives answers away, before any model is asked
 #
 # `avnb.benchmarks.traps.told` finds questions that are asked twice, with both answers even, nouns for which one answer
-# is usually right, "no" as the safe answer about foreign sounds, and video files that hold no sound, so that a harness which
+# is usually right, "no" as the safe answer about sounds that are not the picture's, and video files that hold no sound, so that a harness which
 # reads it from there gives the model none.
 
-# %%
+# %% tags=["hide-input"]
 show.table(
     held.assign(
         conflict=held["conflict"]
@@ -95,11 +147,11 @@ show.table(
     "What the set holds",
 )
 
-# %%
+# %% tags=["hide-input"]
 found = traps.told(clips)
 show.table(
     found,
-    "Traps, with intervals clustered by video; null is the share where the trap is not set",
+    "Traps, with 95 % intervals clustered by video; null is the share where the trap is not set (chance)",
 )
 
 # %% [markdown]
@@ -118,21 +170,19 @@ show.table(
 # %%
 table = study.measure("questions", model, clips, **keep)
 right = questions.accuracy(table)
-margin = right[right["rule"] == questions.MARGIN]
-
-# %%
 kept = questions.without(table)
-sound = kept[kept["taken"] == "sound"]
-needless = sound[sound["low"] > sound["chance"]]
+
+# %% tags=["hide-input"]
 show.figure(
     plots.benchmarks.answered(
         margin,
-        f"{len(needless)} of {len(sound)} types of question are answered without the sound"
+        f"{name} answers {len(needless)} of {len(sound)} types of question about the sound without it"
         if len(sound)
         else "What is answered",
     ),
-    "For each type of question, the share answered from both, from picture or sound alone, and from the text, with 95 % "
-    "intervals clustered by video.",
+    f"For each type of question, the share that {name} answers: from both, from the picture (blue) or the sound (orange) alone, "
+    "and from the text; lines are 95 % intervals clustered by video, dotted is chance.",
+    data=margin,
 )
 
 # %% [markdown]
@@ -174,7 +224,7 @@ Markdown("\n".join(f"- {line}" for line in lines))
 # %% [markdown]
 # ## How often sound and picture conflict at all
 #
-# Where the set tells that a clip's sound is another one's, this is counted (*told*). It can also be asked of the model: does
+# Where a set says that a clip's sound is another one's, this is counted (*told*). It can also be asked of the model: does
 # it prefer another option from the picture alone than from the sound alone (*measured*)? Only there can be seen which of the
 # two it follows.
 
@@ -189,9 +239,9 @@ text = [
     f"({whole.loc['measured', 'low']:.0%} to {whole.loc['measured', 'high']:.0%}) of {whole.loc['measured', 'n']} questions."
     if "measured" in whole.index
     else "No question could be asked of both modalities apart.",
-    f"The set tells of {whole.loc['told', 'mean']:.0%} that the sound is foreign."
+    f"The set itself says so of {whole.loc['told', 'mean']:.0%}."
     if "told" in whole.index
-    else "The set does not tell which sounds are foreign.",
+    else "The set does not say which clips are in conflict.",
 ]
 if "picture followed" in whole.index:
     picture, heard = (whole.loc[f"{name} followed"] for name in ("picture", "sound"))
@@ -214,46 +264,26 @@ Markdown(" ".join(text))
 # A second model is asked the same questions with both modalities. On clips without conflict a model that only looks can be
 # as good as one that listens; the more conflict a set holds, the further they are apart.
 
-# %%
-compared = [table[table["inputs"] == "both"]]
-if against:
-    compared.append(study.measure("questions", against, clips, inputs=["both"], **keep))
-compared = pd.concat(compared, ignore_index=True)
-compared = compared[
-    compared["task"].ne(benchmarks.toybox.SEEN) & compared["conflict"].notna()
-]
-compared["sound"] = compared["conflict"].map({True: "foreign", False: "own"})
+# %% tags=["hide-input"]
 by_sound = questions.accuracy(compared, by=["model", "sound"])
 by_sound = by_sound[by_sound["rule"] == questions.MARGIN]
-gaps = {}
-for kind, some in compared.groupby("sound", sort=False):
-    wide = some.assign(right=(some["value"] > 0).astype(float)).pivot(
-        index=["cluster", "clip", "item"], columns="model", values="right"
-    )
-    if against in wide:
-        wide = wide.dropna()
-        gaps[kind] = stats.clustered(
-            wide[against] - wide[table["model"].iloc[0]],
-            wide.index.get_level_values("cluster"),
-        )
 show.table(
-    by_sound,
-    "Accuracy of the questions, those about the picture alone apart, by whether the sound is the picture's own",
-) if len(by_sound) else Markdown("The set does not tell which sounds are foreign.")
+    by_sound.replace({"sound": sounds}),
+    "Share of questions answered, without those about the picture alone; 95 % intervals clustered by video",
+) if len(by_sound) else Markdown("The set does not say which clips are in conflict.")
 
-# %%
+# %% tags=["hide-input"]
 foreign = compared.drop_duplicates(["clip", "item"])["sound"].eq("foreign").mean()
 show.figure(
     plots.benchmarks.apart(
         by_sound,
         {"this set": foreign},
-        ", ".join(
-            f"{gap.mean:+.0%} where the sound is {'foreign' if kind == 'foreign' else 'its own'}"
-            for kind, gap in gaps.items()
-        ),
+        f"{against} against {name}: "
+        + ", ".join(f"{gap.mean:+.0%} on {sounds[kind]}" for kind, gap in gaps.items()),
     ),
-    f"Accuracy for sets with any share of questions about foreign sounds, drawn between the two measured ends; dotted, the "
-    f"share in this set ({foreign:.0%}). Title: {against} minus {model}.",
+    f"Share of questions answered in sets with any share of conflicting clips, drawn between the two measured ends; dotted, "
+    f"the share in this set ({foreign:.0%}).",
+    data=by_sound,
 ) if set(gaps) == {"own", "foreign"} else Markdown(
     "This set does not tell both kinds of clips apart, so nothing is drawn."
 )
@@ -261,8 +291,8 @@ show.figure(
 # %% tags=["hide-input"]
 Markdown(
     "\n".join(
-        f"- {kind.capitalize()} sound: {against} answers **{gap.mean:+.0%}** ({gap.low:+.0%} to "
-        f"{gap.high:+.0%}) more than {model}, n = {gap.n} questions: "
+        f"- {sounds[kind].capitalize()}: {against} answers **{gap.mean:+.0%}** ({gap.low:+.0%} to "
+        f"{gap.high:+.0%}) more than {name}, n = {gap.n} questions: "
         + (
             "these questions tell them apart."
             if gap.low > 0
@@ -286,7 +316,7 @@ show.table(
     "Accuracy by the margin and by every rule, from both modalities",
 )
 
-# %%
+# %% tags=["hide-input"]
 leaning = questions.leaning(table)
 show.table(
     leaning[leaning["inputs"] == "both"],
@@ -298,7 +328,7 @@ show.table(
 # The organisms' captions are scored by their words (`rules.words`), since the published rules find neither yes nor letter in
 # them. What those make of answers that larger models give, right being "no" or "B":
 
-# %%
+# %% tags=["hide-input"]
 binary = ["No.", "I know it is.", "No, yes, it is.", "It is not heard."]
 letters = ["B", "b.", "Answer: B", "(B)", "It is (C), not (B)", "no idea"]
 scored = [
@@ -324,6 +354,21 @@ show.table(
 )
 
 # %% [markdown]
+# ## What this shows
+
+# %% tags=["hide-input"]
+lines = [
+    f"{name} answers {len(needless)} of {len(sound)} types of question about the sound without it: "
+    f"{', '.join(needless['task']) or 'none'}."
+]
+lines += [
+    f"Questions about {sounds[kind]} {'tell' if gap.low > 0 else 'do not tell'} {against} from {name} "
+    f"({show.told(gap, signed=True)} questions)."
+    for kind, gap in gaps.items()
+]
+Markdown("\n".join(f"- {line}" for line in lines))
+
+# %% [markdown]
 # ## What this does not show
 #
 # - On the toybox the questions are imitations of a form, in the words of a drawn world. How much of a *published* set is
@@ -338,17 +383,33 @@ show.table(
 #
 # ## Try it yourself
 #
-# Ask one question with each of the inputs.
+# **Task.** Find a question that is answered right from the picture alone and wrong from both. What does that say about the
+# sound? Needs Python: open this page on Colab (the rocket at the top) or on your machine.
+#
+# <details><summary>What to expect</summary>
+#
+# There are few. More often it is the other way round: right from the sound alone, wrong from both, in conflicting clips.
+# The sound was heard, and the picture outvoted it.
+#
+# </details>
 
 # %% tags=["skip-execution"]
 from ipywidgets import interact
 
 
-@interact(item=table["item"].unique())
+@interact(
+    item=[
+        (f"{number}: {row.question}", row.item)
+        for number, row in enumerate(table.drop_duplicates("item").itertuples(), 1)
+    ]
+)
 def ask(item):
     """What is preferred with each of the inputs, and by how much."""
     rows = table[table["item"] == item]
-    return show.table(rows[["inputs", "chosen", "right", "value", "answer"]], item)
+    return show.table(
+        rows[["inputs", "chosen", "right", "value", "answer"]],
+        "One question, with each of the inputs",
+    )
 
 
 # %% tags=["remove-input"]

@@ -16,42 +16,66 @@
 # # How one prefill serves every intervention
 #
 # **A sweep over layers costs a little more than one answer, not one answer per layer, and its results are exact.**
-#
-# Attention knockout asks what a model would have said had its answer not been able to look at the picture, or at the
-# sound, in some of its layers. A sweep asks that many times: 28 layers and two modalities are 56 questions per clip. The
-# usual way generates a full answer for each. But all these answers share the long part, the prompt of pictures and sound,
-# and differ only in the few words after it.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 model = "toy-omni"
 dataset = "toybox"
 seed = 0
 
-# %%
+# %% tags=["hide-input"]
 import avnb
 import pandas as pd
-from avnb import datasets, plots, show, speed
-from avnb.judge.words import mentioned
+from avnb import datasets, fidelity, plots, show, speed
 from IPython.display import Markdown
 
 plots.style()
 avllm = avnb.load(model)
 question = "Describe what you hear."
+clip, answer = fidelity.example(
+    avllm, datasets.load(dataset, n=24, seed=seed), question
+)
+times = (
+    speed.cells()
+    .query("method == 'ours' and new == 16")
+    .groupby(["prompt", "conditions"])["ratio"]
+    .mean()
+)
+(longest, most), shortest = times.index.max(), times.index.min()[0]
+usual = (
+    speed.cells()
+    .query("method == 'hooks' and prompt == @longest and conditions == @most")["ratio"]
+    .mean()
+)
+show.in_short(
+    f"{most} interventions on a prompt of {longest:,} tokens take {times[longest, most]:.1f} times as long as one plain answer; "
+    f"one answer each would take {usual:.0f} times as long.",
+    {
+        f"{most} interventions, {size:,} prompt tokens (one plain answer = 1)": f"{times[size, most]:.2f}"
+        for size in dict.fromkeys((shortest, longest))
+        if (size, most) in times
+    },
+    "exact: the same tokens as with one run per intervention"
+    if speed.measured()["agree"]
+    else "the methods did not give the same tokens",
+    clip=show.player(
+        clip,
+        width=240,
+        caption=f"{show.about(clip)}. {avllm.name}, asked what it hears: “{answer}”",
+    ),
+)
+
+# %% [markdown]
+# Attention knockout asks what a model would have said had its answer not been able to look at the picture, or at the
+# sound, in some of its layers. A sweep asks that many times: 28 layers and two modalities are 56 questions per clip. The
+# usual way generates a full answer for each. But all these answers share the long part, the prompt of pictures and sound,
+# and differ only in the few words after it.
 
 # %% [markdown]
 # ## One clip, every window
 #
-# The clip is counterfactual: its sound is that of another clip. It is the first one of the set whose answer names
-# something that is only to be seen. Every condition blocks the answer, and the position it starts from, from the video
-# in a window of four layers; the last one in all layers.
-
-# %%
-clips = datasets.load(dataset, n=24, seed=seed)[12:]
-answers = {clip.id: set(mentioned(avllm.caption(clip, question))) for clip in clips}
-clip = next((c for c in clips if answers[c.id] & set(c.seen) - set(c.heard)), clips[0])
-show.player(
-    clip, caption=f"seen: {', '.join(clip.seen)}; heard: {', '.join(clip.heard)}"
-)
+# The sound of the clip above is that of another clip: it is the first conflicting one of the set about whose sound the
+# answer names something that is only to be seen. Every condition blocks the answer, and the position it starts from, from
+# the video in a window of four layers; the last one in all layers.
 
 # %%
 prompt = avllm.prompt(clip, question)
@@ -83,8 +107,8 @@ show.table(
 # :width: 100%
 # ```
 #
-# 1. The prompt runs through the decoder once, with the attention that the model was loaded with (SDPA or flash). The keys $K$ and values $V$ of every
-#    layer are kept; no attention matrix is.
+# 1. The prompt runs through the decoder once (the *prefill*), with the attention that the model was loaded with. The keys
+#    $K$ and values $V$ of every layer are kept; no attention matrix is.
 # 2. From the **branch point** on, the $N$ conditions run as one batch. The branch point is the first position that any
 #    rule touches: the end of the prompt where only the answer is blocked, earlier where positions of the prompt are.
 # 3. A condition is a mask $m_c^{(\ell)}$ per layer: $-\infty$ at the keys that it blocks, 0 elsewhere.
@@ -117,17 +141,20 @@ show.table(
 # the floor: one plain `generate` of the same model in the same process. Only ratios count. All methods must give the same
 # tokens.
 
-# %%
+# %% tags=["hide-input"]
 show.table(speed.costs(), "Time of a sweep, in units of one plain generate")
 
-# %%
-shown = {name: speed.METHODS[name] for name in ("ours", "hooks", "nnsight")}
+# %% tags=["hide-input"]
+names = {name: speed.METHODS[name] for name in ("ours", "hooks", "nnsight")}
+shown = speed.cells().query("new == 16")
 show.figure(
-    plots.speed.growth(speed.cells().query("new == 16"), shown),
-    "Time against the number of conditions: the engine stays near one generate, the usual ways grow in proportion.",
+    plots.speed.growth(shown, names),
+    "Time of a sweep with N conditions, in units of one plain generate; both axes are logarithmic, a panel for each length of "
+    "the prompt.",
+    data=shown,
 )
 
-# %%
+# %% tags=["hide-input"]
 show.table(
     speed.memory(),
     "Peak memory above the loaded model (MiB): every layer's and head's attention shares recorded",
@@ -162,7 +189,12 @@ if len(on_gpu):
 Markdown(speed.about_gpu())
 
 # %% [markdown]
-# ## Limits
+# ## What this shows
+#
+# - Every condition of a sweep can share one prefill, because no position before the branch point depends on a condition.
+#   The cost of a sweep is then the cost of the answers, not of the prompts.
+#
+# ## What this does not show
 #
 # - The model of the bench has random weights and a narrow decoder of 28 layers with the real vocabulary; it ran on CPU in
 #   float32. On a GPU the ratios differ; what is known of them is said above.
@@ -171,12 +203,21 @@ Markdown(speed.about_gpu())
 #
 # ## Try it yourself
 #
-# Block any group of positions from any other. The groups are the segment types of the prompt, `generated`, and sums of
-# them.
+# **Task.** Block the question from the picture instead of the answer. Predict: will the answer change? The cell has run
+# once here; to try other groups (the segment types of the prompt, `generated`, and sums of them), open this page on Colab
+# or on your machine.
 
 # %%
 rule = avnb.Condition.block("query", "video")
 avnb.run(avllm, prompt, [rule], max_new_tokens=24)[0].text
+
+# %% [markdown]
+# <details><summary>What to expect</summary>
+#
+# Mostly not: the answer still sees the picture by itself. The question has to be kept from the picture *and* the answer
+# from it before its way is cut; {doc}`05_attention_knockout` follows the ways one by one.
+#
+# </details>
 
 # %% tags=["remove-input"]
 show.provenance(model=model, dataset=dataset, seed=seed)

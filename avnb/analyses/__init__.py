@@ -59,12 +59,33 @@ ANALYSES = {
 def find(name):
     """The `Analysis` of a name, and its module.
 
+    Args:
+        name: of `ANALYSES`; or "MODULE.FUNCTION" for another function of this room that takes a model and clips, e.g.
+            "knockout.scores".
+
     Raises:
         AnalysisError: there is none; lists those that there are.
+
+    Example:
+        >>> find("knockout.scores")[0].function
+        'scores'
     """
-    if name not in ANALYSES:
+    module, _, function = name.partition(".")
+    if not function and name not in ANALYSES:
         raise AnalysisError(f"there is no analysis {name!r}; use one of {', '.join(ANALYSES)}")
-    return ANALYSES[name], import_module(f"avnb.analyses.{name}")
+    try:
+        module = import_module(f"avnb.analyses.{module}")
+        if function:
+            getattr(module, function)
+    except (ImportError, AttributeError) as error:
+        raise AnalysisError(f"there is no analysis {name!r} ({error}); use MODULE.FUNCTION of avnb.analyses") from error
+    return Analysis("", function) if function else ANALYSES[name], module
+
+
+def related(known, module, table):
+    """A table of all rows, with its clips set against each other, as far as its analysis does."""
+    function = "relate" if known in ANALYSES.values() else f"relate_{known.function}"
+    return getattr(module, function)(table) if hasattr(module, function) and len(table) else table
 
 
 def measure(analysis, model, clips, **options):
@@ -88,5 +109,4 @@ def measure(analysis, model, clips, **options):
         {'audio': 4, 'video': 4}
     """
     known, module = find(analysis)
-    table = getattr(module, known.function)(model, clips, **options)
-    return module.relate(table) if hasattr(module, "relate") else table
+    return related(known, module, getattr(module, known.function)(model, clips, **options))

@@ -14,6 +14,8 @@ import pandas as pd
 
 from avnb import judge as judges
 from avnb.analyses.jobs import each, over
+from avnb.engine import EngineError, Request, run_all
+from avnb.judge.words import mentioned, world_of
 from avnb.questions import HEAR, MAX_NEW_TOKENS, MODALITIES, OTHER, QUESTIONS, SEE, modalities_of
 from avnb.stats import Interval, difference, interval, resampled
 from avnb.text import key
@@ -65,10 +67,10 @@ def measure(
 
     def rows(job):
         clip, answers = job.clip, []
-        for source, question in asked:
-            if clip.kind != "mute" or source != "audio":
-                answer = model.caption(clip, question, max_new_tokens, INPUTS[source])
-                answers += [(source, question, modality, answer) for modality in modalities_of(question)]
+        here = [(source, question) for source, question in asked if clip.kind != "mute" or source != "audio"]
+        said = _said(model, clip, here, max_new_tokens)
+        for (source, question), answer in zip(here, said, strict=True):
+            answers += [(source, question, modality, answer) for modality in modalities_of(question)]
         found = judges.scores([(answer, clip, modality) for _, _, modality, answer in answers], judge)
         only = {modality: _elsewhere(judges.named(judge), clip, modality) for modality in MODALITIES}
         return [
@@ -77,6 +79,35 @@ def measure(
         ]
 
     return over(plan(clips), rows, _COLUMNS)
+
+
+def example(model, clips, question=HEAR, max_new_tokens=MAX_NEW_TOKENS):
+    """The clip to open with, by a rule: the first conflicting one about whose sound the model tells what is only seen.
+
+    Args:
+        model: an AVLLM from `avnb.load`.
+        clips: clips in their order; the model is asked until one is found.
+        question: that is asked.
+        max_new_tokens: where an answer is cut off.
+
+    Returns:
+        (clip, answer). Where no answer names something only seen, or no events are listed: the first conflicting clip,
+        or without any the first clip.
+
+    Example:
+        >>> clip, answer = example(avnb.load("toy-omni"), avnb.datasets.load("toybox", n=8))
+        >>> clip.kind, bool(set(mentioned(answer)) & set(clip.seen))
+        ('counterfactual', True)
+    """
+    conflicting = [clip for clip in clips if clip.kind == "counterfactual"] or list(clips)
+    first = None
+    for clip in conflicting:
+        answer = model.caption(clip, question, max_new_tokens)
+        first = first or (clip, answer)
+        named = set(mentioned(answer, world_of(clip)))
+        if named & ({*clip.seen} - {*clip.heard}) and not named & {*clip.heard}:
+            return clip, answer
+    return first
 
 
 def judged(table):
@@ -109,8 +140,8 @@ def drop(table, seed=0) -> pd.DataFrame:
         [['absolute', 0.75, 0.5, 1.0, 4], ['relative', 0.75, 0.5, 1.0, 4]]
     """
     statistics = {
-        "absolute": lambda f, c: f.mean(1) - c.mean(1),
-        "relative": lambda f, c: 1 - c.mean(1) / f.mean(1),
+        "absolute": lambda f, c: f - c,
+        "relative": lambda f, c: 1 - c / f,
     }
     rows = []
     for cell, group in judged(table).groupby(CELL, sort=False):
@@ -205,9 +236,9 @@ def controls(table, rewritten, question=HEAR, seed=0) -> pd.DataFrame:
     factual, other, late = rows("factual"), rows("counterfactual"), rows("shifted")
     found = {
         "another sound": _gap(other, factual, seed),
-        "control: own sound, late": _paired(factual, late, seed),
-        "another sound, against own sound, late": _gap(other, late, seed),
-        "control: own sound, written anew": _paired(factual, rewritten, seed),
+        "control: its own sound, late": _paired(factual, late, seed),
+        "another sound, beyond its own one late": _gap(other, late, seed),
+        "control: its own sound, encoded once more": _paired(factual, rewritten, seed),
         "control: another sound, no picture": _gap(rows("counterfactual", "audio"), rows("factual", "audio"), seed),
     }
     return pd.DataFrame([(label, *one) for label, one in found.items()], columns=["label", *Interval._fields])
@@ -253,7 +284,7 @@ def _with_null(table, held, said, compare):
 
 def _gap(table, other, seed):
     """The mean of one table above that of another one, of other clips."""
-    return resampled(lambda a, b: a.mean(1) - b.mean(1), table["value"], other["value"], seed=seed)
+    return resampled(lambda a, b: a - b, table["value"], other["value"], seed=seed)
 
 
 def _paired(table, changed, seed):
@@ -280,6 +311,16 @@ def _asked(model, questions, inputs):
         if not questions or not inputs:
             raise ValueError(f"{model.name} does not hear; ask it what it sees, from the video")
     return [(source, question) for source in inputs for question in questions]
+
+
+def _said(model, clip, asked, max_new_tokens):
+    """The greedy answer to every (inputs, question)."""
+    prompts = [model.prompt(clip, question, INPUTS[source]) for source, question in asked]
+    try:
+        runs = run_all(model, [Request(prompt, max_new_tokens=max_new_tokens) for prompt in prompts])
+    except EngineError:  # a decoder that no condition can be put to answers as it is
+        return [model.caption(clip, question, max_new_tokens, INPUTS[source]) for source, question in asked]
+    return [answer.text for (answer,) in runs]
 
 
 def _elsewhere(judge, clip, modality):

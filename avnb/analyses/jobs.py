@@ -11,6 +11,9 @@ from typing import NamedTuple
 import pandas as pd
 
 from avnb.media.clip import Clip, ClipError
+from avnb.media.reading import UnreachableError
+from avnb.models.prompt import PromptError
+from avnb.models.shared import shared
 
 logger = logging.getLogger(__name__)
 
@@ -22,11 +25,13 @@ class Job(NamedTuple):
         clip: the clip.
         other: its donor or partner.
         events: names that are looked for in every clip of the set.
+        among: clips of the set that all jobs look at together.
     """
 
     clip: Clip
     other: Clip | None = None
     events: tuple[str, ...] = ()
+    among: tuple[Clip, ...] = ()
 
     @property
     def id(self):
@@ -46,24 +51,33 @@ def each(clips):
 def over(jobs, rows_of, columns) -> pd.DataFrame:
     """The rows of all jobs as one table; jobs whose clips cannot be used are reported and left out.
 
+    So are mute clips where sound is needed, and clips that are too much for the memory.
+
     Args:
         jobs: the jobs.
         rows_of: takes a job, gives its rows: a DataFrame, or a list of tuples.
         columns: of the table.
 
     Returns:
-        DataFrame. `attrs["left_out"]` tells which jobs have no rows, and why: {id of the clip: reason}.
+        DataFrame. `attrs["left_out"]` tells which jobs have no rows, and why: {id of the clip: reason};
+        `attrs["passing"]` lists those whose reason may pass by itself.
     """
-    parts, left_out = [], {}
+    from torch import OutOfMemoryError
+
+    parts, left_out, passing = [], {}, []
     for job in jobs:
         try:
-            rows = rows_of(job)
-        except ClipError as error:
+            with shared():  # the media of a clip are run once for all that is asked of them
+                rows = rows_of(job)
+        except (ClipError, PromptError, OutOfMemoryError) as error:
+            if isinstance(error, PromptError) and job.clip.kind != "mute":
+                raise  # it is about the model
             logger.warning("left out clip %s: %s", job.clip.id, error)
             left_out[job.clip.id] = str(error)
+            passing += [job.clip.id] if isinstance(error, UnreachableError | OutOfMemoryError) else []
         else:
             parts.append(rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows, columns=columns))
     filled = [part for part in parts if len(part)]
     table = pd.concat(filled, ignore_index=True)[columns] if filled else pd.DataFrame(columns=columns)
-    table.attrs["left_out"] = left_out
+    table.attrs |= {"left_out": left_out, "passing": passing}
     return table

@@ -20,13 +20,13 @@ from zlib import crc32
 from avnb import judge as judges
 from avnb.analyses.changes import ANSWER, CONTROL, NOTHING, change, effect, recovered
 from avnb.analyses.jobs import each, over
-from avnb.engine import run
+from avnb.engine import Request, run, run_all
 from avnb.engine.conditions import Condition, Random
 from avnb.judge.references import references
 from avnb.layers import cumulative
 from avnb.questions import HEAR, MAX_NEW_TOKENS, SEE, modalities_of
 
-__all__ = ["ANSWER", "CONTROL", "NOTHING", "change", "effect", "flow", "recovered", "scores", "sweep"]
+__all__ = ["ANSWER", "CONTROL", "NOTHING", "by_token", "change", "effect", "flow", "recovered", "scores", "sweep"]
 
 # Where information can come from and go to; text before the media is seen, but holds nothing of them.
 NODES = {"audio": "audio", "video": "video", "question": "query+template+boundary", "answer": ANSWER}
@@ -42,6 +42,7 @@ EDGES = (
 
 _CUT = ["blocked", "start", "stop"]
 _JUDGED = ["clip", "kind", "question", *_CUT, "draw", "modality", "answer", "value", "reason"]
+_BY_TOKEN = ["clip", "kind", "question", *_CUT, "draw", "step", "token", "value"]
 _SCORED = ["clip", "kind", "question", *_CUT, "draw", "quantity", "value"]
 
 plan = each
@@ -101,8 +102,9 @@ def sweep(
     def rows(job):
         clip, answers = job.clip, []
         cuts = _cuts(model, spans, rules, clip, n_draws, seed)
-        for question, modalities in wanted.items():
-            runs = run(model, model.prompt(clip, question), cuts.values(), max_new_tokens)
+        prompts = [model.prompt(clip, question) for question in wanted]
+        asked = [Request(prompt, cuts.values(), max_new_tokens) for prompt in prompts]
+        for (question, modalities), runs in zip(wanted.items(), run_all(model, asked), strict=True):
             for label, found in zip(cuts, runs, strict=True):
                 answers += [(question, *label, modality, found.text) for modality in modalities]
         cases = list(dict.fromkeys((answer, modality) for *_, modality, answer in answers))  # many cuts change nothing
@@ -143,6 +145,57 @@ def scores(model, clips, question=HEAR, *, spans=None, blocked=("video", "audio"
         return _scored(model, model.prompt(job.clip, question), cuts, job.clip, captions)
 
     return over(plan(clips), scored, _SCORED)
+
+
+def by_token(
+    model,
+    clips,
+    question=HEAR,
+    *,
+    spans=None,
+    blocked=("video", "audio"),
+    source=ANSWER,
+    n_draws=1,
+    max_new_tokens=MAX_NEW_TOKENS,
+    seed=0,
+):
+    """Of a model's own answers, how probable every word stays under every cut: where does each word come from?
+
+    The answer is given under every cut as it was chosen without, so that a word is judged after the same words.
+
+    Args:
+        model, clips, question, spans, blocked, source, n_draws, max_new_tokens, seed: as in `sweep`; a span of None is
+            all layers.
+
+    Returns:
+        DataFrame: clip, kind, question, blocked, start, stop, draw, step (0 = first), token (its text), value
+        (log-probability in nats).
+
+    Raises:
+        PromptError, ValueError: as in `sweep`.
+
+    Example:
+        >>> model, clips = avnb.load("toy-omni"), avnb.datasets.load("toybox", n=2)
+        >>> table = by_token(model, clips[:1], n_draws=0)
+        >>> "".join(table.query("blocked == 'nothing'")["token"])[:6]
+        'I hear'
+    """
+    spans = [(0, len(model.decoder.layers))] if spans is None else spans
+    rules = [(source, group, group) for group in blocked]
+
+    def rows(job):
+        prompt = model.prompt(job.clip, question)
+        answer = run(model, prompt, max_new_tokens=max_new_tokens)[0].token_ids
+        tokens = [model.tokenizer.decode([token]) for token in answer]
+        cuts = _cuts(model, spans, rules, job.clip, n_draws, seed)
+        runs = run(model, prompt, cuts.values(), forced=answer)
+        return [
+            (job.clip.id, job.clip.kind, question, *label, step, token, float(value))
+            for label, found in zip(cuts, runs, strict=True)
+            for step, (token, value) in enumerate(zip(tokens, found.logprobs, strict=True))
+        ]
+
+    return over(plan(clips), rows, _BY_TOKEN)
 
 
 def flow(model, clips, question=HEAR, *, spans=None, edges=EDGES, n_draws=3, seed=0):

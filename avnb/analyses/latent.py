@@ -210,7 +210,7 @@ def tie(cells, seed=0) -> pd.DataFrame:
     for kind, some in cells.groupby("kind", sort=False):
         shares = (some[some[names].all(axis=1)].groupby("clip")["value"].sum() for names in _BOTH)
         sample = np.stack(list(shares), axis=1)
-        found = stats.resampled(lambda s: s[..., 0].mean(1) - s[..., 1].mean(1) * s[..., 2].mean(1), sample, seed=seed)
+        found = stats.resampled(lambda m: m[..., 0] - m[..., 1] * m[..., 2], sample, seed=seed)
         rows.append((kind, *found))
     return pd.DataFrame(rows, columns=["kind", *stats.Interval._fields])
 

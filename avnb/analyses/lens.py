@@ -22,6 +22,7 @@ from avnb.analyses.jobs import Job, over
 from avnb.analyses.vocabulary import spelled, vocabulary
 from avnb.engine import run
 from avnb.engine.capture import Capture
+from avnb.engine.conditions import Condition
 from avnb.judge import named
 from avnb.layers import depth_layers
 from avnb.media.clip import ClipError
@@ -42,7 +43,7 @@ _RECALL = ["clip", "kind", "question", "value", "null", "value_seen", "found", "
 _REASONS = ("nothing is known to be heard in it", "all other clips share a sound with it", "")
 
 
-def decode(model, prompt, group="audio", *, top_k=5, normed=True, layers=None, answer="") -> pd.DataFrame:
+def decode(model, prompt, group="audio", *, top_k=5, normed=True, layers=None, answer="", cut=None) -> pd.DataFrame:
     """The most probable tokens at every position of a group after every layer (figure 5).
 
     Args:
@@ -55,6 +56,8 @@ def decode(model, prompt, group="audio", *, top_k=5, normed=True, layers=None, a
             does not.
         layers: after which layers (0 = first); None for all.
         answer: what the model has already begun to answer, e.g. "I hear"; "last" is then its last token.
+        cut: (source, target): groups of which the first may not attend to the second, in any layer, e.g. ("audio",
+            "video"); None cuts nothing.
 
     Returns:
         DataFrame: layer, position (in the prompt and the begun answer), rank (1 = most probable), token (its text; None
@@ -81,7 +84,7 @@ def decode(model, prompt, group="audio", *, top_k=5, normed=True, layers=None, a
         values, ids = logits.topk(top_k)
         return ids, (values - logits.logsumexp(-1, keepdim=True)).exp()
 
-    layers, positions, (ids, probabilities) = _scan(model, prompt, group, normed, layers, most_probable, answer)
+    layers, positions, (ids, probabilities) = _scan(model, prompt, group, normed, layers, most_probable, answer, cut)
     axes = pd.MultiIndex.from_product([layers, positions, range(1, top_k + 1)], names=["layer", "position", "rank"])
     text = _texts(model)
     tokens = [text(i) for i in ids.ravel().tolist()]
@@ -118,7 +121,7 @@ def target_rank(model, prompt, words, group="audio", *, normed=True, layers=None
     if not words:
         raise ValueError("words is empty; give at least one word")
     best = _best_of([spelled(model, word) for word in words])
-    layers, positions, (ranks, tokens) = _scan(model, prompt, group, normed, layers, best, answer)
+    layers, positions, (ranks, tokens) = _scan(model, prompt, group, normed, layers, best, answer, None)
     axes = pd.MultiIndex.from_product([layers, positions, words], names=["layer", "position", "word"])
     text = _texts(model)
     columns = {"token": [text(i) for i in tokens.ravel().tolist()], "rank": ranks.ravel()}
@@ -189,7 +192,17 @@ def targets(clips, judge="events") -> tuple:
 
 
 def event_ranks(
-    model, clips, question=HEAR, *, group="audio", answer="", normed=True, match="words", threshold=0.8, judge="events"
+    model,
+    clips,
+    question=HEAR,
+    *,
+    group="audio",
+    answer="",
+    normed=True,
+    match="words",
+    threshold=0.8,
+    judge="events",
+    cut=None,
 ) -> pd.DataFrame:
     """How close a model is to naming every event of a set, clip by clip, layer by layer.
 
@@ -205,6 +218,7 @@ def event_ranks(
         group, answer, normed: as in `decode`; every part of a group such as "audio+video+last" is ranked apart.
         match, threshold: which tokens name an event, as in `vocabulary.vocabulary`.
         judge: who says what is heard and seen, as in `targets`: "words" takes words of captions for events.
+        cut: as in `decode`: what the positions would say if one group could not look at another.
 
     Returns:
         DataFrame: clip, kind, question, group, layer, event (each that is heard in any of the clips, or seen in this
@@ -221,7 +235,7 @@ def event_ranks(
         [1.0]
     """
     options = {"group": group, "answer": answer, "normed": normed, "match": match, "threshold": threshold}
-    return with_null(_ranks(model, plan(clips, judge), question, judge=judge, **options))
+    return with_null(_ranks(model, plan(clips, judge), question, judge=judge, cut=cut, **options))
 
 
 def with_null(table) -> pd.DataFrame:
@@ -252,6 +266,9 @@ def with_null(table) -> pd.DataFrame:
     return table.assign(null=[weights.get(key, weights[key[0]]) for key in keys])
 
 
+relate_event_ranks = with_null  # of jobs that were measured one by one
+
+
 def decoded(
     model, clips, question=HEAR, *, top_k=TOP_K, depth=DEPTH, normed=True, match="words", threshold=0.8, judge="events"
 ) -> pd.DataFrame:
@@ -265,14 +282,14 @@ def decoded(
         if it is decoded, else 0.
     """
     layers = depth_layers(len(model.decoder.layers), depth)
-    table = _ranks(model, plan(clips, judge), question, "audio", "", normed, match, threshold, judge)
-    if table.empty:
-        return table.drop(columns=["group", "layer", "rank", "position"]).assign(value=[])
-    best = table[table["layer"].isin(layers)]
+    options = {"normed": normed, "match": match, "threshold": threshold, "judge": judge}
+    best = _ranks(model, plan(clips, judge), question, layers=layers, most=top_k, **options)
+    if best.empty:
+        return best.drop(columns=["group", "layer", "rank", "position"]).assign(value=[])
     keys = ["clip", "kind", "question", "event", "heard", "seen"]
     found = best.groupby(keys, sort=False, as_index=False)["rank"].min()
     found = found.assign(value=(found.pop("rank") <= top_k).astype(float))
-    found.attrs = table.attrs
+    found.attrs = best.attrs
     return found
 
 
@@ -344,8 +361,22 @@ def latent_recall(
     return relate(decoded(model, clips, question, **options))
 
 
-def _ranks(model, jobs, question, group, answer, normed, match, threshold, judge):
-    """The table of `event_ranks` without its null: what every job has by itself."""
+def _ranks(
+    model,
+    jobs,
+    question,
+    group="audio",
+    answer="",
+    *,
+    normed,
+    match,
+    threshold,
+    judge,
+    cut=None,
+    layers=None,
+    most=None,
+):
+    """The table of `event_ranks` without its null: what every job has by itself; of some layers, ranks up to `most`."""
     parts = group.split("+")
     words_of = named(judge).words_of
 
@@ -365,8 +396,10 @@ def _ranks(model, jobs, question, group, answer, normed, match, threshold, judge
             raise ClipError(f"{clip.id}: the tokenizer of {model.name} has no word of what is heard, here or elsewhere")
         events = list(spelling.index)
         prompt = model.prompt(clip, question)
-        layers, positions, (ranks, _) = _scan(model, prompt, group, normed, None, _best_of(spelling), answer)
-        rows = pd.MultiIndex.from_product([layers, events], names=["layer", "event"]).to_frame(index=False)
+        after, positions, (ranks, _) = _scan(
+            model, prompt, group, normed, layers, _best_of(spelling, most), answer, cut
+        )
+        rows = pd.MultiIndex.from_product([after, events], names=["layer", "event"]).to_frame(index=False)
         keys = rows["event"].map(key)
         is_there = {name: keys.isin(_keys(clip, modality, judge)) for name, modality in _SENSES.items()}
         rows = rows.assign(clip=clip.id, kind=clip.kind, question=question, **is_there)
@@ -380,7 +413,7 @@ def _ranks(model, jobs, question, group, answer, normed, match, threshold, judge
     return over(jobs, ranked, _RANKS)
 
 
-def _scan(model, prompt, group, normed, layers, reduce, answer):
+def _scan(model, prompt, group, normed, layers, reduce, answer, cut):
     """What `reduce` keeps of the logits [rows, vocabulary] of a chunk, for all layers and positions of a group.
 
     Returns (layers, positions int64 [n_positions], arrays [n_layers, n_positions, ...]).
@@ -392,7 +425,7 @@ def _scan(model, prompt, group, normed, layers, reduce, answer):
     norm = getattr(model.decoder, "norm", None) if normed else torch.nn.Identity()
     if norm is None:
         raise ValueError(f"{type(model.decoder).__name__} has no final norm called `norm`; use normed=False")
-    positions, hidden = _hidden(model, prompt, group, layers, answer)
+    positions, hidden = _hidden(model, prompt, group, layers, answer, cut)
     n_rows = max(1, MAX_LOGITS // model.decoder.config.vocab_size)
     with torch.inference_mode():
         # The norm works row by row, so a chunk may span layers.
@@ -402,27 +435,31 @@ def _scan(model, prompt, group, normed, layers, reduce, answer):
     return layers, positions, [torch.cat(parts).cpu().numpy().reshape(*shape, -1) for parts in zip(*kept, strict=True)]
 
 
-def _hidden(model, prompt, group, layers, answer):
+def _hidden(model, prompt, group, layers, answer, cut):
     """Positions int64 [n] of a group, ascending, and the residual stream [n_layers, n, width] there."""
     parts = group.split("+")
     for part in parts:
         if len(prompt.segments.positions(part)) == 0:
             raise PromptError(f"{prompt.clip_id or 'prompt'}: the lens needs {part} positions, and the prompt has none")
+    conditions = [Condition.block(*cut) if cut else Condition()]
     if not answer or "last" not in parts:
         capture = Capture(hidden=group, layers=layers)
-        out = run(model, prompt, max_new_tokens=0, capture=capture)[0]
+        out = run(model, prompt, conditions, max_new_tokens=0, capture=capture)[0]
         return out.hidden_positions, out.hidden
     capture = Capture(hidden="+".join(["generated", *(part for part in parts if part != "last")]), layers=layers)
     # The last token of a forced answer is never fed, so one follows whose choice is of no account.
     tokens = [*model.tokenizer(answer, add_special_tokens=False)["input_ids"], min(model.stop_ids, default=0)]
-    out = run(model, prompt, forced=tokens, capture=capture)[0]
+    out = run(model, prompt, conditions, forced=tokens, capture=capture)[0]
     positions = out.hidden_positions
     kept = (positions < len(prompt)) | (positions == positions.max())
     return positions[kept], out.hidden[:, kept]
 
 
-def _best_of(spellings):
-    """For `_scan`: of each list of token ids, the rank of the best one and which it is."""
+def _best_of(spellings, most=None):
+    """For `_scan`: of each list of token ids, the rank of the best one and which it is.
+
+    With `most`, ranks beyond it are not told apart, which spares the sorting of a whole vocabulary.
+    """
 
     def best(logits):
         values, tokens = [], []
@@ -431,9 +468,12 @@ def _best_of(spellings):
             value, which = logits[:, ids].max(1)
             values.append(value)
             tokens.append(ids[which])
+        values, tokens = torch.stack(values, 1), torch.stack(tokens, 1)
+        if most is not None:
+            best = logits.topk(min(most, logits.shape[1])).values
+            return 1 + (best[:, None] > values[..., None]).sum(-1), tokens
         ascending = logits.sort(1).values  # one sort, however many words there are
-        n_below = torch.searchsorted(ascending, torch.stack(values, 1), right=True)
-        return 1 + logits.shape[1] - n_below, torch.stack(tokens, 1)
+        return 1 + logits.shape[1] - torch.searchsorted(ascending, values, right=True), tokens
 
     return best
 

@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from avnb.analyses.jobs import Job, over
-from avnb.engine import run
+from avnb.engine import Condition, run
 from avnb.files import cache_folder, digest, file_hash, file_name
 from avnb.judge.words import share
 from avnb.media.clip import Clip, ClipError
@@ -99,8 +99,8 @@ def margins(model, clips, question=HEAR, *, out=None, field="audio_captions") ->
         answers = [_answer(clip, field) for clip in pair]
         for (v, picture), (s, sound) in product(zip("ab", pair, strict=True), repeat=2):
             clip = _combined(picture, sound, folder)
-            prompt = model.prompt(clip, question)
-            a, b = (run(model, prompt, forced=answer)[0].logprobs.sum() for answer in answers)
+            scored = run(model, model.prompt(clip, question), [Condition()] * 2, forced=answers)
+            a, b = (found.logprobs.sum() for found in scored)
             rows.append((job.id, clip.kind, question, v, s, float(a - b)))
         return rows
 
@@ -117,7 +117,12 @@ def effects(margin):
 
 def shortcut_index(effect):
     """`|mean E_video| / (|mean E_audio| + |mean E_video|)` of effects [..., n, 2]; 0: the sound decides."""
-    audio, video = np.abs(np.moveaxis(np.asarray(effect, dtype=float), -1, 0).mean(-1))
+    return index_of_means(np.asarray(effect, dtype=float).mean(-2))
+
+
+def index_of_means(effects):
+    """The same of mean effects [..., 2] of sound and picture."""
+    audio, video = np.abs(np.moveaxis(effects, -1, 0))
     return video / (audio + video)
 
 
@@ -158,8 +163,7 @@ def summary(table, seed=0) -> dict:
         0.25
     """
     effect = effects(_wide(table).to_numpy().reshape(-1, 2, 2))
-    found = {"sound": lambda e: e[..., 0].mean(-1), "picture": lambda e: e[..., 1].mean(-1)}
-    found["shortcut index"] = shortcut_index
+    found = {"sound": lambda e: e[..., 0], "picture": lambda e: e[..., 1], "shortcut index": index_of_means}
     return {name: resampled(statistic, effect, seed=seed) for name, statistic in found.items()}
 
 

@@ -1,5 +1,5 @@
-"""The command line: `avnb caption`, `measure`, `run`, `models`, `fetch`, `check`, `doctor`, `data`, `judge`,
-`train`, `book`.
+"""The command line: `avnb caption`, `measure`, `estimate`, `run`, `models`, `fetch`, `check`, `doctor`, `data`,
+`judge`, `train`, `book`.
 
 Every command prints a table for people and, with --json, one JSON document for machines. Bad input ends in one line on
 stderr and a non-zero exit status. What needs torch is imported inside the commands, so that help comes at once.
@@ -8,7 +8,7 @@ stderr and a non-zero exit status. What needs torch is imported inside the comma
 import typer
 from typer.core import TyperGroup
 
-from avnb.cli import judging, loading, making, measuring, studies
+from avnb.cli import estimate, judging, loading, making, measuring, studies
 from avnb.cli.output import complain, named
 from avnb.errors import AvnbError
 
@@ -37,6 +37,7 @@ judge = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Ask
 for command in (
     measuring.caption,
     measuring.measure,
+    estimate.estimate,
     studies.run,
     loading.models,
     loading.fetch,

@@ -10,7 +10,7 @@ import typer
 
 from avnb.analyses import ANALYSES
 from avnb.cli import output
-from avnb.cli.output import OPTIONS, Json, Settings
+from avnb.cli.output import OPTIONS, Cluster, Json, Scheduler, Settings, Workers
 
 
 class Modality(StrEnum):
@@ -62,7 +62,7 @@ def caption(
 
 
 def measure(
-    analysis: Annotated[str, typer.Argument(help=f"One of {', '.join(ANALYSES)}.")],
+    analysis: Annotated[str, typer.Argument(help=f"One of {', '.join(ANALYSES)}; or several, with commas.")],
     models: Annotated[
         str, typer.Option(help=f"Models, with commas between them, or all the organisms; {OPTIONS}.")
     ] = "all",
@@ -76,46 +76,84 @@ def measure(
     out: Annotated[Path | None, typer.Option(help="Folder for the tables; default the cache folder.")] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Ask again about what was left out or has no score.")] = False,
     options: Settings = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    cluster: Cluster = None,
     json: Json = False,
 ):
     """Measure models, and print means with their 95 % intervals over clips.
 
     Each model's table is kept on disk: what is there is read, and an interrupted measurement goes on where it stopped.
+    Several analyses share what they ask of a clip, which costs far less than one after the other. Workers share the
+    clips; without them, everything is measured in this process.
 
-    Example: `avnb measure fidelity --models all --data toybox`
+    Example: `avnb measure fidelity,attention,lens --models all --data toybox`
     """
     import transformers
 
     from avnb import analyses, study
     from avnb import models as loading
     from avnb.study import notebooks as batch
+    from avnb.study.workers import measuring
 
     if not sys.stderr.isatty():
         transformers.utils.logging.disable_progress_bar()
-    known, _ = analyses.find(analysis)
+    wanted = [name.strip() for name in analysis.split(",")]
+    rooms = {analyses.find(name)[0].clips for name in wanted}
+    if len(rooms) > 1:
+        output.refuse(f"{analysis}: not all of these are about the same clips; measure questions by itself")
     names = batch.names_in(models)
     if not names:
         output.refuse("--models names no model; name some with commas between them, or all")
     if names == "all":
-        names = loading.shipped(hearing=analysis != "fidelity")  # a model that only sees can still say what it sees
+        names = loading.shipped(hearing=wanted != ["fidelity"])  # a model that only sees can still say what it sees
     names = list(dict.fromkeys(names))
     for name in names:
         loading.check(name)
     if len({loading.title_of(name) for name in names}) < len(names):
         output.refuse("--models names two models that would be called alike in tables; rename a folder")
     given = output.settings(options)
-    clips = import_module(known.clips).load(data, n=400 if n is None and data == "toybox" else n, seed=seed)
+    clips = import_module(*rooms).load(data, n=400 if n is None and data == "toybox" else n, seed=seed)
     rows, n_failed = [], 0
-    for name in names:
-        try:
-            table = study.measure(analysis, name, clips, dataset=data, seed=seed, out=out, retry=retry, **given)
-            rows += study.means(analysis, table, seed).to_dict("records")
-            n_failed += bool(table.attrs["left_out"])
-        except Exception as error:  # whatever happens to a model, the others go on
-            output.complain(f"{name}: {output.named(error)}")
-            n_failed += 1
+    about = {"dataset": data, "seed": seed, "out": out, "retry": retry}
+    with measuring(workers, scheduler, cluster) as measured:
+        for name in names:
+            try:
+                tables, failed = _tables(measured, wanted, name, clips, about, given)
+                for one, table in tables.items():
+                    means = study.means(one, table, seed).to_dict("records")
+                    rows += [{"analysis": one, **row} for row in means] if len(wanted) > 1 else means
+                    n_failed += bool(table.attrs["left_out"])
+            except Exception as error:  # whatever happens to a model, the others go on
+                failed = {None: error}
+            for one, error in failed.items():
+                output.complain(f"{name}{f', {one}' if one and len(wanted) > 1 else ''}: {output.named(error)}")
+                n_failed += 1
     rows = [{key: None if value != value else value for key, value in row.items()} for row in rows]
     shown = [{key: f"{value:.3f}" if isinstance(value, float) else value for key, value in row.items()} for row in rows]
-    output.show(rows, json, [output.table(shown, list(shown[0]), title=f"{analysis}, {data}")] if shown else [])
+    tables = []
+    for one in wanted:
+        some = [row for row in shown if row.get("analysis", one) == one]
+        if some:
+            columns = [name for name in some[0] if name != "analysis"]
+            tables.append(output.table(some, columns, title=f"{one}, {data}"))
+    output.show(rows, json, tables)
     if n_failed:
         raise typer.Exit(1)
+
+
+def _tables(measured, wanted, model, clips, about, given):
+    """Tables and errors by analysis: in this process all in one pass, on workers one after the other."""
+    from avnb import study
+    from avnb.study import together
+
+    if measured is study.measure and len(wanted) > 1:
+        return together.measure(wanted, model, clips, **about, **given)
+    tables, failed = {}, {}
+    for one in wanted:
+        own = {key: value for key, value in given.items() if len(wanted) == 1 or key in together.options_of(one)}
+        try:
+            tables[one] = measured(one, model, clips, **about, **own)
+        except Exception as error:
+            failed[one] = error
+    return tables, failed

@@ -18,6 +18,16 @@ Settings = Annotated[
     typer.Option("--set", metavar="NAME=VALUE", help="A parameter; values are read as JSON, else as text. Repeatable."),
 ]
 
+Workers = Annotated[
+    int | None, typer.Option(min=1, help="Share the work between so many processes, a GPU each where there are any.")
+]
+Scheduler = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Share the work between the workers of a Dask scheduler.")
+]
+Cluster = Annotated[
+    str | None, typer.Option(metavar="slurm", help="Start the workers (--workers of them) as jobs of Slurm.")
+]
+
 
 def show(document, json, parts):
     """Prints the document as JSON, or its parts for people."""

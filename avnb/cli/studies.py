@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from avnb.cli import output
-from avnb.cli.output import OPTIONS, Json, Settings
+from avnb.cli.output import OPTIONS, Cluster, Json, Scheduler, Settings, Workers
 
 _STDERR = 2  # the file descriptor, to which a child may also send what would spoil JSON on stdout
 
@@ -24,6 +24,9 @@ def run(
     ] = None,
     out: Annotated[Path | None, typer.Option(help="Folder for notebooks and tables; default runs.")] = None,
     parameters: Settings = None,
+    workers: Workers = None,
+    scheduler: Scheduler = None,
+    cluster: Cluster = None,
     json: Json = False,
 ):
     """Run notebooks for models; a second call runs only what failed, is missing or has changed.
@@ -34,6 +37,7 @@ def run(
     Example: `avnb run --models toy-omni,Qwen/Qwen2.5-Omni-3B --notebooks all --set n=100 --out runs`
     """
     from avnb.study import notebooks as batch
+    from avnb.study.workers import mapping
 
     asked = batch.from_file(study) if study else {}
     for key, text in (("models", models), ("notebooks", notebooks)):
@@ -48,7 +52,8 @@ def run(
         reason = f": {outcome.error}" if outcome.status == "n/a" else ""
         typer.echo(f"{outcome.status:6} {outcome.job.name}{seconds}{reason}", err=json)
 
-    outcomes = batch.execute(jobs, report)
+    with mapping(workers, scheduler, cluster) as each:
+        outcomes = batch.execute(jobs, report, each)
     rows = [
         {
             "notebook": str(outcome.job.target),
@@ -68,10 +73,18 @@ def run(
         raise typer.Exit(1)
 
 
-def book(json: Json = False):
+def book(
+    runs: Annotated[
+        Path | None,
+        typer.Option(exists=True, file_okay=False, help="Show these executed runs too: a folder of avnb run --out."),
+    ] = None,
+    json: Json = False,
+):
     """Build the book, in a checkout of the project.
 
-    Example: `cd avnb && avnb book`
+    Executed runs become a part of the book for each model, and a page that sets the models side by side.
+
+    Example: `cd avnb && avnb book --runs runs`
     """
     here = Path.cwd()
     checkout = next(
@@ -82,6 +95,7 @@ def book(json: Json = False):
             f"{here} is in no checkout of the project (_toc.yml, book/build.py); clone it and call avnb book there"
         )
     command = [sys.executable, str(checkout / "book" / "build.py")]
+    command += [] if runs is None else ["--runs", str(runs.resolve())]
     status = subprocess.run(command, cwd=checkout, stdout=_STDERR if json else None).returncode
     if status:
         output.complain(

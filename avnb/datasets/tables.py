@@ -238,7 +238,7 @@ class _Files:
             raise DatasetError(f"{where}: embedded {field} {value.get('path') or ''} is no medium ({known})")
         name = called[0] if called else digest(hashlib.sha256(value["bytes"]).hexdigest())
         file = self.media.resolve() / f"{file_name(f'{name}-{field}')}{suffix}"
-        if not file.exists():
+        if not file.exists() or file.read_bytes() != value["bytes"]:  # the table may have become another one
             with whole(file) as partial:
                 partial.write_bytes(value["bytes"])
         return file

@@ -12,29 +12,57 @@ The prompt runs through the decoder once. Conditions differ from the **branch po
 any rule touches, or the end of the prompt if rules touch generated positions only. Everything before it is shared and
 stored once. Prompt positions after it are computed again per branch, each branch starting at the first layer that its
 rules touch, because all layers below see what the prefill saw. Then all branches decode as one batch.
+
+Several prompts of a clip are a tree (`run_all`): the media that they begin with are the **trunk**, which runs once, the
+questions leave it, and the conditions leave these. The branches of all prompts decode as one batch.
 """
 
 import logging
+from collections.abc import Iterable
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import partial
+from itertools import pairwise
 
 import numpy as np
-import psutil
 import torch
 
 from avnb.engine.capture import Capture, Recorder
 from avnb.engine.choose import Chooser, logprobs
 from avnb.engine.conditions import Condition
-from avnb.engine.masks import KeyMasks, resolve
-from avnb.engine.prefix import BranchCache, EngineError, Server, served
+from avnb.engine.decoder import Caller
+from avnb.engine.masks import resolve
+from avnb.engine.memory import branch_bytes, free_bytes
+from avnb.engine.prefix import served
+from avnb.engine.stem import Branch, Stem
+from avnb.engine.trunk import Trunks
+from avnb.models.prompt import Prompt
+from avnb.models.shared import current, same
 
 log = logging.getLogger(__name__)
 
-DEEPSTACK = ("visual_pos_masks", "deepstack_visual_embeds")
-OWN_INPUTS = {"inputs_embeds", "input_ids", "position_ids", "attention_mask"}
-OWN_INPUTS |= {"past_key_values", "use_cache", "return_dict", "cache_position"}
 BASELINE = (Condition(),)
+
+
+@dataclass(frozen=True, eq=False)
+class Request:
+    """What is asked of a model about one prompt; see `run`.
+
+    Attributes:
+        prompt: the `Prompt`.
+        conditions, max_new_tokens, capture, forced: as in `run`.
+    """
+
+    prompt: Prompt
+    conditions: Iterable[Condition] = BASELINE
+    max_new_tokens: int = 32
+    capture: Capture | None = None
+    forced: object = None
+
+    @property
+    def generates(self):
+        """Whether it asks for answers, not for what a given one or the prompt alone does."""
+        return self.forced is None and self.max_new_tokens > 0
 
 
 @dataclass(frozen=True, eq=False)
@@ -69,7 +97,6 @@ class Run:
     logits: np.ndarray | None = field(default=None, repr=False)
 
 
-@torch.inference_mode()
 def run(
     model,
     prompt,
@@ -108,348 +135,332 @@ def run(
         ValueError: a rule names a layer or head that the decoder lacks, or the answer is too short for it to matter.
         EngineError: the decoder cannot be served.
     """
-    conditions = list(conditions)
-    if not conditions:
-        raise ValueError("conditions is empty; Condition() is the baseline")
-    if max_new_tokens < 0 or (conditions_per_pass is not None and conditions_per_pass < 1):
-        raise ValueError(
-            f"max_new_tokens={max_new_tokens} must be 0 or more, conditions_per_pass={conditions_per_pass} 1 or more"
-        )
-    n_layers, n_heads = _decoder_shape(model.decoder)
-    branches = [_Branch(i, c, resolve(c, prompt, n_layers, n_heads)) for i, c in enumerate(conditions)]
-    lengths = [max_new_tokens] * len(branches)
-    if forced is not None:
-        forced = _answers(model, forced, len(branches))
-        lengths = [len(answer) for answer in forced]
-    max_new_tokens = max(lengths)
-    for branch, length in zip(branches, lengths, strict=True):
-        branch.check_length(length)
-    recorder = Recorder(capture or Capture(), prompt, n_layers)
-    engine = _Engine(model, prompt, n_layers, n_heads, recorder)
-    n_more = max(max_new_tokens - 1, 0)
-    with served(engine.decoder, engine.server):
-        engine.prefill(branches)
-        for batch in engine.passes(branches, n_more, conditions_per_pass):
-            logits = engine.branch(batch, n_more)
-            if forced is None:
-                engine.decode(batch, logits, max_new_tokens, Chooser(temperature, top_p, seed))
+    request = Request(prompt, conditions, max_new_tokens, capture, forced)
+    options = {"temperature": temperature, "top_p": top_p, "seed": seed, "conditions_per_pass": conditions_per_pass}
+    return run_all(model, [request], **options)[0]
+
+
+def run_all(model, requests, *, temperature=0.0, top_p=1.0, seed=0, conditions_per_pass=None):
+    """Answers to several prompts, what they begin with run once and all their branches decoded as one batch.
+
+    Within a block of `models.shared.shared` the beginnings and the greedy answers are remembered: who asks again for
+    an answer has it, and if something is to be recorded of it, its tokens are scored instead of generated once more.
+
+    Args:
+        model: an `AVModel`.
+        requests: a `Request` for each prompt.
+        temperature, top_p, seed, conditions_per_pass: as in `run`.
+
+    Returns:
+        For each request, one `Run` per condition.
+
+    Raises:
+        As `run`.
+
+    Example:
+        >>> model, clip = avnb.load("toy-omni"), avnb.datasets.load("toybox", n=2)[0]
+        >>> with shared():
+        ...     asked = [Request(model.prompt(clip, f"Describe what you {verb}.")) for verb in ("see", "hear")]
+        >>> [len(runs) for runs in run_all(model, asked)]
+        [1, 1]
+    """
+    requests = [replace(request, conditions=tuple(request.conditions)) for request in requests]
+    grove = _Grove(model, partial(Chooser, temperature, top_p, seed), conditions_per_pass)
+    for request in requests:
+        grove.check(request)
+    if current() is None or temperature > 0:
+        return grove.run(requests)
+    memory = _memory_of(model)
+    if memory.asked is not None and any(map(memory.lacks, requests)):
+        memory.asked += requests
+        raise DeferredError
+    memory.answer(grove, requests)
+    return memory.recorded(grove, requests)
+
+
+class DeferredError(Exception):
+    """The request was taken down, to be answered with others; see `deferred`."""
+
+
+@contextmanager
+def deferred(model):
+    """Within the block requests of a model that have no answer yet are taken down, and end in a `DeferredError`.
+
+    At the end of the block all of them are answered as one tree: who asks again has his answer. To be used in a block
+    of `models.shared.shared`.
+    """
+    memory = _memory_of(model)
+    memory.asked = []
+    try:
+        yield
+        asked = memory.asked
+    finally:
+        memory.asked = None
+    if asked:
+        memory.answer(_Grove(model), asked)
+
+
+def _memory_of(model):
+    return current().engines.setdefault(model, _Memory())
+
+
+class _Memory:
+    """What the engine remembers of a model while it is asked about one clip.
+
+    Attributes:
+        trunks: the beginnings of prompts.
+        answers: greedy answers, by prompt, condition and greatest length.
+        asked: the requests that were put off; None if none are.
+    """
+
+    def __init__(self):
+        self.trunks, self.answers, self.asked = Trunks(), {}, None
+
+    def lacks(self, request):
+        return request.generates and any(key not in self.answers for key in _keys(request))
+
+    def answer(self, grove, requests):
+        """Generates the answers that are not known yet, as one tree."""
+        wanted = {}
+        for request in requests:
+            if request.generates:
+                unknown = [key for key in _keys(request) if key not in self.answers]
+                some = wanted.setdefault((request.prompt, request.max_new_tokens), {})
+                some |= dict.fromkeys(condition for _, condition, _ in unknown)
+        asked = [Request(prompt, tuple(some), n) for (prompt, n), some in wanted.items() if some]
+        for request, runs in zip(asked, grove.run(asked, expected=requests), strict=True):
+            self.answers |= zip(_keys(request), runs, strict=True)
+
+    def recorded(self, grove, requests):
+        """The runs of requests whose answers are known, with all that they ask to record."""
+        known = [[self.answers[key] for key in _keys(r)] if r.generates else None for r in requests]
+        left = [
+            replace(request, forced=[run.token_ids.tolist() for run in runs]) if runs else request
+            for request, runs in zip(requests, known, strict=True)
+            if runs is None or request.capture is not None
+        ]
+        found = iter(grove.run(left))
+        results = []
+        for request, runs in zip(requests, known, strict=True):
+            if runs is None:
+                results.append(next(found))
+            elif request.capture is None:
+                results.append(runs)
             else:
-                engine.score(batch, logits, forced)
-            recorder.flush()
-    return [b.finish(model, recorder) for b in branches]
+                results.append([replace(a, stopped=b.stopped) for a, b in zip(next(found), runs, strict=True)])
+        return results
 
 
-class _Branch:
-    """A condition on its way: its cuts, where it leaves the shared path, and its answer so far."""
-
-    def __init__(self, index, condition, cuts):
-        self.index, self.condition, self.cuts = index, condition, cuts
-        self.start_layer = None  # the first layer that computes prompt positions again
-        self.tokens, self.logprobs, self.stopped = [], [], False
-
-    def leaves_at(self, n_prompt, n_layers):
-        """(first prompt position, first layer) whose attention differs from the prefill's; (T, n_layers) if none."""
-        early = [(c.first_row, min(c.layers)) for c in self.cuts if c.first_row < n_prompt]
-        rows, layers = zip(*early, strict=True) if early else ((n_prompt,), (n_layers,))
-        return min(rows), min(layers)
-
-    def check_length(self, n_tokens):
-        """The last token of an answer is never fed back, so that a short one may have no generated row to block."""
-        for cut in self.cuts:
-            n_rows = n_tokens - 1 if cut.keys.any() else n_tokens - 2  # the first row has no generated key but its own
-            if not cut.rows.any() and n_rows < 1:
-                raise ValueError(
-                    f"{self.condition}: an answer of {n_tokens} tokens has no generated position that loses a key; "
-                    "use more tokens, or last+generated as the source"
-                )
-
-    def finish(self, model, recorder):
-        ids = np.asarray(self.tokens, dtype=np.int64)
-        text = None if model.tokenizer is None else model.decode(ids)
-        recorded = recorder.collect(self.index, len(ids))
-        scores = np.asarray(self.logprobs, dtype=np.float32)
-        return Run(self.condition, ids, scores, text, self.stopped, **recorded)
+def _keys(request):
+    return [(request.prompt, condition, request.max_new_tokens) for condition in request.conditions]
 
 
-class _Engine:
-    """One prompt in one decoder: prefill, branch, then decode or score."""
+class _Grove:
+    """Requests on their way through one decoder.
 
-    def __init__(self, model, prompt, n_layers, n_heads, recorder):
-        self.model, self.decoder, self.prompt, self.recorder = model, model.decoder, prompt, recorder
-        self.n_layers, self.n_heads, self.n_prompt = n_layers, n_heads, len(prompt)
-        self.cache = BranchCache()
-        base = self.decoder.config._attn_implementation or "sdpa"
-        flash = base.startswith("flash") and _is_plainly_causal(self.decoder.config)
-        self.server = Server(self.cache, base if flash else "sdpa", recorder)
-        self.inputs = {k: v for k, v in prompt.inputs.items() if k not in OWN_INPUTS and not k.startswith("output_")}
-        self.mask = prompt.inputs.get("attention_mask")
-        self.positions = prompt.inputs.get("position_ids")
-        if self.positions is None:
-            self.positions = torch.arange(self.n_prompt, device=prompt.embeds.device)[None]
+    Args:
+        model: an `AVModel`.
+        chooser: makes the `Chooser` of the tokens, for each pass anew.
+        n_per_pass: branches that are decoded at a time; None for as many as memory allows.
+    """
 
-    def prefill(self, branches):
-        """The whole prompt, once; keeps what branches start from."""
-        leaves = [b.leaves_at(self.n_prompt, self.n_layers) for b in branches]
-        self.branch_point = _widen(min(row for row, _ in leaves), self.mask)
-        for branch, (_, layer) in zip(branches, leaves, strict=True):
-            branch.start_layer = self._joins_at(layer)
-        self.entries = {}
-        wanted = {b.start_layer for b in branches} - {0, self.n_layers}
+    def __init__(self, model, chooser=Chooser, n_per_pass=None):
+        if n_per_pass is not None and n_per_pass < 1:
+            raise ValueError(f"conditions_per_pass={n_per_pass} must be 1 or more")
+        self.model, self.chooser, self.n_per_pass = model, chooser, n_per_pass
+        self.call = Caller(model.decoder)
 
-        def keep(layer, hidden):
-            self._record_hidden(layer, hidden, None, 0)
-            if layer in wanted:
-                self.entries[layer] = hidden[:, self.branch_point :].clone()
-            return hidden
+    def check(self, request):
+        """Raises what `run` raises before anything runs."""
+        if not request.conditions:
+            raise ValueError("conditions is empty; Condition() is the baseline")
+        if request.max_new_tokens < 0:
+            raise ValueError(f"max_new_tokens={request.max_new_tokens} must be 0 or more")
+        for branch in self._branches(request):
+            branch.check_length()
+        self._recorder(request)
 
-        embeds = self.prompt.embeds
-        every = range(self.n_layers)
-        with self._entering(keep, 0, None, needed=bool(wanted)):
-            hidden = self._call(
-                every, inputs_embeds=embeds, position_ids=self.positions, attention_mask=self.mask, **self.inputs
+    @torch.inference_mode()
+    def run(self, requests, expected=()):
+        """The runs of each request; `expected` are others that will follow, for whom what they need is kept."""
+        if not requests:
+            return []
+        inside = current() is not None
+        trunks = _memory_of(self.model).trunks if inside else Trunks()
+        stems = [self._stem(request) for request in requests]
+        others = [self._stem(request) for request in expected if request.capture is not None]
+        if inside or len(stems) > 1:
+            for stem in [*stems, *others]:
+                stem.stand_on(trunks)
+        with served(self.call.decoder, self.call.together):
+            for batch in self._passes(stems):
+                self._answer(batch)
+                for stem, branches in batch:
+                    stem.recorder.flush()
+                    stem.leave(branches)
+        return [[self._finished(branch, stem.recorder) for branch in stem.branches] for stem in stems]
+
+    def _branches(self, request):
+        n_layers, n_heads, n = self.call.n_layers, self.call.n_heads, len(request.conditions)
+        forced = [None] * n if request.forced is None else _answers(self.model, request.forced, n)
+        return [
+            Branch(
+                i,
+                condition,
+                resolve(condition, request.prompt, n_layers, n_heads),
+                request.max_new_tokens if answer is None else len(answer),
+                answer,
             )
-        self.final = hidden[:, -1:].clone()
+            for i, (condition, answer) in enumerate(zip(request.conditions, forced, strict=True))
+        ]
 
-    def passes(self, branches, n_more, conditions_per_pass):
-        """Batches of branches that fit into memory, those that leave the shared path in early layers first."""
-        if conditions_per_pass is None:
-            conditions_per_pass = max(1, int(free_bytes(self.final.device) // self._bytes_per_branch(n_more)))
-        order = sorted(branches, key=lambda b: b.start_layer)
-        if len(order) > conditions_per_pass:
-            log.info("%d conditions in passes of %d", len(order), conditions_per_pass)
-        for i in range(0, len(order), conditions_per_pass):
-            yield order[i : i + conditions_per_pass]
+    def _recorder(self, request):
+        return Recorder(request.capture or Capture(), request.prompt, self.call.n_layers)
 
-    def branch(self, batch, n_more):
-        """Gives each branch its own prompt positions from the branch point on; logits [n, vocabulary] of step 0."""
-        n_early = sum(b.start_layer < self.n_layers for b in batch)
-        start = self.branch_point if n_early else self.n_prompt
-        self.cache.open(len(batch), start, n_more)
-        self.server.masks = KeyMasks([b.cuts for b in batch], self.n_prompt, self.n_heads)
-        self.server.branches = [b.index for b in batch]
-        last = self.final
-        if n_early:
-            last = torch.cat([self._branch_rows(batch[:n_early])[:, -1:].to(last.device), last])
-        self.cache.n_own = self.n_prompt - start
-        which = torch.arange(len(batch)).clamp(max=n_early)
-        return self.model.head(last[:, -1])[which]
+    def _stem(self, request):
+        return Stem(self.call, request.prompt, self._branches(request), self._recorder(request))
 
-    def _branch_rows(self, batch):
-        """Final hidden states [n, T - branch point, width]; branches join at the layer where they start to differ."""
-        starts = [b.start_layer for b in batch]
-        together = self._must_run_together
-        n_at = [len(batch) if together else sum(start <= i for start in starts) for i in range(self.n_layers)]
-        first = next(i for i, n in enumerate(n_at) if n)
-        inputs = self._rows_from(self.branch_point, n_at[0] or 1, embeds_of=len(batch) if together else 1)
+    def _passes(self, stems):
+        """Batches of (stem, branches) that fit into memory and can be one batch of a decoder.
 
-        def join(layer, hidden):
-            before = n_at[layer - 1] if layer else 0
-            if before:
-                self._record_hidden(layer, hidden, self.server.branches[:before], self.branch_point)
-            if together or n_at[layer] == before:
-                return hidden
-            entry = hidden if layer == 0 else self.entries[layer].to(hidden.device)
-            new = entry.expand(n_at[layer] - before, -1, -1)
-            return torch.cat([hidden, new]) if before else new
+        Of a stem, those branches come first that leave the shared path in early layers.
+        """
+        batch = []
+        for stem in stems:
+            if batch and not _fit(stem, batch[0][0]):
+                yield batch
+                batch = []
+            stem.prefill()
+            left = sorted(stem.branches, key=lambda b: b.start_layer)
+            while left:
+                most = self.n_per_pass or max(1, int(free_bytes(stem.final.device) // self._bytes(stem)))
+                room = most - sum(len(branches) for _, branches in batch)
+                if room < 1:
+                    yield batch
+                    batch = []
+                    continue
+                if len(left) > room:
+                    log.info("%d conditions in passes of %d", len(left), room)
+                batch.append((stem, left[:room]))
+                left = left[room:]
+        if batch:
+            yield batch
 
-        with self._entering(join, self.branch_point, self.server.branches[: len(batch)], needed=True, skip=first):
-            return self._call(range(first, self.n_layers), **inputs)
+    def _bytes(self, stem):
+        """An estimate of what one branch takes."""
+        recorder, decoder = stem.recorder, self.call.decoder
+        n_rows = max(stem.n_prompt - stem.branch_point, 1)
+        n_maps = 0 if recorder.map_positions is None else len(recorder.map_positions)
+        n_shares = 0 if recorder.groups is None else len(recorder.groups) * self.call.n_heads
+        recorded = 4 * self.call.n_layers * (stem.n_more + 1) * (n_maps + n_shares)
+        size = stem.final.element_size()
+        return branch_bytes(decoder.config, stem.n_prompt, n_rows, stem.n_more, size) + recorded
 
-    def decode(self, batch, logits, max_new_tokens, choose):
+    def _answer(self, batch):
+        """Answers of all branches of (stem, branches) in a batch, generated or given."""
+        n_more = max(stem.n_more for stem, _ in batch)
+        started = [(*member, *member[0].branch(member[1], n_more)) for member in batch]
+        started = [one for one in started if one[0].n_tokens]  # of the others the prompt alone is asked
+        if not started:
+            return
+        device = started[0][2].device
+        lasts = [last.to(device) for _, _, last, _ in started]
+        _, *ends = np.cumsum([0, *map(len, lasts)]).tolist()
+        which = torch.cat(
+            [which + end - len(last) for (*_, which), last, end in zip(started, lasts, ends, strict=True)]
+        )
+        logits = self.model.head(torch.cat(lasts))[which]
+        members = [(stem, branches) for stem, branches, *_ in started]
+        if members[0][1][0].forced is None:
+            self._decode(members, logits)
+        else:
+            self._score(members, logits)
+
+    def _decode(self, members, logits):
         """Answers, one token per step for all branches that have not stopped."""
-        alive = list(batch)
-        for step in range(max_new_tokens):
-            self.recorder.add_logits(logits[:, None], [b.index for b in alive], step)
+        choose, step = self.chooser(), 0
+        while True:
+            for stem, branches, rows in _spread(members):
+                stem.recorder.add_logits(logits[rows, None], [b.index for b in branches], step)
             tokens = choose(logits)
-            scores = logprobs(logits, tokens).tolist()
-            kept = []
-            for i, (branch, token) in enumerate(zip(alive, tokens.tolist(), strict=True)):
-                branch.tokens.append(token)
-                branch.logprobs.append(scores[i])
-                branch.stopped = token in self.model.stop_ids
-                if not branch.stopped:
-                    kept.append(i)
-            if step + 1 == max_new_tokens or not kept:
-                break
-            if len(kept) < len(alive):
-                alive = [alive[i] for i in kept]
-                self.cache.select(kept)
-                self.server.masks = self.server.masks.select(kept)
-                self.server.branches = [b.index for b in alive]
+            found = zip(tokens.tolist(), logprobs(logits, tokens).tolist(), strict=True)
+            kept, left = [], []
+            for stem, branches, rows in _spread(members):
+                for branch, (token, score) in zip(branches, found, strict=False):
+                    branch.tokens.append(token)
+                    branch.logprobs.append(score)
+                    branch.stopped = token in self.model.stop_ids
+                here = [i for i, b in enumerate(branches) if not b.stopped and len(b.tokens) < b.limit]
+                if here and len(here) < len(branches):
+                    stem.select(branches, here)
+                if here:
+                    left.append((stem, [branches[i] for i in here]))
+                kept += [rows.start + i for i in here]
+            if not left:
+                return
+            members = left
+            if len(kept) < len(tokens):
                 tokens = tokens[torch.as_tensor(kept, device=tokens.device)]
-            logits = self.model.head(self._answer_rows(tokens[:, None], step)[:, -1])
-        self.cache.close()
+            logits = self.model.head(self._answer_rows(members, tokens[:, None], step)[:, -1])
+            step += 1
 
-    def score(self, batch, logits, forced):
+    def _score(self, members, logits):
         """Log-probabilities of given answers, one a branch, all their tokens and all branches in one pass."""
-        answers = [forced[branch.index] for branch in batch]
-        longest = max(map(len, answers))
+        branches = [branch for _, some in members for branch in some]
+        longest = max(branch.limit for branch in branches)
         if longest > 1:  # what fills up a shorter answer comes after it, where none of its tokens looks
-            filled = torch.as_tensor([answer + [0] * (longest - len(answer)) for answer in answers])
-            hidden = self._answer_rows(filled[:, :-1], 0)
-        for i, (branch, answer) in enumerate(zip(batch, answers, strict=True)):
+            filled = torch.as_tensor([b.forced + [0] * (longest - b.limit) for b in branches])
+            hidden = self._answer_rows(members, filled[:, :-1], 0)
+        recorders = [stem.recorder for stem, some in members for _ in some]
+        for i, (branch, recorder) in enumerate(zip(branches, recorders, strict=True)):
             rows = logits[i : i + 1]
-            if len(answer) > 1:
-                rows = torch.cat([rows, self.model.head(hidden[i, : len(answer) - 1])])
-            self.recorder.add_logits(rows[None], [branch.index], 0)
-            branch.tokens = list(answer)
-            branch.logprobs = logprobs(rows, torch.as_tensor(answer).to(rows.device)).tolist()
-        self.cache.close()
+            if branch.limit > 1:
+                rows = torch.cat([rows, self.model.head(hidden[i, : branch.limit - 1])])
+            recorder.add_logits(rows[None], [branch.index], 0)
+            branch.tokens = list(branch.forced)
+            branch.logprobs = logprobs(rows, torch.as_tensor(branch.forced).to(rows.device)).tolist()
 
-    def _answer_rows(self, tokens, step):
+    def _answer_rows(self, members, tokens, step):
         """Final hidden states [n, rows, width] of answer tokens [n, rows], the first being token `step`."""
-        device = self.prompt.embeds.device
-        positions = self.positions[..., -1:] + 1 + step + torch.arange(tokens.shape[1], device=device)
-        rest = {k: v for k, v in self.inputs.items() if k not in DEEPSTACK and not self._is_sequence(v)}
-        start = self.n_prompt + step
-        branches = list(self.server.branches)
+        stems = [stem for stem, _ in members]
+        positions = [stem.positions_after(step, tokens.shape[1]) for stem in stems]
+        if len(members) > 1:
+            spread = zip(positions, members, strict=True)
+            positions = [p.expand(*p.shape[:-2], len(some), -1) for p, (_, some) in spread]
+        indices = [[branch.index for branch in some] for _, some in members]
 
         def watch(layer, hidden):
-            self._record_hidden(layer, hidden, branches, start)
+            for (stem, _, rows), who in zip(_spread(members), indices, strict=True):
+                stem.record(layer, hidden[rows] if len(members) > 1 else hidden, who, stem.n_prompt + step)
             return hidden
 
-        with self._entering(watch, start, branches):
-            return self._call(range(self.n_layers), input_ids=tokens.to(device), position_ids=positions, **rest)
-
-    def _call(self, layers, **inputs):
-        """Runs the decoder; checks that the attention of exactly these layers came through the server."""
-        seen = self.server.seen
-        seen.clear()
-        output = self.decoder(**inputs, past_key_values=self.cache, use_cache=True, return_dict=True)
-        if seen != set(layers):
-            missing = sorted(set(layers) - seen)
-            raise EngineError(
-                f"{type(self.decoder).__name__} cannot be served: the attention of layers {missing} does not go "
-                "through transformers' attention interface"
-            )
-        self.cache.arrived.clear()
-        if not self.cache.in_prefill:
-            self.cache.n_own += output.last_hidden_state.shape[1]
-        return output.last_hidden_state
-
-    def _rows_from(self, start, n_masks, embeds_of):
-        """The decoder's inputs for the prompt positions from `start` on."""
-        inputs = {k: v[:, start:] if self._is_sequence(v) else v for k, v in self.inputs.items() if k not in DEEPSTACK}
-        if (mask := self.inputs.get(DEEPSTACK[0])) is not None:
-            n_before = int(mask[:, :start].sum())
-            inputs[DEEPSTACK[0]] = mask[:, start:].expand(n_masks, -1)
-            features = self.inputs.get(DEEPSTACK[1]) or ()
-            inputs[DEEPSTACK[1]] = [f[n_before:].repeat(n_masks, 1) for f in features]
-        masks = (
-            {k: None if m is None else m[:, :, start:] for k, m in self.mask.items()}
-            if isinstance(self.mask, dict)
-            else self.mask
+        return self.call(
+            [(stem.server, len(some)) for stem, some in members],
+            watch if any(stem.recorder.layers for stem in stems) else None,
+            input_ids=tokens.to(stems[0].prompt.embeds.device),
+            position_ids=torch.cat(positions, dim=-2),
+            **stems[0].inputs_after,
         )
-        if isinstance(self.mask, torch.Tensor) and self.mask.dim() == 4:
-            masks = self.mask[:, :, start:]
-        embeds = self.prompt.embeds[:, start:].expand(embeds_of, -1, -1)
-        positions = self.positions[..., start:]
-        return inputs | {"inputs_embeds": embeds, "position_ids": positions, "attention_mask": masks}
 
-    def _is_sequence(self, value):
-        return isinstance(value, torch.Tensor) and value.dim() > 1 and value.shape[:2] == (1, self.n_prompt)
-
-    def _joins_at(self, layer):
-        """The layer at which a branch that first differs in `layer` starts to compute prompt positions of its own."""
-        if layer == self.n_layers:
-            return layer
-        n_deepstack = len(self.inputs.get(DEEPSTACK[1]) or ())
-        return 0 if self._must_run_together or layer < n_deepstack else layer
-
-    @property
-    def _must_run_together(self):
-        """True where layers exchange more than the residual stream, so that branches cannot join on the way."""
-        config = self.decoder.config
-        several_streams = getattr(config, "altup_num_inputs", 1) > 1
-        return several_streams or any(getattr(m, "is_kv_shared_layer", False) for m in self.decoder.modules())
-
-    def _record_hidden(self, layer, hidden, branches, start):
-        """What enters a layer is the residual stream after the one before."""
-        if layer and self.recorder.wants_hidden(layer - 1):
-            self.recorder.add_hidden(layer - 1, hidden, branches, start)
-
-    @contextmanager
-    def _entering(self, enter, start, branches, needed=False, skip=0):
-        """Within the block each layer gets what `enter(layer, hidden)` returns; layers below `skip` do nothing.
-
-        The layers are left alone if nobody needs them.
-        """
-        if not needed and not self.recorder.layers:
-            yield
-            return
-
-        def forward(layer, call, *args, **kwargs):
-            if layer < skip:
-                return args[0] if args else kwargs["hidden_states"]
-            if args:
-                args = (enter(layer, args[0]), *args[1:])
-            else:
-                kwargs["hidden_states"] = enter(layer, kwargs["hidden_states"])
-            output = call(*args, **kwargs)
-            if layer == self.n_layers - 1:
-                self._record_hidden(self.n_layers, output, branches, start)
-            return output
-
-        before = [module.__dict__.get("forward") for module in self.decoder.layers]
-        try:
-            for i, module in enumerate(self.decoder.layers):
-                module.forward = partial(forward, i, module.forward)
-            yield
-        finally:
-            for module, original in zip(self.decoder.layers, before, strict=True):
-                module.__dict__.pop("forward", None)
-                if original is not None:
-                    module.forward = original
-
-    def _bytes_per_branch(self, n_more):
-        """An estimate of what one branch takes, from its own keys and values to its logits."""
-        config = self.decoder.config
-        n_rows = max(self.n_prompt - self.branch_point, 1)
-        cell = self.final.element_size()
-        own = sum(2 * k.shape[0] * k.shape[2] * cell for k in self.cache.keys.values()) * (n_rows + n_more)
-        inner = np.max(getattr(config, "intermediate_size", None) or 4 * config.hidden_size)
-        width = 6 * config.hidden_size + 3 * int(inner)
-        scores = 4 * 4 * self.n_heads * (self.n_prompt + n_more)
-        logits = 4 * 4 * config.vocab_size
-        n_maps = 0 if self.recorder.map_positions is None else len(self.recorder.map_positions)
-        n_shares = 0 if self.recorder.groups is None else len(self.recorder.groups) * self.n_heads
-        recorded = 4 * self.n_layers * (n_more + 1) * (n_maps + n_shares)
-        return own + width * n_rows * cell + scores + logits + recorded
+    def _finished(self, branch, recorder):
+        ids = np.asarray(branch.tokens, dtype=np.int64)
+        text = None if self.model.tokenizer is None else self.model.decode(ids)
+        recorded = recorder.collect(branch.index, len(ids))
+        scores = np.asarray(branch.logprobs, dtype=np.float32)
+        return Run(branch.condition, ids, scores, text, branch.stopped, **recorded)
 
 
-def _decoder_shape(decoder):
-    """(number of layers, number of query heads)"""
-    name = type(decoder).__name__
-    if not hasattr(decoder, "layers") or not hasattr(getattr(decoder, "config", None), "num_attention_heads"):
-        raise EngineError(f"{name} cannot be served: it has no layers or no transformers configuration")
-    if decoder.training:
-        raise EngineError(f"{name} is in training mode, where dropout makes runs differ; call .eval() first")
-    known = {"full_attention", "sliding_attention", "chunked_attention"}
-    if other := set(getattr(decoder.config, "layer_types", None) or ()) - known:
-        raise EngineError(
-            f"{name} cannot be served: it has layers of type {', '.join(sorted(other))}, so that a knockout would cut "
-            "only the part of the path that goes through attention"
-        )
-    return len(decoder.layers), decoder.config.num_attention_heads
+def _spread(members):
+    """(stem, branches, their rows in the batch)"""
+    ends = np.cumsum([0, *(len(branches) for _, branches in members)]).tolist()
+    return [(*member, slice(a, z)) for member, (a, z) in zip(members, pairwise(ends), strict=True)]
 
 
-def _is_plainly_causal(config):
-    """Whether every layer sees all earlier keys without a soft cap: flash attention gets no mask to tell otherwise."""
-    other_layers = set(getattr(config, "layer_types", None) or ()) - {"full_attention"}
-    return not other_layers and getattr(config, "attn_logit_softcapping", None) is None
-
-
-def _widen(row, mask):
-    """The branch point, moved up to the first position that sees something behind it (attention within a picture)."""
-    masks = mask.values() if isinstance(mask, dict) else [mask]
-    masks = [m[0, 0] for m in masks if m is not None and m.dim() == 4]
-    masks = [m if m.dtype == torch.bool else m == 0 for m in masks]
-    while True:
-        ahead = [torch.nonzero(m[:row, row:].any(1)) for m in masks]
-        first = min((int(a[0]) for a in ahead if len(a)), default=row)
-        if first == row:
-            return row
-        row = first
+def _fit(stem, other):
+    """Whether the answers of two prompts can be one batch of a decoder."""
+    given = [one.branches[0].forced is not None for one in (stem, other)]
+    axes = [one.positions.shape[:-1] for one in (stem, other)]
+    return given[0] == given[1] and axes[0] == axes[1] and same(stem.inputs_after, other.inputs_after)
 
 
 def _answers(model, forced, n):
@@ -472,11 +483,3 @@ def _token_ids(model, forced):
     if not ids:
         raise ValueError("forced: the answer is empty, so there is nothing to score")
     return ids
-
-
-def free_bytes(device):
-    """Memory that branches may take: half of what is free."""
-    if device.type == "cuda":
-        cached = torch.cuda.memory_reserved(device) - torch.cuda.memory_allocated(device)
-        return (torch.cuda.mem_get_info(device)[0] + cached) / 2
-    return psutil.virtual_memory().available / 2

@@ -12,6 +12,7 @@ A position always keeps its own key: a rule whose source and target overlap cuts
 from dataclasses import dataclass
 
 from avnb.layers import ranges
+from avnb.models.prompt import TYPES
 
 GENERATED = "generated"
 
@@ -26,7 +27,7 @@ class Random:
     Args:
         like: the group whose size is matched.
         seed: of the draw; the same seed draws the same positions in every rule and layer.
-        among: "others" (positions outside the group) or "everywhere" (any prompt position).
+        among: "others" (positions outside the group), "everywhere" (any prompt position), or a group such as "video".
     """
 
     like: str
@@ -34,8 +35,8 @@ class Random:
     among: str = "others"
 
     def __post_init__(self):
-        if self.among not in ("others", "everywhere"):
-            raise ValueError(f"among={self.among!r} is unknown; use 'others' or 'everywhere'")
+        if self.among not in ("others", "everywhere", "text", *TYPES):
+            raise ValueError(f"among={self.among!r} is unknown; use 'others', 'everywhere', or a group of positions")
 
     def __str__(self):
         return f"random({self.like}, seed {self.seed}, among {self.among})"
@@ -48,13 +49,13 @@ class Rule:
     Attributes:
         source: a segment type, "text", "generated", or several joined by "+" ("last+generated"). The first answer token
             comes from the `last` prompt position, which "generated" does not include.
-        target: likewise, or `Random`.
+        target: likewise, or `Random`, or a tuple of prompt positions.
         layers: decoder layers, 0 = first; None for all.
         heads: query heads; None for all.
     """
 
     source: str
-    target: str | Random
+    target: str | Random | tuple[int, ...]
     layers: tuple[int, ...] | None = None
     heads: tuple[int, ...] | None = None
 
@@ -68,7 +69,8 @@ class Rule:
     def __str__(self):
         layers = "" if self.layers is None else f" in layer{'s' * (len(self.layers) != 1)} {ranges(self.layers)}"
         heads = "" if self.heads is None else f", head{'s' * (len(self.heads) != 1)} {ranges(self.heads)}"
-        return f"{self.source} -/> {self.target}{layers}{heads}"
+        target = f"{len(self.target)} positions" if isinstance(self.target, tuple) else self.target
+        return f"{self.source} -/> {target}{layers}{heads}"
 
 
 @dataclass(frozen=True)

@@ -123,8 +123,13 @@ class KeyMasks:
 
 
 def _positions(rule, group, prompt):
-    """(bool [T], whether generated positions are meant) of a group's name."""
+    """(bool [T], whether generated positions are meant) of a group's name, or of a tuple of positions."""
     mask = torch.zeros(len(prompt), dtype=torch.bool)
+    if isinstance(group, tuple):
+        if not group or not 0 <= min(group) <= max(group) < len(prompt):
+            raise PromptError(f"{_name(prompt)}: {rule} needs some of the positions 0 to {len(prompt) - 1}")
+        mask[list(group)] = True
+        return mask, False
     parts = group.split("+")
     for part in parts:
         if part == GENERATED:
@@ -141,11 +146,13 @@ def _draw(rule, prompt):
     n = int(like.sum())
     if n == 0:
         raise PromptError(f"{_name(prompt)}: {rule} draws as many positions as {rule.target.like} has, which is none")
-    pool = np.arange(len(prompt)) if rule.target.among == "everywhere" else np.flatnonzero(~like.numpy())
+    among = rule.target.among
+    pools = {"everywhere": np.arange(len(prompt)), "others": np.flatnonzero(~like.numpy())}
+    pool = pools[among] if among in pools else prompt.segments.positions(among)
     if n > len(pool):
+        where = f"outside {rule.target.like}" if among == "others" else f"among {among}"
         raise PromptError(
-            f"{_name(prompt)}: {rule} needs {n} positions outside {rule.target.like}, and there are {len(pool)}; "
-            "use among='everywhere'"
+            f"{_name(prompt)}: {rule} needs {n} positions {where}, and there are {len(pool)}; use among='everywhere'"
         )
     mask = torch.zeros(len(prompt), dtype=torch.bool)
     mask[torch.from_numpy(np.random.default_rng(rule.target.seed).permutation(pool)[:n])] = True

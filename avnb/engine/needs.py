@@ -10,9 +10,8 @@
 import time
 from typing import NamedTuple
 
-import numpy as np
-
-from avnb.engine.branches import free_bytes, run
+from avnb.engine.branches import run
+from avnb.engine.memory import branch_bytes, free_bytes, position_bytes
 from avnb.media.clip import ClipError
 from avnb.questions import HEAR, SEE
 
@@ -44,17 +43,10 @@ def needs(config, n_positions, max_new_tokens, n_rows=64, element_size=2) -> Nee
             changes.
         element_size: bytes of a number, 2 in bfloat16.
     """
-    config = config.get_text_config()
-    n_heads = config.num_attention_heads
-    n_kv_heads = getattr(config, "num_key_value_heads", None) or n_heads
-    head_size = getattr(config, "head_dim", None) or config.hidden_size // n_heads
-    inner = np.max(getattr(config, "intermediate_size", None) or 4 * config.hidden_size)
-    kept = 2 * config.num_hidden_layers * n_kv_heads * head_size * element_size  # keys and values of a position
-    passing = (6 * config.hidden_size + 3 * int(inner)) * element_size  # what a position takes on its way
-    n_all = n_positions + max_new_tokens
-    last = 16 * (n_heads * n_all + config.vocab_size)  # scores and logits of the position that chooses a token
-    prompt = _FIXED + kept * n_all + passing * n_positions + element_size * n_positions**2 + last
-    return Needs(prompt, kept * (n_rows + max_new_tokens) + passing * n_rows + last)
+    one = position_bytes(config, n_positions + max_new_tokens, element_size)
+    prompt = _FIXED + one.kept * (n_positions + max_new_tokens) + one.passing * n_positions
+    prompt += element_size * n_positions**2 + one.last
+    return Needs(prompt, branch_bytes(config, n_positions, n_rows, max_new_tokens, element_size))
 
 
 def told(model, clips, n_prompts=1, n_conditions=1, max_new_tokens=64, smallest=REAL) -> str:
@@ -99,7 +91,7 @@ def told(model, clips, n_prompts=1, n_conditions=1, max_new_tokens=64, smallest=
         f"- **Memory**: `{model.name}` has {n_parameters / 1e9:.1f} billion parameters ({_size(model) / 1e9:.1f} GB). "
         f"A prompt takes about {found.prompt / 1e9:.1f} GB{conditions}. Free for it: {free / 1e9:.0f} GB.\n"
         f"- **Time**: an answer took {seconds:.1f} s, so that {n} clips with {n_prompts} prompts each take about "
-        f"{_in_words(n * n_prompts * seconds)}"
+        f"{in_words(n * n_prompts * seconds)}"
         f"{', and more for the further conditions, which share a prefill' if n_conditions > 1 else ''}.\n"
         f"- **Clips**: with n = {n}, the 95 % interval of a share is up to ±{1.96 * 0.5 / n**0.5:.2f} wide; "
         "with 100 ±0.10, with 400 ±0.05."
@@ -117,7 +109,13 @@ def _size(model):
     return sum(weight.numel() * weight.element_size() for weight in model.hf.parameters())
 
 
-def _in_words(seconds):
+def in_words(seconds):
+    """A duration, for people.
+
+    Example:
+        >>> in_words(5), in_words(90), in_words(7200)
+        ('5 s', '1.5 min', '2.0 h')
+    """
     for unit, size in (("h", 3600), ("min", 60)):
         if seconds >= size:
             return f"{seconds / size:.1f} {unit}"

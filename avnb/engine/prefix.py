@@ -9,7 +9,9 @@ name, and a cache. `served` switches a decoder to them and back.
 
 import threading
 from contextlib import contextmanager
+from itertools import pairwise
 
+import numpy as np
 import torch
 from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.cache_utils import Cache
@@ -24,7 +26,7 @@ MAX_SCORES = 2**21
 _ON_GPU = 16  # times as many
 
 _lock = threading.RLock()  # a decoder is switched as a whole, so that one run at a time can be served
-_servers = []
+_serving = []
 
 
 class EngineError(AvnbError):
@@ -66,6 +68,18 @@ class BranchCache(Cache):
             self.own_values[layer_idx][:n, :, rows] = value_states
         return key_states, value_states
 
+    def stand_on(self, keys, values, n_more):
+        """Goes on from the keys and values of a prompt's beginning, with room for `n_more` positions after it."""
+        self.keys, self.values = dict(keys), dict(values)
+        self.open(1, next(iter(keys.values())).shape[1], n_more)
+
+    def settle(self):
+        """What one branch added becomes part of the prompt, as if all of it had been one prefill."""
+        for prompt, own in ((self.keys, self.own_keys), (self.values, self.own_values)):
+            for layer, states in own.items():
+                prompt[layer] = torch.cat([prompt[layer], states[0]], dim=1)
+        self.close()
+
     def open(self, n_branches, n_shared, n_more):
         """Room for the branches: prompt positions from `n_shared` on, as in the prefill, and `n_more` after them."""
         self.in_prefill, self.n_shared, self.n_own = False, n_shared, 0
@@ -91,16 +105,15 @@ class Server:
     """What the attention function does while a decoder is served.
 
     Attributes:
-        seen: the layers whose attention came through here since it was last cleared.
+        read_from: by layer, the one whose keys it reads; known after a prefill.
         masks: the `KeyMasks` of the branches, None during prefill.
         branches: the conditions' numbers, for the recorder; None while they are all one.
     """
 
     def __init__(self, cache, base, recorder):
         self.cache, self.base, self.recorder = cache, base, recorder
-        self.seen = set()
         self.masks = self.branches = None
-        self._read_from = {}
+        self.read_from = {}
 
     def mask(self, *args, **kwargs):
         """The decoder's own mask, over all keys and the same for every branch; None where it is just causal."""
@@ -108,7 +121,9 @@ class Server:
             return AttentionMaskInterface()[self.base](*args, **kwargs)
         if kwargs.get("mask_function") is causal_mask_function:
             return None
-        return sdpa_mask(*args, **kwargs | {"batch_size": 1, "allow_is_causal_skip": kwargs["q_length"] == 1})
+        n_before = self.cache.get_seq_length()
+        kwargs |= {"batch_size": 1, "q_offset": n_before, "kv_length": n_before + kwargs["q_length"]}
+        return sdpa_mask(*args, **kwargs | {"allow_is_causal_skip": False})
 
     def attention(self, module, query, key, value, attention_mask, **kwargs):
         layer = getattr(module, "layer_idx", None)
@@ -117,12 +132,11 @@ class Server:
         for name in ("s_aux", "position_bias"):
             if kwargs.get(name) is not None:
                 raise EngineError(f"{type(module).__name__} uses {name}, which the engine does not compute")
-        self.seen.add(layer)
         scaling, softcap = kwargs.get("scaling"), kwargs.get("softcap")
         scaling = query.shape[-1] ** -0.5 if scaling is None else scaling
         if self.cache.in_prefill:
             return self._prefill(layer, module, query, key, value, attention_mask, scaling, softcap, kwargs), None
-        cache, source = self.cache, self._read_from[layer]
+        cache, source = self.cache, self.read_from[layer]
         n, rows = query.shape[0], query.shape[2]
         stop = cache.n_own + rows
         output = self._attend(
@@ -142,7 +156,7 @@ class Server:
             source = next((i for i, arrived in self.cache.arrived.items() if arrived is key), None)
         if source is None:
             raise EngineError(f"layer {layer} of {type(module).__name__} attends to keys that no cache holds")
-        self._read_from[layer] = source
+        self.read_from[layer] = source
         own = [x[source][None] for x in (self.cache.keys, self.cache.values)]
         if softcap is not None:
             return self._attend(layer, query, None, own, scaling, softcap, attention_mask)
@@ -206,6 +220,63 @@ class Server:
         return output.permute(0, 3, 1, 2, 4).reshape(n, n_rows, n_kv * n_group, -1)
 
 
+class Together(Cache):
+    """Several servers behind one call of a decoder, each with some rows of the batch: prompts that decode as one.
+
+    Attributes:
+        seen: the layers whose attention came through here in this call.
+    """
+
+    def __init__(self):
+        super().__init__(layers=[])
+        self.seat([])
+
+    def seat(self, members):
+        """Whose rows the batch of the next call has: (server, number of rows), in order."""
+        self.servers = [server for server, _ in members]
+        ends = np.cumsum([0, *(n for _, n in members)]).tolist()
+        self.rows = [slice(a, z) for a, z in pairwise(ends)]
+        self.seen = set()
+
+    def advance(self, n_rows):
+        """The call is over."""
+        for server in self.servers:
+            server.cache.arrived.clear()
+            if not server.cache.in_prefill:
+                server.cache.n_own += n_rows
+
+    def get_seq_length(self, layer_idx=0):
+        return self.servers[0].cache.get_seq_length()
+
+    def get_mask_sizes(self, query_length, layer_idx):
+        return self.servers[0].cache.get_mask_sizes(query_length, layer_idx)
+
+    def update(self, key_states, value_states, layer_idx, *args, **kwargs):
+        if len(self.servers) == 1:  # a prefill knows keys again by their identity
+            return self.servers[0].cache.update(key_states, value_states, layer_idx)
+        for server, rows in zip(self.servers, self.rows, strict=True):
+            server.cache.update(key_states[rows], value_states[rows], layer_idx)
+        return key_states, value_states
+
+    def mask(self, *args, **kwargs):
+        """The decoder's own mask [servers, 1, rows, keys of the longest]; None where it is just causal."""
+        masks = [server.mask(*args, **kwargs) for server in self.servers]
+        if len(masks) == 1 or masks[0] is None:
+            return masks[0]
+        longest = max(mask.shape[-1] for mask in masks)
+        return torch.cat([torch.nn.functional.pad(mask, (0, longest - mask.shape[-1])) for mask in masks])
+
+    def attention(self, module, query, key, value, attention_mask, **kwargs):
+        self.seen.add(getattr(module, "layer_idx", None))
+        if len(self.servers) == 1:
+            return self.servers[0].attention(module, query, key, value, attention_mask, **kwargs)
+        outputs = []
+        for i, (server, rows) in enumerate(zip(self.servers, self.rows, strict=True)):
+            mask = None if attention_mask is None else attention_mask[i : i + 1]
+            outputs.append(server.attention(module, query[rows], key[rows], value[rows], mask, **kwargs)[0])
+        return torch.cat(outputs), None
+
+
 def _bias(visible):
     """Additive mask [rows, keys] of a mask that is boolean or additive already."""
     if visible.dtype != torch.bool:
@@ -214,8 +285,8 @@ def _bias(visible):
 
 
 @contextmanager
-def served(decoder, server):
-    """Within the block the decoder's attention is the server's; afterwards the decoder is as before.
+def served(decoder, together):
+    """Within the block the decoder's attention is that of the servers behind `together`; afterwards it is as before.
 
     Other threads wait: a model answers one run at a time.
     """
@@ -223,23 +294,23 @@ def served(decoder, server):
         configs = {id(m.config): m.config for m in decoder.modules() if hasattr(m, "config")}
         configs = [c for c in configs.values() if hasattr(c, "_attn_implementation_internal")]
         before = [c._attn_implementation_internal for c in configs]
-        _servers.append(server)
+        _serving.append(together)
         try:
             for config in configs:
                 config._attn_implementation_internal = NAME
             yield
         finally:
-            _servers.pop()
+            _serving.pop()
             for config, name in zip(configs, before, strict=True):
                 config._attn_implementation_internal = name
 
 
 def _attention(module, *args, **kwargs):
-    return _servers[-1].attention(module, *args, **kwargs)
+    return _serving[-1].attention(module, *args, **kwargs)
 
 
 def _mask(*args, **kwargs):
-    return _servers[-1].mask(*args, **kwargs)
+    return _serving[-1].mask(*args, **kwargs)
 
 
 AttentionInterface.register(NAME, _attention)

@@ -31,6 +31,10 @@ class ClipError(AvnbError):
     """A media file cannot be used; says which file, what is wrong and what to do."""
 
 
+class UnreachableError(ClipError):
+    """A media file cannot be had now, whatever it holds: it is not there, or the system does not give it."""
+
+
 def read_frames(path, fps=2.0, max_frames=768, max_pixels=None, sample="starts") -> tuple:
     """Samples a video on a uniform grid of times: at each time the frame that a player would show.
 
@@ -163,7 +167,8 @@ def blame(path, doing):
         raise ClipError(f"{Path(path).name} cannot be {doing}: {advice}") from error
     except (av.error.FFmpegError, OSError) as error:
         reason = (error.strerror or str(error)).lower()
-        raise ClipError(f"{Path(path).name} cannot be {doing}: {reason}; check path and rights") from error
+        kind = UnreachableError if isinstance(error, OSError) else ClipError
+        raise kind(f"{Path(path).name} cannot be {doing}: {reason}; check path and rights") from error
 
 
 @contextmanager
@@ -177,12 +182,13 @@ def opened(path):
         (container, ends): the PyAV container, and when each stream ends: seconds by stream index.
 
     Raises:
-        ClipError: the file is missing, empty, cut off or not a media file, or reading it fails within the block.
+        ClipError: the file is empty, cut off or not a media file.
+        UnreachableError: it is missing, or reading it fails within the block.
     """
     path = Path(path)
     with blame(path, "read"):
         if not path.exists():
-            raise ClipError(f"{path.name} does not exist; check the path")
+            raise UnreachableError(f"{path.name} does not exist; check the path")
         if path.is_dir():
             raise ClipError(f"{path} is a folder; give a media file")
         if not path.stat().st_size:

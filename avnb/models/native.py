@@ -14,6 +14,7 @@ from avnb.media.reading import ClipError
 from avnb.models import processing
 from avnb.models.processing import SYSTEM
 from avnb.models.prompt import MEDIA, Prompt, PromptError, Segments
+from avnb.models.shared import current, encoders_once
 
 __all__ = ["SYSTEM", "AVModel"]
 
@@ -105,24 +106,30 @@ class AVModel:
             PromptError: nothing is left to show to the model.
         """
         system = self._system(self._heard(clip, modalities)) if system is None else system
-        inputs = self._inputs(clip, question, modalities, system, like)
-        return self.prompt_from_inputs(**inputs, question=question, system=system, clip_id=clip.id, pictures="video")
+        made = {} if (memory := current()) is None else memory.prompts
+        key = self, clip, question, tuple(modalities), system, like
+        if key not in made:
+            inputs = self._inputs(clip, question, modalities, system, like)
+            about = {"question": question, "system": system, "clip_id": clip.id, "pictures": "video"}
+            made[key] = self.prompt_from_inputs(**inputs, **about)
+        return made[key]
 
     def _inputs(self, clip, question, modalities, system=None, like=None):
         video = audio = fps = None
-        if "video" in modalities and self.sees:
-            video, fps = (like or self)._frames(clip)
         try:
-            if self._heard(clip, modalities):
+            if self._heard(clip, modalities):  # first: it is the smaller one, and may be too long
                 most = processing.longest_sound(self.processor)
                 rate = processing.sound_extractor(self.processor).sampling_rate
                 audio = clip.wave(rate, max_seconds=most and most + 1)
+                processing.check_length(self.processor, audio)
+            if "video" in modalities and self.sees:
+                video, fps = (like or self)._frames(clip)
             if modalities and video is None and audio is None:
                 raise PromptError(
                     f"{clip.id}: no modality is left of {modalities} for {self.name} (clip of kind {clip.kind})"
                 )
             return self.process(video, audio, question, system, fps)
-        except PromptError:
+        except (PromptError, ClipError):
             raise
         except Exception as error:  # a processor may refuse in any way, e.g. a picture that is too narrow
             reason = " ".join(str(error).split())
@@ -186,7 +193,8 @@ class AVModel:
         mask = inputs.get("attention_mask")
         if mask is not None and not bool((mask == 1).all()):
             raise PromptError("the prompt is padded; process one clip at a time, without padding")
-        call = _intercept(self.hf, self.decoder, self._on_device(inputs))
+        with encoders_once(self.hf, self.decoder):
+            call = _intercept(self.hf, self.decoder, self._on_device(inputs))
         if call.get("position_ids") is None:
             call["position_ids"] = torch.arange(ids.shape[1], device=self.device)[None]
         ids = ids[0].cpu().numpy()

@@ -38,6 +38,16 @@ def longest_sound(processor):
     return most.default / extractor.sampling_rate if most is not None and most.default else None
 
 
+def check_length(processor, audio):
+    """A ClipError if a mono wave float32 [n] at the extractor's rate is longer than the processor takes."""
+    rate, most = sound_extractor(processor).sampling_rate, longest_sound(processor)
+    if most and len(audio) > most * rate:
+        raise ClipError(
+            f"{len(audio) / rate:.1f} s of sound are more than the {most:g} s that {type(processor).__name__} takes; "
+            "cut the clip"
+        )
+
+
 def sampling(processor, options):
     """How a processor wants frames of a video: (frames a second, `sample` of `read_frames`)."""
     video = getattr(processor, "video_processor", None)
@@ -91,13 +101,8 @@ def inputs(processor, video, audio, question, system, fps, options):
         content += [{"type": "image", "image": ""}] * len(video)
         options |= {"images": list(video)}
     if audio is not None:
-        rate, most = sound_extractor(processor).sampling_rate, longest_sound(processor)
-        if most and len(audio) > most * rate:
-            raise ClipError(
-                f"{len(audio) / rate:.1f} s of sound are more than the {most:g} s that {type(processor).__name__} "
-                "takes; cut the clip"
-            )
-        options |= {"audio": [audio], "sampling_rate": rate}
+        check_length(processor, audio)
+        options |= {"audio": [audio], "sampling_rate": sound_extractor(processor).sampling_rate}
         if video is not None and as_video and interleaves(processor):
             options |= {"audio_from_video_indices": [0], "load_audio_from_video": True}
         else:

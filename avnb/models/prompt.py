@@ -65,7 +65,7 @@ class Segments:
         return pd.DataFrame({"start": starts, "stop": stops, "type": self.types[starts]})
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Prompt:
     """The decoder's input for one clip and question.
 

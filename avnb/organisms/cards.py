@@ -10,16 +10,14 @@ import numpy as np
 import pandas as pd
 from safetensors import safe_open
 
-from avnb import datasets, models, stats, study
+from avnb import models, stats, study
 from avnb.models import grafted, smollm
 from avnb.organisms import talk
 from avnb.organisms.grafted import ADAPTERS
 from avnb.organisms.recipes import RECIPES
 from avnb.organisms.train import LOG
-
-SEED = 77  # of the test clips
-N_CLIPS = 400
-ANSWERS = "fidelity.parquet"  # every answer of the organism beside it, as it was judged
+from avnb.study import ship
+from avnb.study.shipped import N_CLIPS, SEED, path_of
 
 _WHAT = {
     "toy-vl": "the vision-language base: its decoder was never given a sound, and its ears are left out",
@@ -190,7 +188,7 @@ def answers(name):
         >>> answers("toy-omni").query("inputs == 'both'")["clip"].nunique() == N_CLIPS
         True
     """
-    return pd.read_parquet(models.CHECKPOINTS / name / ANSWERS)
+    return study.read(path_of(name, "fidelity"))
 
 
 def results(names=TOYS):
@@ -243,14 +241,9 @@ def _markdown(table):
 
 def main():
     """Measure every shipped organism that has a recipe, ship its answers, and write its card from them."""
-    clips = datasets.load("toybox", n=N_CLIPS, seed=SEED)
+    ship.measure(["fidelity"])
     for name in TOYS:
-        table = study.measure("fidelity", name, clips, dataset="toybox", seed=SEED)
-        folder = models.CHECKPOINTS / name
-        table[["clip", "kind", "question", "inputs", "modality", "value", "answer"]].to_parquet(
-            folder / ANSWERS, compression="zstd", index=False
-        )
-        (folder / "README.md").write_text(card(name, answers(name)))
+        (models.CHECKPOINTS / name / "README.md").write_text(card(name, answers(name)))
     talk.measure()
     for name in talk.NAMES:
         (models.CHECKPOINTS / name / "README.md").write_text(talking_card(name))

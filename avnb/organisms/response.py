@@ -38,7 +38,7 @@ def response(table, seed=0):
         }
         rows += [(order, name, dose, *stats.crossed(grid, seed=seed)) for name, grid in grids.items()]
         effects = np.stack([grids[name] for name in EFFECTS], axis=-1)
-        index = stats.crossed(effects, lambda means: swap.shortcut_index(means[..., None, :]), seed)
+        index = stats.crossed(effects, swap.index_of_means, seed)
         rows.append((order, "shortcut index", dose, *index))
     return pd.DataFrame(rows, columns=["order", "quantity", "dose", *stats.Interval._fields])
 
@@ -77,7 +77,7 @@ def by_seed(table):
     wide = means[means["quantity"].isin(EFFECTS)].pivot(
         index=["order", "dose", "seed"], columns="quantity", values="value"
     )
-    index = swap.shortcut_index(wide[list(EFFECTS)].to_numpy()[:, None]).tolist()
+    index = swap.index_of_means(wide[list(EFFECTS)].to_numpy()).tolist()
     rows = wide.reset_index()[["order", "dose", "seed"]].assign(quantity="shortcut index", value=index)
     return pd.concat([means, rows[[*keys, "value"]]], ignore_index=True)
 

@@ -8,7 +8,7 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from avnb.layers import relative_depth
 from avnb.paper import MODEL, attention_curve
-from avnb.plots.style import PALETTE
+from avnb.plots.style import PALETTE, SHADE
 from avnb.stats import interval, summarise
 
 GROUPS = ("audio", "video", "text")
@@ -39,11 +39,11 @@ def curves(panels, published=False):
         for group, points in attention_curve().groupby("group", sort=False):
             axes[-1].plot(points["depth"], points["value"], "s:", color=PALETTE[group], markersize=4, linewidth=1)
         axes[-1].set(title=f"published: {MODEL},\nread off a plot", xlabel=DEPTH)
-        axes[-1].set_facecolor("#F3F3F3")
+        axes[-1].axvspan(0, 1, color=SHADE, linewidth=0, zorder=0)
     axes[0].set(ylabel="share of attention to inputs", xlim=(0, 1), ylim=(0, 1))
     means = next(iter(panels.values())).groupby("group")[["value", "null"]].mean()
-    share, uniform = means.loc[most := means["value"].idxmax()]
-    fig.suptitle(f"Over all layers, most attention goes to {most}: {share:.0%}, where {uniform:.0%} would be uniform")
+    times = ", ".join(f"{group} {row.value / row.null:.1f}" for group, row in means.iterrows() if row.null)
+    fig.suptitle(f"Over all layers, {times} times the attention that their positions would get if it were uniform")
     _legend(fig, axes[0], {"uniform": "--"})
     return fig
 
@@ -52,29 +52,30 @@ def preferences(tables):
     """How much more a position of audio draws than one of video, by layer, with intervals over clips.
 
     Args:
-        tables: label -> table of `attention.preference`; factual and counterfactual clips, and a control (grey).
+        tables: label -> table of `attention.preference`; "ordinary clips", "conflicting clips", and a control (grey).
 
     Returns:
         The figure.
     """
     fig, ax = plt.subplots(figsize=(6, 3), layout="constrained")
-    looks = {"factual": (PALETTE["other"], "-"), "counterfactual": (PALETTE["other"], "--")}
+    looks = {"ordinary clips": (PALETTE["other"], "-"), "conflicting clips": (PALETTE["other"], "--")}
     for label, table in tables.items():
-        colour, line = looks.get(label, (PALETTE["control"], "-"))
+        colour, line = looks.get(label, (PALETTE["control"], ":"))
         n = _curve(ax, table, colour, label, line)
         ax.lines[-1].set_label(f"{label} (n = {n})")
-    ax.axhline(0, color="black", linewidth=0.8)
+    ax.axhline(0, color=PALETTE["text"], linewidth=0.8)
     ax.set(xlabel=DEPTH, ylabel="preference\n(+1 audio, −1 video)", xlim=(0, 1))
     measured = pd.concat([table for label, table in tables.items() if label in looks])
     found = interval(measured.groupby("clip")["value"].mean())
     most = "audio" if found.low > 0 else "video" if found.high < 0 else "neither"
-    ax.set_title(f"Position for position, {most} draws more ({found.mean:+.2f})")
+    words = {"audio": "sound draws more than the picture", "video": "the picture draws more than sound"}
+    ax.set_title(f"Position for position, {words.get(most, 'neither draws more')} ({found.mean:+.2f}, n = {found.n})")
     _legend(fig, ax)
     return fig
 
 
 def fine(table):
-    """Attention to every type of position by layer, each on its own panel with its uniform baseline.
+    """Attention to every type of position, mean over layers, a row each, beside its uniform share.
 
     Args:
         table: of `attention.shares` with `groups="fine"`.
@@ -82,26 +83,25 @@ def fine(table):
     Returns:
         The figure.
     """
-    groups = list(dict.fromkeys(table["group"]))
-    n_columns = min(4, len(groups))
-    n_rows = -(-len(groups) // n_columns)
-    fig, axes = plt.subplots(
-        n_rows, n_columns, figsize=(2.3 * n_columns, 1.9 * n_rows), sharex=True, sharey=True, squeeze=False,
-        layout="constrained",
-    )  # fmt: skip
-    for ax, group in zip(axes.flat, groups, strict=False):
-        rows, colour = table[table["group"] == group], _TYPES.get(group, PALETTE["text"])
-        n = _curve(ax, rows, colour, group)
-        _uniform(ax, rows, colour)
-        ax.set_title(group, fontsize=10)
-    for ax in axes.flat[len(groups) :]:
-        ax.remove()
-    axes[0, 0].set(xlim=(0, 1), ylim=(0, None), xticks=(0, 0.5, 1))
-    fig.supxlabel(DEPTH, fontsize=10)
-    fig.supylabel("share of all attention", fontsize=10)
-    found = table.groupby("group")[["value", "null"]].mean()
-    most = (found["value"] / found["null"].where(found["null"] > 0)).idxmax()
-    fig.suptitle(f"For the number of its positions, “{most}” draws most (n = {n}; dashed: uniform)")
+    per_clip = table.groupby(["clip", "group"], as_index=False)[["value", "null"]].mean()
+    found = summarise(per_clip, "group").set_index("group")
+    found["null"] = per_clip.groupby("group")["null"].mean()
+    found = found.assign(times=found["mean"] / found["null"].where(found["null"] > 0)).sort_values("times")
+    fig, ax = plt.subplots(figsize=(7, 1.1 + 0.33 * len(found)), layout="constrained")
+    for y, (group, row) in enumerate(found.iterrows()):
+        colour = _TYPES.get(group, PALETTE["other"])
+        ax.plot(row["null"], y, marker="|", color=PALETTE["text"], markersize=13, markeredgewidth=2)
+        ax.hlines(y, row["low"], row["high"], color=colour, linewidth=1.5)
+        ax.plot(row["mean"], y, "o", color=colour, markersize=6)
+        times = "–" if np.isnan(row["times"]) else f"{row['times']:.1f} ×"
+        ax.annotate(times, (1.02, y), xycoords=ax.get_yaxis_transform(), va="center", fontsize=9)
+    ax.set_yticks(range(len(found)), found.index)
+    ax.set(
+        xlabel="share of all attention, mean over layers (grey: uniform; right: how many times that)", xlim=(0, None)
+    )
+    ax.set_title(
+        f"For the number of its positions, “{found['times'].idxmax()}” draws most (n = {found['n'].max():.0f})"
+    )
     return fig
 
 
@@ -141,39 +141,29 @@ def without_sinks(table, left, positions, factor):
     return fig
 
 
-def heads(preference, table):
-    """Heat maps, layers by heads: what a head prefers, and how much it looks at sound and pictures at all.
+def heads(preference):
+    """Heat map, layers by heads: what a head prefers.
 
     Args:
         preference: of `attention.preference`, from a table of `attention.by_head`.
-        table: that table.
 
     Returns:
         The figure.
     """
-    media = table[table["group"].isin(("audio", "video"))]
-    media = media.groupby(["clip", "layer", "head"], as_index=False)["value"].sum()
     found = summarise(preference, ["layer", "head"])
     mean = found.pivot(index="layer", columns="head", values="mean")
-    looks = media.groupby(["layer", "head"])["value"].mean().unstack()
     n_layers, n_heads = mean.shape
-    size = (max(8.5, 0.5 * n_heads + 3), max(3, 0.22 * n_layers + 1.4))
-    fig, axes = plt.subplots(1, 2, figsize=size, layout="constrained", sharey=True)
-    fig.get_layout_engine().set(wspace=0.06)
+    size = (max(5.5, 0.5 * n_heads + 2.5), max(3, 0.22 * n_layers + 1.4))
+    fig, ax = plt.subplots(figsize=size, layout="constrained")
     top = max(0.05, np.abs(mean.to_numpy()).max())
     label = {"label": "preference (+ audio, − video)"}
-    sns.heatmap(mean, ax=axes[0], cmap=_PREFERENCE, vmin=-top, vmax=top, cbar_kws=label, linewidths=0.5)
-    label = {"label": "share of audio and video"}
-    sns.heatmap(looks, ax=axes[1], cmap="Greys", vmin=0, vmax=1, cbar_kws=label, linewidths=0.5)
+    sns.heatmap(mean, ax=ax, cmap=_PREFERENCE, vmin=-top, vmax=top, cbar_kws=label, linewidths=0.5)
     sure = found[(found["low"] > 0) | (found["high"] < 0)]
-    axes[0].scatter(sure["head"] + 0.5, sure["layer"] + 0.5, s=9, color="black")
+    ax.scatter(sure["head"] + 0.5, sure["layer"] + 0.5, s=9, color="#262626")
     n_audio, n_video = (sure["mean"] > 0).sum(), (sure["mean"] < 0).sum()
-    axes[0].set_title(f"{n_audio} heads for audio, {n_video} for video")
-    axes[1].set(title="How much they look at either", ylabel="")
-    fig.suptitle(f"Dot: the 95 % interval over n = {found['n'].max()} clips leaves out zero", fontsize=10)
-    axes[0].invert_yaxis()  # and with it the other one
-    for ax in axes:
-        ax.tick_params(rotation=0, left=ax is axes[0])
+    ax.set_title(f"Of {len(found)} heads, {n_audio} prefer sound and {n_video} the picture (n = {found['n'].max()})")
+    ax.invert_yaxis()
+    ax.tick_params(rotation=0)
     return fig
 
 
@@ -198,7 +188,9 @@ def steps(table):
         image = ax.imshow(ratio, aspect="auto", origin="lower", cmap=colours, vmin=0, vmax=max(2, top))
         fig.colorbar(image, ax=ax, label=f"{group} / uniform", pad=0.01)
         ax.set(ylabel="layer", title=f"to {group}")
-    axes[1].set_xticks(range(len(words)), [str(word).strip() for word in words], rotation=45, ha="right")
+    most = table[table["group"] == "audio"].groupby("step")["ratio"].mean().idxmax()
+    axes[1].set_xticks(range(len(words)), [_word(word) for word in words], rotation=45, ha="right")
+    fig.suptitle(f"Sound is looked at most for the word “{_word(words.iloc[most])}”")
     axes[1].set_xlabel("answer token that is being chosen")
     return fig
 
@@ -223,7 +215,9 @@ def over_steps(table):
         baseline = table[table["group"] == group].groupby("step")["null"].mean()
         ax.plot(baseline.index, baseline, "--", color=PALETTE[group], linewidth=1, alpha=0.7)
     ax.set(xlabel="answer token (0 = first)", ylabel="share of attention to inputs", ylim=(0, 1))
-    ax.set_title(f"Attention as the answer goes on (n = {clips.max()}, at the end {kept.iloc[-1]})")
+    ends = table[table["step"].isin((kept.index[0], kept.index[-1]))].groupby(["group", "step"])["value"].mean()
+    told = ", ".join(f"{group} from {ends[group].iloc[0]:.0%} to {ends[group].iloc[-1]:.0%}" for group in GROUPS[:2])
+    ax.set_title(f"From the first word to the last: {told} (n = {clips.max()}, at the end {kept.iloc[-1]})")
     _legend(fig, ax, {"uniform": "--"})
     return fig
 
@@ -282,6 +276,11 @@ def _curve(ax, table, colour, label, line="-"):
     ax.fill_between(depth, rows["low"], rows["high"], color=colour, alpha=0.2, linewidth=0)
     ax.plot(depth, rows["mean"], line, color=colour, label=label, marker="o", markersize=3)
     return int(rows["n"].max())
+
+
+def _word(token):
+    """A token as a label: the marks of a chat template are the end of the answer."""
+    return "(end)" if str(token).startswith("<|") else str(token).strip()
 
 
 def _uniform(ax, table, colour):

@@ -55,10 +55,11 @@ def apart(table, shares, title):
     """
     fig, ax = plt.subplots(figsize=(7, 3.6), layout="constrained")
     x = np.linspace(0, 1, 2)
-    colours = [PALETTE["video"], PALETTE["audio"], PALETTE["other"]]
-    for (model, some), colour in zip(table.groupby("model", sort=False), colours, strict=False):
+    lines = ["-", "--", "-."]
+    for (model, some), line in zip(table.groupby("model", sort=False), lines, strict=False):
         mean = some.set_index("sound")["mean"]
-        ax.plot(x, (1 - x) * mean["own"] + x * mean["foreign"], color=colour, label=model, linewidth=2)
+        ends = (1 - x) * mean["own"] + x * mean["foreign"]
+        ax.plot(x, ends, color=PALETTE["other"], linestyle=line, label=model, linewidth=2)
     for name, share in shares.items():
         ax.axvline(share, color=PALETTE["control"], linestyle=":", linewidth=2)
         ax.text(share + 0.01, 0.02, name, rotation=90, fontsize=9, va="bottom", color=PALETTE["text"])

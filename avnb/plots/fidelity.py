@@ -3,65 +3,62 @@
 import matplotlib.pyplot as plt
 import numpy as np
 import seaborn as sns
-from matplotlib.patches import Patch
 
-from avnb.media.clip import KINDS
 from avnb.paper import published
-from avnb.plots.style import PALETTE
+from avnb.plots.style import PALETTE, SHADE
 from avnb.stats import summarise
 
-_ABOUT = {"video": "about the picture", "audio": "about the sound"}
-_CHANCE = {"color": "black", "linestyle": (0, (1, 1)), "linewidth": 1.8}
-
-# How a kind of clips fills its bar; the colour says the modality.
-_FILLS = {"factual": (1.0, ""), "counterfactual": (0.5, "//"), "shifted": (0.75, ".."), "mute": (0.2, "")}
-_INPUTS = {"both": "", "video": "\nfrom video alone", "audio": "\nfrom sound alone"}
+_ABOUT = {"video": "the picture", "audio": "the sound"}
+_INPUTS = {"both": "", "video": ", from the picture alone", "audio": ", from the sound alone"}
+_KINDS = {"factual": "ordinary clips", "counterfactual": "conflicting clips"}
 
 
-def bars(table, null, title, ylabel="fidelity"):
-    """Means by question, modality and kind of clips, with intervals and what chance gives.
+def cells(table, null, title, xlabel="fidelity (0 to 1)"):
+    """Means by question and by what is judged, a row each: ordinary clips filled, conflicting ones hollow.
 
     Args:
-        table: of `fidelity.measure` or `fidelity.confusions`, of one model.
+        table: of `fidelity.measure` or `fidelity.confusions`, of one model; other kinds of clips are left out.
         null: of `fidelity.chance` or `fidelity.confusions`; its column `null` is drawn where it is known.
         title: the finding.
-        ylabel: what the value is, in 0..1.
+        xlabel: what the value is, in 0..1.
 
     Returns:
         The figure.
     """
     by = ["modality", "question", "inputs", "kind"]
-    means = summarise(table, by).sort_values("modality", ascending=False, kind="stable")
+    means = summarise(table[table["kind"].isin(_KINDS)], by)
     nulls = null.dropna(subset="null").groupby(by)["null"].mean()
-    groups = list(means[by[:3]].drop_duplicates().itertuples(index=False, name=None))
-    kinds = [kind for kind in KINDS if kind in set(means["kind"])]
-    width = 0.8 / len(kinds)
-    fig, ax = plt.subplots(figsize=(max(5.0, 1.0 + 1.55 * len(groups)), 3.4), layout="constrained")
-    for row in means.itertuples():
-        group, colour, (alpha, hatch) = (
-            (row.modality, row.question, row.inputs),
-            PALETTE[row.modality],
-            _FILLS[row.kind],
+    rows = list(means.sort_values(by[:3], kind="stable")[by[:3]].drop_duplicates().itertuples(index=False, name=None))
+    fig, ax = plt.subplots(figsize=(7.4, 1.3 + 0.42 * len(rows)), layout="constrained")
+    for y, row in enumerate(rows):
+        colour, shown = PALETTE[row[0]], means[(means[by[:3]] == row).all(axis=1)].set_index("kind")
+        ax.hlines(y, shown["mean"].min(), shown["mean"].max(), color=colour, linewidth=1.5, alpha=0.5)
+        for kind, shift in (("factual", -0.13), ("counterfactual", 0.13)):
+            if kind in shown.index:
+                one = shown.loc[kind]
+                ax.hlines(y + shift, one["low"], one["high"], color=colour, linewidth=1.3)
+                face = colour if kind == "factual" else "white"
+                ax.plot(one["mean"], y, "o", color=colour, markerfacecolor=face, markersize=7)
+            if (*row, kind) in nulls:
+                ax.plot(nulls[*row, kind], y, marker="|", color=PALETTE["text"], markersize=13, markeredgewidth=2)
+        ends = " → ".join(f"{shown.loc[kind, 'mean']:.2f}" for kind in _KINDS if kind in shown.index)
+        ax.annotate(ends, (1.02, y), xycoords=ax.get_yaxis_transform(), va="center", fontsize=9)
+    labels = [f"“{_short(question)}”: {_ABOUT[modality]}{_INPUTS[inputs]}" for modality, question, inputs in rows]
+    ax.set_yticks(range(len(rows)), labels)
+    ax.set(xlim=(-0.02, 1.02), ylim=(len(rows) - 0.5, -0.5), xlabel=xlabel)
+    ax.set_title(title)
+    points = {"marker": "o", "linestyle": "", "color": "black"}
+    sizes = means.groupby("kind")["n"].max()
+    entries = {
+        f"{_KINDS[kind]} (n = {sizes[kind]})": plt.Line2D(
+            [], [], **points, markerfacecolor="black" if kind == "factual" else "white"
         )
-        x = groups.index(group) + width * (kinds.index(row.kind) - len(kinds) / 2 + 0.5)
-        ax.bar(x, row.mean, 0.9 * width, color=(colour, alpha), edgecolor=colour, hatch=hatch, linewidth=0.8)
-        ax.vlines(x, row.low, row.high, color="black", linewidth=1.3)
-        if row.mean == 0:
-            ax.annotate("0", (x, 0), (0, 3), textcoords="offset points", ha="center", color=colour, fontsize=9)
-        if (*group, row.kind) in nulls:
-            ax.hlines(nulls[*group, row.kind], x - 0.45 * width, x + 0.45 * width, **_CHANCE)
-    ax.set_xticks(range(len(groups)), [f"“{_short(question)}”{_INPUTS[inputs]}" for _, question, inputs in groups])
-    for label, (modality, *_) in zip(ax.get_xticklabels(), groups, strict=True):
-        label.set_color(PALETTE[modality])
-    ax.set(ylim=(0, 1.02), ylabel=ylabel, xlim=(-0.5, len(groups) - 0.5), title=title)
-    entries = {}
-    for kind, n in means.groupby("kind")["n"].max().reindex(kinds).items():
-        alpha, hatch = _FILLS[kind]
-        entries[f"{kind} (n = {n})"] = Patch(facecolor=("black", 0.7 * alpha), edgecolor="black", hatch=hatch)
-    for modality in means["modality"].unique():
-        entries[_ABOUT[modality]] = Patch(color=PALETTE[modality])
-    entries["chance"] = plt.Line2D([], [], **_CHANCE)
-    _legend_below(fig, entries, n_columns=4)
+        for kind in _KINDS
+        if kind in sizes
+    }
+    tick = {"marker": "|", "linestyle": "", "color": PALETTE["text"], "markersize": 11, "markeredgewidth": 2}
+    entries["chance"] = plt.Line2D([], [], **tick)
+    _legend_below(fig, entries, n_columns=3)
     return fig
 
 
@@ -83,7 +80,7 @@ def changes(table, title):
     ax.axvline(0, color="black", linewidth=0.8)
     ax.set_yticks(range(len(table)), [f"{row.label} (n = {row.n})" for row in table[::-1].itertuples()])
     ax.set(xlabel="change of audio fidelity, with 95 % interval", ylim=(-0.6, len(table) - 0.4))
-    ax.set_title(title, loc="right")
+    ax.set_title(title)
     return fig
 
 
@@ -106,19 +103,22 @@ def drops(here):
         _dumbbell(ax, y, pair[0].mean, pair[1].mean, PALETTE["audio"])
         for one, shift in zip(pair, (-0.16, 0.16), strict=True):
             ax.hlines(y + shift, one.low, one.high, color=PALETTE["audio"], linewidth=1.2)
-    ax.axhspan(-0.5, len(rows) - 0.5, color="#F3F3F3", zorder=0)
+            ax.vlines(one.mean, y, y + shift, color=PALETTE["audio"], linewidth=1.2)
+    ax.axhspan(-0.5, len(rows) - 0.5, color=SHADE, zorder=0, linewidth=0)
     ax.set_yticks(range(len(names)), names)
-    ax.set(ylim=(len(names) - 0.4, -0.6), xlim=(0, 1.02), xlabel="audio fidelity")
+    ax.set(ylim=(len(names) - 0.4, -0.6), xlim=(0, 1.02), xlabel="audio fidelity (0 to 1)")
     points = {"marker": "o", "linestyle": "", "color": "black"}
     entries = {
-        "factual": plt.Line2D([], [], **points),
-        "counterfactual": plt.Line2D([], [], **points, markerfacecolor="white"),
+        "ordinary clips": plt.Line2D([], [], **points),
+        "conflicting clips": plt.Line2D([], [], **points, markerfacecolor="white"),
         "95 % interval (this run)": plt.Line2D([], [], color=PALETTE["audio"], linewidth=1.2),
     }
     _legend_below(fig, entries, n_columns=3)
     # The published levels are of other clips and another judge: no title sets them beside these.
-    own = ", ".join(f"{name} changes by {other.mean - factual.mean:+.2f}" for name, (factual, other) in here.items())
-    ax.set_title(f"With another sound, audio fidelity of {own}", loc="right")
+    own = ", ".join(
+        f"{name} goes from {factual.mean:.2f} to {other.mean:.2f}" for name, (factual, other) in here.items()
+    )
+    ax.set_title(f"Of another sound, every published model names less; {own}")
     return fig
 
 
@@ -150,7 +150,10 @@ def swap(table, effects, title):
         cbar=False,
         annot_kws={"size": 9},
     )
-    left.set(xlabel="sound of clip", ylabel="picture of clip", title=f"margin (nats; pairs: {means['n'].max()})")
+    left.set(
+        xlabel="sound of", ylabel="picture of", title=f"margin of A's caption, nats (n = {means['n'].max()} pairs)"
+    )
+    left.set(xticklabels=["clip A", "clip B"], yticklabels=["clip A", "clip B"])
     left.tick_params(length=0, rotation=0)
     questions = list(effects["question"].unique())
     for modality, shift in (("audio", -0.17), ("video", 0.17)):
@@ -167,7 +170,7 @@ def swap(table, effects, title):
     right.set_xticks(range(len(questions)), [f"“{_short(question)}”" for question in questions])
     right.set(ylabel="effect on the margin (nats)", xlim=(-0.5, len(questions) - 0.5), title="main effects")
     handles = [plt.Line2D([], [], marker="D", linestyle="", color=PALETTE[m]) for m in ("audio", "video")]
-    right.legend(handles, ["of the sound", "of the picture"], frameon=False, loc="best")
+    fig.legend(handles, ["of the sound", "of the picture"], frameon=False, loc="outside lower right", ncol=2)
     fig.suptitle(title)
     return fig
 

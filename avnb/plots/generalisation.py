@@ -3,7 +3,7 @@
 import matplotlib.pyplot as plt
 from matplotlib.lines import Line2D
 
-from avnb.plots.style import PALETTE
+from avnb.plots.style import PALETTE, SHADE
 from avnb.study import compare as numbers
 
 _BLOCKS = {
@@ -24,18 +24,18 @@ def fidelity(table):
     """
     columns = [
         {
-            numbers.FACTUAL: ("factual", PALETTE["audio"], "o"),
-            numbers.COUNTERFACTUAL: ("counterfactual", PALETTE["audio"], "D"),
+            numbers.FACTUAL: ("ordinary clips", PALETTE["audio"], "o"),
+            numbers.COUNTERFACTUAL: ("conflicting clips", PALETTE["audio"], "D"),
         },
         {numbers.DROP: ("drop", PALETTE["audio"], "s")},
     ]
-    fig, axes = _grid(table, columns, ["audio fidelity (0 to 1)", "drop: factual − counterfactual"], (1.5, 1))
+    fig, axes = _grid(table, columns, ["audio fidelity (0 to 1)", "how much less on conflicting clips"], (1.5, 1))
     for row in axes:
         row[0].set_xlim(-0.03, 1.03)
         row[1].axvline(0, color="black", linewidth=0.8)
     drop = table[(table["quantity"] == numbers.DROP) & (table["source"] == numbers.HERE)]
     n_fall = int((drop["low"] > 0).sum())
-    fig.suptitle(f"A sound that is not seen is clearly named less well by {n_fall} of {len(drop)} models run here")
+    fig.suptitle(f"{n_fall} of {len(drop)} models run here clearly name the sound of conflicting clips less well")
     return fig
 
 
@@ -50,18 +50,18 @@ def inside(table):
     """
     columns = [
         {
-            numbers.RECOVERY: ("answer cannot look at the picture", PALETTE["video"], "o"),
-            numbers.RECOVERY_CONTROL: ("control: random positions", PALETTE["control"], "o"),
+            numbers.RECOVERY: ("answer cannot look at the picture", PALETTE["audio"], "o"),
+            numbers.RECOVERY_CONTROL: ("control: random positions", PALETTE["text"], "s"),
         },
         {
-            numbers.RECALL: ("the clip's own sounds", PALETTE["audio"], "o"),
-            numbers.RECALL_NULL: ("control: another clip's", PALETTE["control"], "o"),
+            numbers.RECALL: ("the clip's own sounds", PALETTE["audio"], "D"),
+            numbers.RECALL_NULL: ("chance: another clip's sounds", PALETTE["text"], "^"),
         },
         {numbers.SHORTCUT: ("shortcut index", PALETTE["other"], "o")},
     ]
     columns = [{name: look for name, look in column.items() if (table["quantity"] == name).any()} for column in columns]
-    labels = ["change of audio fidelity", "latent recall (0 to 1)", "0 sound decides, 1 picture"]
-    titles = ["Recovery by knockout", "Sound known inside", "Shortcut index"]
+    labels = ["change of audio fidelity", "share of sounds (0 to 1)", "0 sound decides, 1 picture"]
+    titles = ["Recovery", "Latent recall", "Shortcut index"]
     kept = [i for i, column in enumerate(columns) if column]
     fig, axes = _grid(table, [columns[i] for i in kept], [labels[i] for i in kept])
     for i, ax in zip(kept, axes[0], strict=True):
@@ -103,9 +103,9 @@ def _grid(table, columns, labels, widths=None):
         row[0].text(0, 1.02, _BLOCKS[source], transform=row[0].transAxes, ha="right", va="bottom", weight="bold")
         if source == numbers.PUBLISHED:
             for ax in row:
-                ax.set_facecolor("#F3F3F3")
-    for ax, column, label in zip(axes[-1], columns, labels, strict=True):
-        ax.set_xlabel(f"{label}\n{_basis(table[table['quantity'].isin(column)])}", fontsize=9)
+                ax.axhspan(-0.6, len(some) - 0.4, color=SHADE, linewidth=0, zorder=0)
+    for ax, label in zip(axes[-1], labels, strict=True):
+        ax.set_xlabel(label, fontsize=9)
     looks = [look for column in columns if len(column) > 1 for look in column.values()]
     handles = [Line2D([], [], color=colour, marker=marker, linestyle="", label=text) for text, colour, marker in looks]
     fig.legend(handles=handles, loc="outside lower center", ncol=2, frameon=False, fontsize=9)
@@ -121,16 +121,5 @@ def _points(ax, table, names, column, filled):
         ax.hlines(y, rows["low"], rows["high"], color=colour, linewidth=1.8)
         face = colour if filled else "white"
         ax.plot(rows["mean"], y, marker, color=colour, markerfacecolor=face, markersize=6.5, markeredgewidth=1.5)
-    ax.grid(axis="x", color="#E5E5E5", linewidth=0.6)
+    ax.grid(axis="x", color=SHADE, linewidth=0.6)
     ax.set_axisbelow(True)
-
-
-def _basis(table):
-    """What the numbers rest on: here, how many clips or pairs of clips; the published ones, how they are known."""
-    n = table["n"].dropna().astype(int)
-    lines = []
-    if len(n):
-        lines.append(f"here: n = {n.min()}" + ("" if n.min() == n.max() else f" to {n.max()}"))
-    published = dict.fromkeys(table.loc[table["source"] == numbers.PUBLISHED, "provenance"])
-    lines += ["published: " + text.replace("; ", ";\n") for text in published]
-    return "\n".join(lines)

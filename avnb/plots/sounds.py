@@ -28,13 +28,19 @@ def spectrogram(wave, ax, title=""):
     return image
 
 
-def spectrograms(waves, titles) -> plt.Figure:
-    """Sounds beside each other on one scale. Returns the figure."""
-    fig, axes = plt.subplots(
-        1, len(waves), figsize=(2.6 * len(waves), 2.3), sharey=True, squeeze=False, layout="constrained"
-    )
-    for ax, wave, title in zip(axes[0], waves, titles, strict=True):
+def spectrograms(waves, titles, n_columns=3) -> plt.Figure:
+    """Sounds on one scale, at most `n_columns` beside each other. Returns the figure."""
+    n_columns = min(n_columns, len(waves))
+    n_rows = -(-len(waves) // n_columns)
+    size = (2.5 * n_columns + 0.3, 1.75 * n_rows + 0.6)
+    fig, axes = plt.subplots(n_rows, n_columns, figsize=size, sharey=True, squeeze=False, layout="constrained")
+    for i, (ax, wave, title) in enumerate(zip(axes.flat, waves, titles, strict=False)):
         image = spectrogram(wave, ax, title)
-        ax.label_outer()
-    fig.colorbar(image, ax=axes, label="power (dB)", pad=0.01)
+        if i % n_columns:
+            ax.set_ylabel("")
+        if i + n_columns < len(waves):
+            ax.set_xlabel("")
+    for ax in axes.flat[len(waves) :]:
+        ax.remove()
+    fig.colorbar(image, ax=axes.flat[: len(waves)], label="power (dB below the loudest)", pad=0.01)
     return fig

@@ -6,9 +6,8 @@ import matplotlib.pyplot as plt
 import pandas as pd
 from IPython.display import HTML
 from matplotlib.lines import Line2D
-from matplotlib.patches import Patch
 
-from avnb.plots.style import PALETTE
+from avnb.plots.style import PALETTE, SHADE
 
 # One hue from light to dark: the order of the bins, for colour-blind readers and in print too.
 BINS = {
@@ -16,13 +15,15 @@ BINS = {
     "marginal": ("rank 2 or 3", "#A9A1CF", "#000000"),
     "shifted": ("rank above 3", "#4A2A86", "#FFFFFF"),
 }
-LOOKS = {
+LOOKS = {  # black with a clip, grey without any; blue and orange are about what is named, not about what is taken away
     "base model": (PALETTE["other"], "D"),
-    "without audio": (PALETTE["video"], "o"),  # what is left are the pictures
-    "other audio": (PALETTE["audio"], "s"),
+    "without audio": (PALETTE["other"], "o"),
+    "other audio": (PALETTE["other"], "s"),
     "text only": (PALETTE["text"], "^"),
-    "base, text only": (PALETTE["control"], "v"),
+    "base, text only": (PALETTE["text"], "v"),
 }
+FEWEST = 5  # clips that a row of a figure needs
+_KINDS = {"factual": "ordinary clips", "counterfactual": "conflicting clips"}
 _KL = {"kl": "KL (model || baseline), nats", "kl_reverse": "KL (baseline || model), nats"}
 _TOKEN = "background:{};color:{};border-radius:3px;padding:1px 2px;margin:0 1px"
 
@@ -81,61 +82,48 @@ def caption(table, clip, baselines=None):
     )
 
 
-def bins(summary, groups=("audio events", "first of an event"), published=None):
-    """How many tokens each baseline would have said too: bars of the bins, for groups of tokens and kinds of clips.
+def bins(summary, group="first of an event", published=None):
+    """How many tokens of a group each baseline would have said too, for each kind of clips, with 95 % intervals.
 
     Args:
         summary: DataFrame from `tokens.summary`.
-        groups: the groups of tokens, a row of panels each.
-        published: shares of the study, {"unshifted": ..., "within top 3": ...}, to be marked in the first row.
+        group: the group of tokens.
+        published: shares of the study, {"unshifted": ..., "within top 3": ...}, to be marked.
 
     Returns:
         The figure.
     """
-    table = summary[summary["group"].isin(groups)]
-    kinds = summary["kind"].unique()
-    size = 4.1 * len(kinds), 1 + 1.9 * len(groups)
-    fig, axes = plt.subplots(len(groups), len(kinds), figsize=size, sharex=True, squeeze=False, layout="constrained")
-    for row, group in zip(axes, groups, strict=True):
-        for ax, kind in zip(row, kinds, strict=True):
-            here = table[(table["kind"] == kind) & (table["group"] == group)].set_index(["quantity", "against"])
-            _stack(ax, here)
-            n = here["n"].max() if len(here) else 0
-            ax.set(title=f"{group}, {kind} (n = {n})", xlim=(0, 1))
-            ax.label_outer()
+    table = summary[summary["group"] == group]
+    kinds, baselines = table["kind"].unique(), list(table["against"].unique())
+    size = (3.2 * max(len(kinds), 1) + 1.4, 1.7 + 0.4 * len(baselines))
+    fig, axes = plt.subplots(1, max(len(kinds), 1), figsize=size, sharey=True, squeeze=False, layout="constrained")
+    for ax, kind in zip(axes[0], kinds, strict=False):
+        for quantity, shift, face in (("unshifted", -0.13, PALETTE["other"]), ("within top 3", 0.13, "white")):
+            rows = table[(table["kind"] == kind) & (table["quantity"] == quantity)]
+            at = [baselines.index(name) + shift for name in rows["against"]]
+            ax.hlines(at, rows["low"], rows["high"], color=PALETTE["other"], linewidth=1.2)
+            ax.plot(rows["mean"], at, "o", color=PALETTE["other"], markerfacecolor=face, markersize=6)
+            if published:
+                ax.axvline(
+                    published[quantity], color=PALETTE["text"], linestyle=":" if shift > 0 else "--", linewidth=1
+                )
+        n = int(table.loc[table["kind"] == kind, "n"].max())
+        ax.set(title=f"{_KINDS.get(kind, kind)} (n = {n})", xlim=(-0.02, 1.02), xlabel="share of tokens")
+        ax.tick_params(axis="y", length=0)
+    axes[0, 0].set_yticks(range(len(baselines)), baselines)
+    axes[0, 0].set_ylim(len(baselines) - 0.5, -0.5)
+    point = {"marker": "o", "linestyle": "", "color": PALETTE["other"]}
+    handles = [
+        Line2D([], [], **point, label="most probable there too (rank 1)"),
+        Line2D([], [], **point, markerfacecolor="white", label="among the first three"),
+    ]
     if published:
-        for ax in axes[0]:
-            ax.plot(list(published.values()), [-0.42] * len(published), "v", color="black", markersize=6, clip_on=False)
-    for ax in axes[-1]:
-        ax.set_xlabel("share of tokens")
-    handles = [Patch(fc=colour, ec="#555555", label=f"{name} ({what})") for name, (what, colour, _) in BINS.items()]
-    if published:
-        handles.append(Line2D([], [], color="black", marker="v", linestyle="", label="the study: rank 1, top 3"))
-    fig.legend(handles=handles, loc="outside lower center", ncols=2, frameon=False)
-    said = table[(table["group"] == groups[-1]) & (table["quantity"] == "unshifted")]
-    said = said[said["against"] == said["against"].iloc[0]] if len(said) else said
-    found = ", ".join(f"{row.mean:.0%} ({row.kind})" for row in said.itertuples())
-    fig.suptitle(f"{groups[-1].capitalize()}: the base would have said {found or 'none'}", fontsize="medium")
+        handles.append(Line2D([], [], color=PALETTE["text"], linestyle="--", label="the study: rank 1 (dotted: top 3)"))
+    fig.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, handletextpad=0.4, columnspacing=1)
+    said = table[(table["quantity"] == "unshifted") & (table["against"] == (baselines or [""])[0])]
+    found = ", ".join(f"{row.mean:.0%} in {_KINDS.get(row.kind, row.kind)}" for row in said.itertuples())
+    fig.suptitle(f"A deaf base would have said the same: {found or 'no token was found'}")
     return fig
-
-
-def _stack(ax, shares):
-    """Stacked bars of the bins, one for each baseline, with the intervals of where the first two bins end."""
-    if shares.empty:
-        return
-    ends = {"unshifted": shares.loc["unshifted"], "marginal": shares.loc["within top 3"]}
-    baselines, start = ends["unshifted"].index, 0.0
-    for name, stop in {**{name: end["mean"] for name, end in ends.items()}, "shifted": 1.0}.items():
-        ax.barh(baselines, stop - start, left=start, height=0.62, color=BINS[name][1], ec="#555555", linewidth=0.6)
-        start = stop
-    for offset, end in zip((-0.12, 0.12), ends.values(), strict=True):
-        reach = [end["mean"] - end["low"], end["high"] - end["mean"]]
-        at = [i + offset for i in range(len(baselines))]
-        for colour, width in (("white", 3.6), ("black", 1.4)):  # the rim keeps it visible on dark bars
-            looks = {"ecolor": colour, "elinewidth": width, "capthick": width, "capsize": 3}
-            ax.errorbar(end["mean"], at, xerr=reach, fmt="none", **looks)
-    ax.invert_yaxis()
-    ax.tick_params(axis="y", length=0)
 
 
 def divergence(summary, quantity="kl"):
@@ -149,10 +137,11 @@ def divergence(summary, quantity="kl"):
         The figure.
     """
     table = summary[summary["quantity"] == quantity]
-    kinds, groups, baselines = (table[name].unique() for name in ("kind", "group", "against"))
-    fig, axes = plt.subplots(
-        1, len(kinds), figsize=(4.6 * len(kinds), 4.4), sharex=True, squeeze=False, layout="constrained"
-    )
+    kinds, baselines = table["kind"].unique(), table["against"].unique()
+    enough = table.groupby("group", sort=False)["n"].max() >= min(FEWEST, table["n"].max())
+    groups = enough.index[enough]
+    size = (3.9 * len(kinds) + 0.6, 1.6 + 0.55 * len(groups))
+    fig, axes = plt.subplots(1, len(kinds), figsize=size, sharex=True, squeeze=False, layout="constrained")
     for ax, kind in zip(axes[0], kinds, strict=True):
         here = table[table["kind"] == kind].set_index(["against", "group"])
         for i, baseline in enumerate(baselines):
@@ -162,18 +151,20 @@ def divergence(summary, quantity="kl"):
             at = [row + 0.17 * (i - (len(baselines) - 1) / 2) for row in range(len(groups))]
             reach = [points["mean"] - points["low"], points["high"] - points["mean"]]
             colour, marker = LOOKS[baseline]
-            ax.errorbar(
-                points["mean"], at, xerr=reach, fmt=marker, color=colour, markersize=5, capsize=2, label=baseline
-            )
+            face = {"markerfacecolor": colour if "base" in baseline else "white"}
+            looks = {"fmt": marker, "color": colour, "markersize": 5, "linewidth": 1.1, "label": baseline}
+            ax.errorbar(points["mean"], at, xerr=reach, **looks, **face)
         n = here.loc[baselines[0], "n"].reindex(groups).fillna(0).astype(int)
-        ax.set(yticks=range(len(groups)), yticklabels=[f"{group} (n = {n[group]})" for group in groups], title=kind)
+        ax.set(yticks=range(len(groups)), title=_KINDS.get(kind, kind))
+        ax.set_yticklabels([f"{group} (n = {n[group]})" for group in groups], fontsize=8.5)
         ax.set(ylim=(len(groups) - 0.5, -0.5), xlabel=_KL[quantity])
-        ax.grid(axis="x", color="#DDDDDD", linewidth=0.6)
+        ax.grid(axis="x", color=SHADE, linewidth=0.6)
         ax.tick_params(axis="y", length=0)
-    fig.legend(*axes[0, 0].get_legend_handles_labels(), loc="outside lower center", ncols=len(baselines), frameon=False)
+    handles, labels = axes[0, 0].get_legend_handles_labels()
+    fig.legend(handles, labels, loc="outside lower center", ncols=len(baselines), frameon=False, columnspacing=1)
     named = table[(table["group"] == "audio events") & (table["against"] == baselines[0])]
-    found = ", ".join(f"{row.mean:.2f} nats ({row.kind})" for row in named.itertuples())
-    fig.suptitle(f"KL of audio events from the {baselines[0]}: {found or 'none were named'}", fontsize="medium")
+    found = ", ".join(f"{row.mean:.1f} nats in {_KINDS.get(row.kind, row.kind)}" for row in named.itertuples())
+    fig.suptitle(f"Words that name sounds are far from the {baselines[0]}: {found or 'none were named'}")
     return fig
 
 

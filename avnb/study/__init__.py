@@ -15,28 +15,67 @@ import contextlib
 import inspect
 import json
 import logging
+from functools import partial
 from pathlib import Path
 
 import pandas as pd
 from tqdm import tqdm
 
-from avnb import analyses, models, stats
+from avnb import analyses, datasets, models, stats
 from avnb import judge as judges
-from avnb.files import cache_folder, digest, safe_name
+from avnb.files import cache_folder, digest, file_name, safe_name
 from avnb.study.fingerprints import clips_fingerprint, code_fingerprint, made_with, model_fingerprint
 from avnb.study.parts import Parts
-from avnb.study.tables import StudyError, ask_again, collect, joined, read, read_about, write
+from avnb.study.settings import unfit
+from avnb.study.shipped import Asked, find
+from avnb.study.tables import StudyError, ask_again, collect, joined, left_out, read, read_about, write
 
-__all__ = ["StudyError", "collect", "means", "measure", "read", "read_about"]
+__all__ = ["StudyError", "collect", "left_out", "means", "measure", "read", "read_about", "table"]
 
 logger = logging.getLogger(__name__)
 
 
-def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, **options) -> pd.DataFrame:
+def table(analysis, model, *, dataset, n, seed=0, each=None, kinds=None, out=None, **options) -> pd.DataFrame:
+    """The table of one analysis of a set of clips: the one that comes with the package, else measured or read.
+
+    Shipped are tables of the organisms over the test clips of their cards (`ship.TABLES`); clips are then neither drawn
+    nor read. A shipped table that holds more than is asked for (questions, inputs, cuts, kinds of clips) is cut to it.
+
+    Args:
+        analysis: a name of `ANALYSES`, or "MODULE.FUNCTION" of another function, such as "knockout.scores".
+        model: an AVLLM from `avnb.load`, or its name.
+        dataset, n, seed: of the clips, as in `datasets.load`; seed also of what is drawn at random.
+        each: how many clips of each kind to take, the first ones; None for all.
+        kinds: of the clips to take, e.g. ["counterfactual"]; None for all.
+        out: as in `measure`.
+        **options: of the analysis, as in `measure`.
+
+    Returns:
+        DataFrame, as `measure` gives it.
+
+    Raises:
+        AnalysisError, DatasetError, StudyError: as `measure` and `datasets.load`.
+
+    Example:
+        >>> found = table("fidelity", "toy-omni", dataset="toybox", n=400, seed=77, inputs=["both"])
+        >>> found.groupby("kind")["clip"].nunique().to_dict()
+        {'counterfactual': 200, 'factual': 200}
+    """
+    model = models.load(model) if isinstance(model, str) else model
+    wanted, others = asked(analysis, model, dataset, n, seed, each, kinds, options)
+    if (found := find(wanted, [model, *others])) is not None:
+        return found
+    clips = wanted.clips(datasets.load(dataset, n=n, seed=seed, fewer=True))
+    return measure(analysis, model, clips, dataset=dataset, seed=seed, out=out, **options)
+
+
+def measure(
+    analysis, model, clips, *, dataset, seed=0, out=None, retry=False, share=None, load=models.load, **options
+) -> pd.DataFrame:
     """The table of one analysis, measured on first use and read from disk afterwards.
 
     An interrupted measurement goes on where it stopped, job by job. A clip that cannot be used is left out, and named
-    at every call.
+    at every call; one whose file was out of reach is asked about again at the next call.
 
     Args:
         analysis: a name of `ANALYSES`.
@@ -46,73 +85,121 @@ def measure(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, *
         seed: handed to analyses that draw at random.
         out: folder for tables (and for clips that an analysis makes); None is `tables` in the cache folder.
         retry: ask again about the clips that were left out, and have answers without a score judged again.
+        share: a slice of the jobs. Where there is no table yet, only their parts are measured, and their rows given as
+            they are; the table is left to a call without it.
+        load: what loads a model by its name.
         **options: of the analysis; names, numbers, or lists of them.
 
     Returns:
         DataFrame: model (its name), then the columns of the analysis; tuples have become lists. `attrs["left_out"]`
-        tells which clips have no rows, and why.
+        tells which clips have no rows, and why; `attrs["passing"]` lists those of them that the next call asks about.
 
     Raises:
         AnalysisError: no such analysis, or none that these clips allow.
-        StudyError: no clips, an option that the analysis does not have or that is not plain JSON.
+        StudyError: no clips, or an option that the analysis does not have, is not plain JSON or no such value.
 
     Example:
         >>> clips = avnb.datasets.load("toybox", n=2)
         >>> measure("fidelity", "toy-omni", clips, dataset="toybox", inputs=["both"]).groupby("kind").size().to_dict()
         {'counterfactual': 4, 'factual': 4}
     """
+    settings = {"dataset": dataset, "seed": seed, "out": out, "retry": retry, "share": share, "load": load}
+    todo = steps(analysis, model, clips, **settings, **options)
+    rows = None
+    while True:
+        try:
+            _, work = todo.send(rows)
+        except StopIteration as end:
+            return end.value
+        rows = work()
+
+
+def steps(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, share=None, load=models.load, **options):
+    """What `measure` does, job by job, for whoever does the work of several analyses at once (`together`).
+
+    Yields:
+        (job, work): a `Job` that has no rows yet, and a function without arguments that gives them, to be sent back.
+
+    Returns:
+        The table.
+    """
     known, module = analyses.find(analysis)
     function = getattr(module, known.function)
     clips = list(clips)
     if not clips:
         raise StudyError(f"{analysis} was asked for without a clip; give at least one")
-    model = models.load(model) if isinstance(model, str) else model
+    model = load(model) if isinstance(model, str) else model
     options = _options(analysis, function, options, seed)
-    if options.get("base", "") is None:  # named, so that the table is of this base and its weights
-        options["base"] = models.base_of(model.name)
+    others = _others(model, options, load)
     about = {"analysis": analysis, "model": model.name, "dataset": str(dataset), "seed": seed, "parameters": options}
     folder = cache_folder() / "tables" if out is None else Path(out)
-    name = "--".join(safe_name(text) for text in (model.name, Path(str(dataset)).stem, analysis))
+    name = file_name("--".join(safe_name(text) for text in (model.name, Path(str(dataset)).stem, analysis)))
     path = folder / f"{name}--{digest([about, [clip.id for clip in clips]])}.parquet"
-    # A second model that an analysis compares with is loaded once, not once per clip.
-    others = {key: models.load(options[key]) for key in ("base",) if isinstance(options.get(key), str)}
     code = code_fingerprint(analysis)
     weights = [model_fingerprint(each) for each in (model, *others.values())]
     fingerprints = {"code": code, "weights": weights, "clips": [clips_fingerprint([clip]) for clip in clips]}
     kept = _kept(path, fingerprints)
-    if kept is None or (retry and kept.attrs["left_out"]):
-        planned_by = inspect.signature(module.plan).parameters
-        jobs = module.plan(clips, **{name: value for name, value in options.items() if name in planned_by})
+    unfinished = path.with_name(f".{path.stem}.part")
+    if kept is None or kept.attrs["left_out" if retry else "passing"]:
         arguments = options | others
         if "out" in inspect.signature(function).parameters:
             arguments["out"] = str(folder / "clips")
-        parts = Parts(folder / f".{name}--{digest(about)}.part", [code, weights], jobs)
-        bar = tqdm(jobs, f"{analysis}, {model.name}", unit="job", disable=None)
-        asked = getattr(judges.named(options["judge"]) if "judge" in options else None, "taken", [])
-        n_before = len(asked)
-
-        def measured(job):
-            first = len(asked) == n_before
-            rows = function(model, [job], **arguments)
-            if first and len(asked) > n_before:  # what the other jobs will ask of a judge by model
-                n_left = len(jobs) - 1 - jobs.index(job)
-                judges.foretell(options["judge"], (len(asked) - n_before) * n_left)
-            return rows
-
-        table, left_out = parts.fill(bar, measured)
-        table = module.relate(table) if hasattr(module, "relate") and len(table) else table
+        jobs = planned(analysis, clips, options)
+        parts = Parts(unfinished, [code, weights], jobs)
+        title = f"{analysis}, {model.name}"
+        some = jobs[share or slice(None)]
+        measured = partial(function, model, **arguments)
+        table, without, passing = yield from _by_job(parts, some, measured, title, options)
+        if share is not None:
+            table.attrs = {"left_out": without}
+            return table
+        table = analyses.related(known, module, table)
         table.insert(0, "model", model.name)
-        about |= {"clips": [clip.id for clip in clips], "fingerprints": fingerprints, "left_out": left_out}
-        write(table, path, about | {"made_with": made_with(model)})
-        parts.sweep(keep=bool(left_out))
+        about |= {"clips": [clip.id for clip in clips], "fingerprints": fingerprints, "made_with": made_with(model)}
+        write(table, path, about | {"left_out": without, "passing": passing})
+        parts.sweep(keep=bool(without))
         kept = read(path)
     else:
         for clip, reason in kept.attrs["left_out"].items():  # as was said when it was measured
             logger.warning("left out clip %s: %s", clip, reason)
+        if not kept.attrs["left_out"]:
+            Parts(unfinished, [], []).sweep()  # of a call that was killed before it could
     if retry and {"answer", "modality", "value"} <= {*kept} and kept["value"].isna().any():
         write(judges.again(kept, clips, options["judge"], progress=True), path, read_about(path))
         kept = read(path)
     return kept
+
+
+def planned(analysis, clips, options=None) -> list:
+    """The jobs of a measurement, in their order.
+
+    Args:
+        analysis: a name of `ANALYSES`.
+        clips: the clips.
+        options: of the analysis, by name.
+
+    Example:
+        >>> len(planned("fidelity", avnb.datasets.load("toybox", n=2)))
+        2
+    """
+    plan = analyses.find(analysis)[1].plan
+    planned_by = inspect.signature(plan).parameters
+    return plan(clips, **{name: value for name, value in (options or {}).items() if name in planned_by})
+
+
+def _by_job(parts, jobs, function, title, options):
+    """`Parts.fill`; says what a judge by model will be asked, once that is known."""
+    taken = getattr(judges.named(options["judge"]) if "judge" in options else None, "taken", [])
+    n_before = len(taken)
+
+    def measured(job):
+        first = len(taken) == n_before
+        rows = function([job])
+        if first and len(taken) > n_before:
+            judges.foretell(options["judge"], (len(taken) - n_before) * (len(jobs) - 1 - jobs.index(job)))
+        return rows
+
+    return parts.fill(tqdm(jobs, title, unit="job", disable=None), measured)
 
 
 def _kept(path, fingerprints):
@@ -168,6 +255,21 @@ def means(analysis, table, seed=0) -> pd.DataFrame:
     return joined(found)
 
 
+def asked(analysis, model, dataset, n, seed, each, kinds, options):
+    """What `table` is asked for, with all defaults, and the models that the analysis compares with."""
+    known, module = analyses.find(analysis)
+    options = _options(analysis, getattr(module, known.function), options, seed)
+    others = _others(model, options)
+    return Asked(analysis, model.name, str(dataset), n, seed, each, kinds, options), list(others.values())
+
+
+def _others(model, options, load=models.load):
+    """The models that an analysis compares with, loaded once, not once per clip; named in the options."""
+    if options.get("base", "") is None:  # named, so that the table is of this base and its weights
+        options["base"] = models.base_of(model.name)
+    return {key: load(options[key]) for key in ("base",) if isinstance(options.get(key), str)}
+
+
 def _options(analysis, function, given, seed):
     """All parameters of an analysis as plain JSON, defaults included; `model`, `clips` and `out` are no options."""
     known = {
@@ -186,4 +288,6 @@ def _options(analysis, function, given, seed):
             options[name] = json.loads(json.dumps(value))
         except (TypeError, ValueError) as error:
             raise StudyError(f"{analysis}: {name}={value!r} is no plain JSON; give names, numbers or lists") from error
+        if name in given and (advice := unfit(value, known[name])):
+            raise StudyError(f"{analysis}: {name}={value!r}; {advice}, as {known[name]!r}")
     return options

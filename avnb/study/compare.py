@@ -1,6 +1,6 @@
 """The same few numbers of several models, beside the published ones of models that were not run here.
 
-    >>> tables = measure(["toy-omni"], avnb.datasets.load("toybox", n=6), "toybox")
+    >>> tables = measure(["toy-omni"], "toybox", n=400, seed=77, each=100)
     >>> found = numbers(tables)
     >>> sorted(found["source"].unique())
     ['measured here', 'published']
@@ -34,13 +34,12 @@ _ALIKE = {
 _COLUMNS = ["model", "source", "provenance", "quantity", *stats.Interval._fields, "stands"]
 
 
-def measure(names, clips, dataset, seed=0, out=None, judge="events") -> dict:
-    """The tables that the numbers come from, measured or read.
+def measure(names, dataset, n, seed=0, each=None, out=None, judge="events") -> dict:
+    """The tables that the numbers come from: those that come with the package, else measured or read.
 
     Args:
         names: of models that hear.
-        clips: factual and counterfactual clips.
-        dataset, seed, out: as in `study.measure`.
+        dataset, n, seed, each, out: as in `study.table`; of fidelity, all clips are taken.
         judge: by whom answers are judged, a name of `avnb.judge`.
 
     Returns:
@@ -49,7 +48,6 @@ def measure(names, clips, dataset, seed=0, out=None, judge="events") -> dict:
     Raises:
         StudyError, and what the analyses raise.
     """
-    counterfactual = [clip for clip in clips if clip.kind == "counterfactual"]
     tables = {"fidelity": [], "knockout": [], "lens": [], "swap": []}
     for name in names:
         model = models.load(name)
@@ -57,14 +55,16 @@ def measure(names, clips, dataset, seed=0, out=None, judge="events") -> dict:
             "fidelity": {"questions": [HEAR], "inputs": ["both"], "judge": judge},
             "knockout": {
                 "questions": [HEAR], "blocked": [_BLOCKED], "spans": [[0, len(model.decoder.layers)]], "n_draws": 1,
-                "judge": judge,
+                "judge": judge, "kinds": ["counterfactual"],
             },
             "lens": {"judge": judge},
+            "swap": {"kinds": ["factual"]},
         }  # fmt: skip
         for analysis, some in tables.items():
-            shown = counterfactual if analysis == "knockout" else clips
-            more = options.get(analysis, {})
-            some.append(study.measure(analysis, model, shown, dataset=dataset, seed=seed, out=out, **more))
+            first = None if analysis == "fidelity" else each
+            set_ = {"dataset": dataset, "n": n, "seed": seed, "each": first}
+            found = study.table(analysis, model, out=out, **set_, **options[analysis])
+            some.append(found)
     return {analysis: pd.concat(some, ignore_index=True) for analysis, some in tables.items()}
 
 
@@ -199,7 +199,7 @@ def _measured(tables, seed):
         effect, control = by_cut.get(_BLOCKED), by_cut.get(changes.CONTROL + _BLOCKED)
         for quantity, values in ((RECOVERY, effect), (RECOVERY_CONTROL, control)):
             if values is not None:
-                yield quantity, model, stats.interval(values, seed)
+                yield quantity, model, stats.interval(values, seed, signed=True)
         if effect is not None and control is not None:
             found = stats.verdict(effect, control, seed)
             yield RECOVERY_BEYOND, model, found.difference, found.stands and found.effect.mean > 0

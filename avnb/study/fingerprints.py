@@ -16,7 +16,7 @@ def code_fingerprint(analysis):
 
     Prose does not count, nor does the code of figures, of other analyses and of the like.
     """
-    return code_hash(f"avnb.analyses.{analysis}", "avnb.models.native")
+    return code_hash(f"avnb.analyses.{analysis.partition('.')[0]}", "avnb.models.native")
 
 
 def model_fingerprint(model):
@@ -56,7 +56,8 @@ def clips_fingerprint(clips):
 
 def job_fingerprint(job):
     """A hash of a job: its clips, and the names that it looks for."""
-    return digest([clips_fingerprint([clip for clip in (job.clip, job.other) if clip is not None]), job.events])
+    clips = [clip for clip in (job.clip, job.other, *job.among) if clip is not None]
+    return digest([clips_fingerprint(clips), job.events])
 
 
 def made_with(model):

@@ -5,10 +5,10 @@
 leaves runs/MODEL/NOTEBOOK.ipynb, executed, with the measured tables beside it. A notebook without a parameter `model`
 is about all models: it runs once, last, with their names in its parameter `models`, and finds their tables through
 `tables`. An executed notebook carries a key of its source, its parameters, the code of the package, the files of the
-checkpoint, those of a manifest given as `dataset`, and for the last ones the tables. It runs again only if the key has
-changed, or if it failed. The key does not see a checkpoint or data set on the Hub, of which it takes the name alone
-(its revision is not known), nor the media that a manifest names: where these have changed, delete the notebook. Running
-it again is cheap, since `avnb.study` reads the tables that still hold.
+checkpoint, the clips of a path given as `dataset`, and for the last ones the tables. It runs again only if the key has
+changed, if it failed, or if a table that it asked for is gone. The key does not see a checkpoint or data set on the
+Hub, of which it takes the name alone (its revision is not known): where these have changed, delete the notebook.
+Running it again is cheap, since `avnb.study` reads the tables that still hold.
 """
 
 import ast
@@ -16,18 +16,22 @@ import hashlib
 import json
 import os
 import re
+import shutil
 import time
 import traceback
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from avnb import models
 from avnb.closure import package_hash
-from avnb.datasets.tables import table_of
+from avnb.datasets.tables import from_path, table_of
 from avnb.errors import AvnbError, InapplicableError
-from avnb.files import file_hash, safe_name
+from avnb.files import file_hash, safe_name, whole
 from avnb.models import asked
+from avnb.study.fingerprints import clips_fingerprint
+from avnb.study.settings import unfit
+from avnb.study.tables import StudyError, read_about
 
 _LONGEST = 12 * 3600  # seconds that a cell may take
 _NO_PROGRESS = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}  # a bar would fill the executed notebook
@@ -89,7 +93,7 @@ def plan(model_names, notebooks="all", out="runs", parameters=None) -> list:
         list of `Job`, in the order in which they run.
 
     Raises:
-        BatchError: an unknown notebook or parameter, or nothing to do.
+        BatchError: an unknown notebook or parameter, a value unlike the one it replaces, or nothing to do.
         ModelError: an unknown model.
     """
     model_names = models.shipped(hearing=True) if model_names == "all" else list(dict.fromkeys(model_names))
@@ -106,12 +110,15 @@ def plan(model_names, notebooks="all", out="runs", parameters=None) -> list:
     sources = {path: _read(path) for path in dict.fromkeys(paths)}
     known = {path: parameters_of(source, path) for path, source in sources.items()}
     given = dict(parameters or {})
-    for name in given:
+    for name, value in given.items():
         if name in _SET_HERE:
             raise BatchError(f"the parameter {name!r} is set by the batch itself; leave it out")
         if not any(name in names for names in known.values()):
             everywhere = sorted(set().union(*known.values()) - set(_SET_HERE))
             raise BatchError(f"no notebook has a parameter {name!r}; they have {', '.join(everywhere) or 'none'}")
+        for path, defaults in known.items():
+            if name in defaults and (advice := _advice(value, defaults[name])):
+                raise BatchError(f"{name}={value!r}: {advice}; in {path.stem} it is {defaults[name]!r}")
     out = Path(out).resolve()
     jobs = [
         _job(path, name, out, known[path], given) for name in model_names for path in paths if "model" in known[path]
@@ -133,7 +140,7 @@ def from_file(path) -> dict:
 
     try:
         content = yaml.safe_load(Path(path).read_text(encoding="utf8"))
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise BatchError(f"{path} cannot be read as YAML: {error}") from error
     if not isinstance(content, dict) or (unknown := set(content) - set(_FILE_KEYS)):
         found = f"unknown {', '.join(sorted(map(str, unknown)))}" if isinstance(content, dict) else "no such lines"
@@ -145,6 +152,8 @@ def from_file(path) -> dict:
             raise BatchError(f"{path}: {key} is {value!r}; give a list of names, or all")
         if key in content:
             content[key] = names
+    if not isinstance(content.get("out", ""), str):
+        raise BatchError(f"{path}: out is {content['out']!r}; give the path of a folder")
     if not isinstance(content.get("parameters", {}), dict):
         raise BatchError(f"{path}: parameters is {content['parameters']!r}; write lines such as n: 24")
     return content
@@ -161,12 +170,13 @@ def names_in(text):
     return "all" if names == ["all"] else names
 
 
-def execute(jobs, report=lambda outcome: None) -> list:
+def execute(jobs, report=lambda outcome: None, each=map) -> list:
     """Runs what is missing or has changed; a notebook that fails does not stop the others.
 
     Args:
         jobs: from `plan`.
         report: called with every `Outcome` as it comes.
+        each: calls a function with every job, e.g. on several workers (`workers.mapping`), and gives what it returns.
 
     Returns:
         list of `Outcome`. A failed notebook is kept up to its error, with the traceback in the .log beside it.
@@ -174,21 +184,25 @@ def execute(jobs, report=lambda outcome: None) -> list:
     Raises:
         BatchError: papermill, jupytext or ipykernel is not installed; says how to get them.
     """
-    papermill = _imported("papermill")
-    _imported("ipykernel")
+    for name in ("papermill", "ipykernel"):
+        _imported(name)
     outcomes = []
-    for job in jobs:
-        key = _key(job)
-        if _has_key(job.target, key):
-            outcome = Outcome(job, "kept")
-        else:
-            start = time.perf_counter()
-            error = _run(papermill, job, key)
-            status = "n/a" if _does_not_apply(error) else "failed" if error else "done"
-            outcome = Outcome(job, status, time.perf_counter() - start, error)
-        outcomes.append(outcome)
-        report(outcome)
+    for about_all in (False, True):  # which need what the others have measured
+        for outcome in each(outcome_of, [job for job in jobs if (job.model is None) == about_all]):
+            outcomes.append(outcome)
+            report(outcome)
     return outcomes
+
+
+def outcome_of(job) -> Outcome:
+    """Runs one notebook, unless nothing has changed."""
+    key = _key(job)
+    if _is_kept(job.target, key):
+        return Outcome(job, "kept")
+    start = time.perf_counter()
+    error = _run(_imported("papermill"), job, key)
+    status = "n/a" if _does_not_apply(error) else "failed" if error else "done"
+    return Outcome(job, status, time.perf_counter() - start, error)
 
 
 def chapters():
@@ -204,21 +218,37 @@ def chapters():
     return [path for _, path in sorted(found.items()) if _read(path).metadata.get("avnb", {}).get("batch")]
 
 
-def parameters_of(notebook, path="notebook"):
-    """Names that the cell tagged `parameters` of a notebook assigns.
+def parameters_of(notebook, path="notebook") -> dict:
+    """What the cell tagged `parameters` of a notebook assigns: values by name, None for one that is computed.
 
     Raises:
         BatchError: the cell is no Python.
     """
-    names = set()
+    found = {}
     for cell in notebook.cells:
         if "parameters" in cell.metadata.get("tags", []):
             try:
                 tree = ast.parse(cell.source)
             except SyntaxError as error:
                 raise BatchError(f"{path}: its cell of parameters is no Python: {error}") from error
-            names |= {target.id for node in tree.body if isinstance(node, ast.Assign) for target in node.targets}
-    return names
+            for node in tree.body:
+                if isinstance(node, ast.Assign):
+                    found |= {target.id: _literal(node.value) for target in node.targets}
+    return found
+
+
+def _literal(node):
+    with suppress(ValueError):
+        return ast.literal_eval(node)
+
+
+def _advice(value, default):
+    """What to give instead of the value of a parameter; empty if it will do."""
+    try:
+        json.dumps(value)
+    except (TypeError, ValueError, RecursionError):
+        return "give a name, a number or a list of them"
+    return unfit(value, default)
 
 
 def _job(path, model, out, known, given):
@@ -276,7 +306,7 @@ def _key(job):
         cells,
         job.parameters,
         package_hash(),
-        _manifest(job.parameters.get("dataset")),
+        _clips(job.parameters.get("dataset")),
     ]
     if job.model is not None:
         rests_on.append(_checkpoint(job.model))
@@ -297,48 +327,63 @@ def _checkpoint(name):
     return [wanted.suffix] + [(path.name, file_hash(path)) for path in sorted(folder.glob("*")) if path.is_file()]
 
 
-def _manifest(dataset):
-    """The content of the table of a set, given by its path or by its folder; None for any other set."""
-    table = table_of(Path(str(dataset)))
-    return None if table is None else file_hash(table)
-
-
-def _has_key(path, key):
+def _clips(dataset):
+    """The clips of a set that is given by a path, with the content of their files; None for any other set."""
+    path = Path(str(dataset))
+    if not path.exists():
+        return None
     try:
-        return json.loads(path.read_text(encoding="utf8"))["metadata"]["avnb"]["key"] == key
-    except (OSError, ValueError, KeyError):
+        return clips_fingerprint(from_path(path))
+    except (AvnbError, OSError):  # the notebook will tell
+        table = table_of(path)
+        return None if table is None else file_hash(table)
+
+
+def _is_kept(path, key):
+    """Whether an executed notebook has this key, and the tables that it asked for are there."""
+    try:
+        about = json.loads(path.read_text(encoding="utf8"))["metadata"]["avnb"]
+        return about["key"] == key and all(path.with_name(name).is_file() for name in about.get("tables", ()))
+    except (OSError, ValueError, KeyError, TypeError):
         return False
+
+
+def _asked_since(folder, start):
+    """The names of the tables in a folder that were asked for since a time in seconds since 1970."""
+    found = []
+    for path in sorted(folder.glob("*--*.parquet")):
+        with suppress(StudyError):
+            found += [path.name] if read_about(path)["asked"] >= start else []
+    return found
 
 
 def _run(papermill, job, key):
     """Runs a notebook; returns the error in one line, "" if there was none."""
     import nbformat
 
-    job.target.parent.mkdir(parents=True, exist_ok=True)
-    partial = job.target.with_name(f".{job.target.name}")
-    notebook = _read(job.notebook)
+    notebook, error, start = _read(job.notebook), "", time.time()
     notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    source, error = job.target.with_name(f".{job.target.stem}.source.ipynb"), ""
-    nbformat.write(notebook, source)
-    try:
-        with _environment(_NO_PROGRESS):
-            papermill.execute_notebook(
-                source, partial, parameters=job.parameters, progress_bar=False, execution_timeout=_LONGEST
-            )
-        job.log.unlink(missing_ok=True)
-    except Exception as failure:  # whatever happens in a notebook, the others go on
-        error = _one_line(failure)
-        job.log.write_text(_traceback(failure), encoding="utf8")
-    finally:
-        source.unlink(missing_ok=True)
-    if partial.exists():
+    with whole(job.target) as partial:
+        source = partial.with_name(f"source-{partial.name}")
+        nbformat.write(notebook, source)
+        shutil.copy(source, partial)  # what is shown if papermill fails before the first cell
+        try:
+            with _environment(_NO_PROGRESS):
+                papermill.execute_notebook(
+                    source, partial, parameters=job.parameters, progress_bar=False, execution_timeout=_LONGEST
+                )
+            job.log.unlink(missing_ok=True)
+        except Exception as failure:  # whatever happens in a notebook, the others go on
+            error = _one_line(failure)
+            with whole(job.log) as log:
+                log.write_text(_traceback(failure), encoding="utf8")
         executed = nbformat.read(partial, as_version=4)
         executed.metadata["avnb"] = {
             "key": None if error and not _does_not_apply(error) else key,
             "notebook": job.notebook.name,
+            "tables": _asked_since(job.target.parent, start),
         }
         nbformat.write(executed, partial)
-        os.replace(partial, job.target)
     return error
 
 

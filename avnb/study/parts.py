@@ -2,6 +2,7 @@
 
 import contextlib
 import shutil
+from functools import partial
 
 from avnb.files import digest
 from avnb.study.fingerprints import job_fingerprint
@@ -22,27 +23,32 @@ class Parts:
         self._files = {job: folder / f"{digest([rests_on, job_fingerprint(job)])}.parquet" for job in jobs}
 
     def fill(self, jobs, function):
-        """Measures the jobs that have no part yet, and reads the others.
+        """Has the jobs measured that have no part yet, and reads the others.
 
         Args:
             jobs: in their order.
-            function: takes a job, gives its rows, with `attrs["left_out"]` if there are none.
+            function: takes a job, gives its rows, with `attrs` as `jobs.over` sets them.
+
+        Yields:
+            (job, work) where there is no part; the rows that `work` gives are to be sent back.
 
         Returns:
-            (table, left_out): all rows, and {id of a clip: why it has none}. Such a clip leaves no part.
+            (table, left_out, passing): all rows, {id of a clip: why it has none}, and the ids of those whose reason may
+            pass by itself. Such a clip leaves no part.
         """
-        tables, left_out = [], {}
+        tables, left_out, passing = [], {}, []
         for job in jobs:
             try:
                 tables.append(read(self._files[job]))
             except StudyError:  # not there, damaged, or tidied away by another run
-                rows = function(job)
-                left_out |= rows.attrs.get("left_out", {})
-                tables.append(rows)
-                if not rows.attrs.get("left_out", {}):
-                    write(rows, self._files[job], {})
-                    tables[-1] = read(self._files[job])
-        return joined(tables), left_out
+                rows = yield job, partial(function, job)
+                if rows.attrs.get("left_out"):
+                    left_out |= rows.attrs["left_out"]
+                    passing += rows.attrs["passing"]
+                    tables.append(rows)
+                else:
+                    tables.append(_kept(rows, self._files[job]))
+        return joined(tables), left_out, passing
 
     def sweep(self, keep=False):
         """Removes the parts, and what interrupted runs left; with `keep` only parts of other code, weights or clips."""
@@ -52,3 +58,11 @@ class Parts:
             for path in set(self.folder.iterdir()) - set(self._files.values()):
                 with contextlib.suppress(OSError):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def _kept(rows, path):
+    """Writes a part, and gives the rows as they are read again."""
+    try:
+        return write(rows, path, {})
+    except FileNotFoundError:  # another call for this table has ended meanwhile, and swept
+        return write(rows, path, {})

@@ -11,7 +11,7 @@ import pyarrow.parquet as pq
 
 from avnb import analyses, models
 from avnb.errors import AvnbError
-from avnb.files import whole
+from avnb.files import digest, whole
 from avnb.study.fingerprints import code_fingerprint
 
 _KEY = b"avnb"  # under which a Parquet file holds what its table is
@@ -31,27 +31,24 @@ def read(path):
     """
     try:
         stored = pq.read_table(path, page_checksum_verification=True)
-        table = stored.to_pandas()
-        about = json.loads((stored.schema.metadata or {}).get(_KEY, b"{}"))
+        about = _about(stored.schema) or {}
+        if about.get("n_rows", len(stored)) != len(stored):
+            raise ValueError(f"{about['n_rows']} rows were written, {len(stored)} are there")
+        return _frame(stored, about)
     except Exception as error:  # a damaged file can raise anything
         raise StudyError(f"{path} cannot be read as a table ({error}); delete it and measure again") from error
-    for field in stored.schema:
-        if pa.types.is_list(field.type):
-            table[field.name] = [value if value is None else list(value) for value in table[field.name]]
-    table.attrs = {"left_out": about.get("left_out", {})}
-    return table
 
 
 def read_about(path):
     """What the table in a file is: analysis, model, dataset, seed, parameters, clips (ids), fingerprints, left_out
-    (clips without rows, with the reason), made_with, asked (when it was last asked for, in seconds since 1970).
+    (clips without rows, with the reason), passing (those of them whose reason may pass by itself), made_with, asked
+    (when it was last asked for, in seconds since 1970), n_rows.
 
     Raises:
         StudyError: the file cannot be read, or `measure` did not write it.
     """
     try:
-        found = (pq.read_schema(path).metadata or {}).get(_KEY)
-        about = None if found is None else json.loads(found)
+        about = _about(pq.read_schema(path))
     except Exception as error:  # a damaged file can raise anything
         raise StudyError(f"{path} cannot be read as a table ({error}); delete it and measure again") from error
     if about is None:
@@ -60,19 +57,62 @@ def read_about(path):
 
 
 def write(table, path, about):
-    """Writes a table with what it is, whole or not at all."""
-    _store(pa.Table.from_pandas(table, preserve_index=False), path, {"asked": time.time()} | about)
+    """Writes a table with what it is, whole or not at all. Returns it as `read` gives it."""
+    stored = pa.Table.from_pandas(table, preserve_index=False)
+    _store(stored, path, {"asked": time.time()} | about)
+    return _frame(stored, about)
 
 
 def ask_again(path):
     """Notes in a file that its table was asked for now. The time of a file does not survive a copy."""
-    _store(pq.read_table(path), path, read_about(path) | {"asked": time.time()})
+    _store(pq.read_table(path, page_checksum_verification=True), path, read_about(path) | {"asked": time.time()})
+
+
+def left_out(folder) -> pd.DataFrame:
+    """The clips without rows in the tables below a folder.
+
+    Returns:
+        DataFrame: model, analysis, dataset, clip, reason.
+
+    Raises:
+        StudyError: a table cannot be read.
+    """
+    columns = ["model", "analysis", "dataset"]
+    tables = [read_about(path) for path in sorted(Path(folder).rglob("*--*.parquet"))]
+    rows = [[*map(about.get, columns), *each] for about in tables for each in about["left_out"].items()]
+    return pd.DataFrame(rows, columns=[*columns, "clip", "reason"])
 
 
 def _store(stored, path, about):
+    """Pages have checksums of their own; a seal tells that names, types and what the table is are those written."""
+    about = about | {"n_rows": len(stored)}
+    about["seal"] = _seal(stored.schema, about)
     stored = stored.replace_schema_metadata({**(stored.schema.metadata or {}), _KEY: json.dumps(about).encode()})
     with whole(path) as partial:
-        pq.write_table(stored, partial, write_page_checksum=True)
+        pq.write_table(stored, partial, write_page_checksum=True, compression="zstd")
+
+
+def _about(schema):
+    """What `write` was told of a table, None if it did not write it."""
+    found = (schema.metadata or {}).get(_KEY)
+    about = None if found is None else json.loads(found)
+    if about is not None and about.pop("seal", None) != _seal(schema, about):
+        raise ValueError("what it says of itself was changed")
+    return about
+
+
+def _seal(schema, about):
+    columns = [(field.name, field.type.id) for field in schema]
+    return digest([columns, (schema.metadata or {}).get(b"pandas", b"").decode(), about])
+
+
+def _frame(stored, about):
+    table = stored.to_pandas()
+    for field in stored.schema:
+        if pa.types.is_list(field.type):
+            table[field.name] = [value if value is None else list(value) for value in table[field.name]]
+    table.attrs = {"left_out": about.get("left_out", {}), "passing": about.get("passing", [])}
+    return table
 
 
 def joined(tables):

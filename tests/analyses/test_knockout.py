@@ -11,6 +11,7 @@ import torch
 import avnb
 from avnb import knockout, paper
 from avnb.analyses.knockout import ANSWER, CONTROL, change, effect, flow, recovered, scores, sweep
+from avnb.engine.branches import run_all
 from avnb.engine.capture import Capture
 from avnb.engine.conditions import Condition, Random
 from avnb.engine.masks import resolve
@@ -42,7 +43,12 @@ def conditions_run(monkeypatch):
         calls.append((prompt, list(conditions), options.get("forced")))
         return avnb.run(model, prompt, conditions, *args, **options)
 
+    def all_watched(model, requests):
+        calls.extend((one.prompt, list(one.conditions), one.forced) for one in requests)
+        return run_all(model, requests)
+
     monkeypatch.setattr(knockout, "run", watched)
+    monkeypatch.setattr(knockout, "run_all", all_watched)
     return calls
 
 

@@ -10,6 +10,7 @@ import pytest
 import torch
 
 from avnb import plots, swap
+from avnb.engine import Condition
 from avnb.media.clip import Clip, read_audio
 
 HEAR = "Describe what you hear."
@@ -107,9 +108,12 @@ class Planted:
         self.asked.append((clip, question))
         return clip.id.split("+")
 
-    def run(self, model, prompt, forced):
-        fit = sum(weight * (forced == f"It is {source}.") for weight, source in zip(self.weights, prompt, strict=True))
-        return [SimpleNamespace(logprobs=np.array([fit - 1.0, -2.0]))]
+    def run(self, model, prompt, conditions, forced):
+        assert conditions == [Condition()] * len(forced)
+        return [SimpleNamespace(logprobs=np.array([self._fit(prompt, answer) - 1.0, -2.0])) for answer in forced]
+
+    def _fit(self, prompt, answer):
+        return sum(weight * (answer == f"It is {source}.") for weight, source in zip(self.weights, prompt, strict=True))
 
 
 @pytest.mark.parametrize(("audio", "video", "index"), [(3, 0, 0), (0, 2, 1), (1, 3, 0.75)])
@@ -126,7 +130,7 @@ def test_planted_models(monkeypatch, toybox_clips, tmp_path, audio, video, index
     )
     assert {question for _, question in model.asked} == {HEAR} and "swapped" not in "".join(table["clip"])
     found = swap.summary(table)
-    assert found["sound"][:3] == (2 * audio,) * 3 and found["picture"][:3] == (2 * video,) * 3
+    assert found["sound"].mean == 2 * audio and found["picture"].mean == 2 * video
     assert found["shortcut index"].mean == pytest.approx(index)
     mute = [replace(c, video_captions=()) for c in clips]
     table = swap.margins(model, mute, out=tmp_path, field="video_captions")

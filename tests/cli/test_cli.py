@@ -341,6 +341,19 @@ def test_measure_prints_the_means_of_what_it_measured(run, two_clips, tmp_path):
     assert f"{rows[0]['mean']:.3f}" in shown.stdout and "Describe what you hear." in shown.stdout
 
 
+def test_measure_takes_several_analyses(run, two_clips, tmp_path):
+    call = ["measure", "fidelity,attention", "--models", "toy-omni", "--data", two_clips, "--out", tmp_path / "out"]
+    call += ["--set", "max_new_tokens=2", "--set", "by=head"]
+    result = run(*call, "--json")
+    assert result.exit_code == 0, result.output
+    rows = json.loads(result.stdout)
+    assert {row["analysis"] for row in rows} == {"fidelity", "attention"}
+    assert all(("head" in row) == (row["analysis"] == "attention") for row in rows)
+    assert len(list((tmp_path / "out").iterdir())) == 2
+    shown = run(*call).stdout
+    assert 0 <= shown.find("fidelity, ") < shown.find("attention, ")
+
+
 def test_measure_takes_all_organisms(run, two_clips, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(study, "measure", lambda analysis, name, clips, **_: asked.append(name))
@@ -367,6 +380,7 @@ def test_measure_goes_on_after_a_model_that_it_cannot_measure(run, two_clips, tm
     ("arguments", "code", "said"),
     [
         (["fidelty"], 1, "no analysis 'fidelty'"),
+        (["fidelity,questions", "--models", "toy-omni"], 2, "measure questions by itself"),
         (["fidelity", "--models", "toy-omny"], 1, "'toy-omny' is no organism"),
         (["fidelity", "--set", "inputs"], 2, "'inputs' is no NAME=VALUE"),
         (["fidelity", "--data", "lost.jsonl"], 1, "lost.jsonl"),

@@ -55,8 +55,8 @@ def test_curves_are_means_in_the_colour_of_their_group(table):
         read = paper.attention_curve().query("group == @group")
         np.testing.assert_allclose(line(last, PALETTE[group], ":"), [read["depth"], read["value"]])
     assert "n = 3" in first.get_title() and "published" in last.get_title()
-    most = table.groupby("group")["value"].mean()
-    assert f"most attention goes to {most.idxmax()}: {most.max():.0%}" in fig.get_suptitle()
+    audio = table.query("group == 'audio'")["value"].mean() / BASELINE["audio"]
+    assert f"audio {audio:.1f}" in fig.get_suptitle()
 
 
 def test_intervals_enclose_the_mean(table):
@@ -72,25 +72,30 @@ def test_intervals_enclose_the_mean(table):
 
 def test_preferences_tell_kinds_by_line_and_the_control_by_colour(table):
     preference = attention.preference(table)
-    tables = {"factual": preference, "counterfactual": preference, "labels shuffled": preference}
+    tables = {"ordinary clips": preference, "conflicting clips": preference, "labels shuffled": preference}
     (ax,) = plots.attention.preferences(tables).axes
     mean = preference.groupby("layer")["value"].mean()
-    for colour, style in ((PALETTE["other"], "-"), (PALETTE["other"], "--"), (PALETTE["control"], "-")):
+    for colour, style in ((PALETTE["other"], "-"), (PALETTE["other"], "--"), (PALETTE["control"], ":")):
         np.testing.assert_allclose(line(ax, colour, style)[1], mean)
-    for shift, most in ((0.9, "audio"), (-0.9, "video")):
+    for shift, most in ((0.9, "sound"), (-0.9, "the picture")):
         leaning = preference.assign(value=shift + preference["value"] / 100)
         (ax,) = plots.attention.preferences(
-            {"factual": leaning, "labels shuffled": leaning.assign(value=-leaning["value"])}
+            {"ordinary clips": leaning, "labels shuffled": leaning.assign(value=-leaning["value"])}
         ).axes
-        assert f"{most} draws more ({shift:+.1f}" in ax.get_title()
+        assert f"position, {most} draws more" in ax.get_title() and f"({shift:+.1f}" in ax.get_title()
     balanced = preference.assign(value=preference["clip"].map({"a": -0.1, "b": 0.1, "c": 0.02}))
-    assert "neither" in plots.attention.preferences({"factual": balanced}).axes[0].get_title()
+    assert "neither" in plots.attention.preferences({"ordinary clips": balanced}).axes[0].get_title()
 
 
-def test_every_group_has_its_panel(table):
-    fig = plots.attention.fine(table.replace({"text": "query"}))
-    assert [ax.get_title() for ax in fig.axes] == ["audio", "video", "query"]
-    assert "“" in fig.get_suptitle() and "n = 3" in fig.get_suptitle()
+def test_every_type_of_position_has_its_row_and_the_title_names_what_draws_most(table):
+    (ax,) = plots.attention.fine(table.replace({"text": "query"})).axes
+    drawn = {y: x for x, y in (line.get_xydata()[0] for line in ax.lines if line.get_marker() == "o")}
+    means = table.replace({"text": "query"}).groupby("group")["value"].mean()
+    names = [label.get_text() for label in ax.get_yticklabels()]
+    assert {name: drawn[y] for y, name in enumerate(names)} == pytest.approx(means.to_dict())
+    assert f"“{names[-1]}” draws most (n = 3)" in ax.get_title()
+    times = means / pd.Series({"audio": 0.3, "video": 0.5, "query": 0.2})
+    assert names == times.sort_values().index.tolist()
 
 
 def test_sinks_are_counted_and_the_second_curve_is_theirs(table):
@@ -111,8 +116,7 @@ def test_heat_map_has_a_place_for_every_head():
     table = made(layer=range(N_LAYERS), head=range(N_HEADS))
     table.loc[(table["layer"] == 3) & (table["head"] == 1), "value"] = [0.6, 0.1, 0.3] * len(CLIPS)
     preference = attention.preference(table)
-    fig = plots.attention.heads(preference, table)
-    ax = fig.axes[0]
+    ax = plots.attention.heads(preference).axes[0]
     drawn = ax.collections[0].get_array().reshape(N_LAYERS, N_HEADS)
     np.testing.assert_allclose(drawn, preference.groupby(["layer", "head"])["value"].mean().unstack())
     assert drawn[3, 1] == pytest.approx((2 - 0.2) / (2 + 0.2))
@@ -122,9 +126,9 @@ def test_heat_map_has_a_place_for_every_head():
 
 def test_steps_are_named_by_their_tokens():
     table = made(step=range(3), layer=range(N_LAYERS)).query("clip == 'a'")
-    table = table.assign(token=table["step"].map({0: "I", 1: " hear", 2: "."}))
+    table = table.assign(token=table["step"].map({0: "I", 1: " hear", 2: "<|im_end|>"}))
     fig = plots.attention.steps(table)
-    assert [text.get_text() for text in fig.axes[1].get_xticklabels()] == ["I", "hear", "."]
+    assert [text.get_text() for text in fig.axes[1].get_xticklabels()] == ["I", "hear", "(end)"]
     drawn = fig.axes[0].images[0].get_array()
     expected = table.query("group == 'audio'").pivot(index="layer", columns="step", values="value")
     np.testing.assert_allclose(drawn, expected / BASELINE["audio"])
@@ -135,7 +139,8 @@ def test_steps_that_few_clips_reach_are_left_out():
     table = table[(table["step"] < 3) | (table["clip"] == "a")]
     (ax,) = plots.attention.over_steps(table).axes
     steps, mean = line(ax, PALETTE["video"])
-    assert steps.tolist() == [0, 1, 2] and "n = 3" in ax.get_title()
+    first, last = (table.query("group == 'audio' and step == @step")["value"].mean() for step in (0, 2))
+    assert steps.tolist() == [0, 1, 2] and f"audio from {first:.0%} to {last:.0%}" in ax.get_title()
     np.testing.assert_allclose(mean, table.query("group == 'video' and step < 3").groupby("step")["value"].mean())
 
 

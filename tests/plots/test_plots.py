@@ -2,7 +2,6 @@
 
 import matplotlib
 import numpy as np
-import pandas as pd
 import pytest
 
 matplotlib.use("agg")
@@ -32,14 +31,8 @@ def test_a_silent_sound_has_a_spectrogram():
     assert np.isfinite(fig.axes[0].images[0].get_array()).all()
 
 
-def test_heatmap_marks_the_donors():
-    fig = plots.curation.similarity_heatmap(np.eye(3), [1, 2, 0])
-    marks = fig.axes[0].collections[-1].get_offsets()
-    assert marks.tolist() == [[1.5, 0.5], [2.5, 1.5], [0.5, 2.5]]
-    assert "n = 3" in fig.axes[0].get_title()
-
-
-def test_histogram_counts_every_clip():
-    table = pd.DataFrame({"sound": ["chosen"] * 3 + ["random"] * 2, "similarity": [0.0, 0.0, 0.1, 0.9, 1.0]})
-    fig = plots.curation.similarity_histogram(table)
-    assert sum(patch.get_height() for patch in fig.axes[0].patches) == 5
+def test_heatmap_marks_chosen_and_random_donors_and_tells_their_means():
+    fig = plots.curation.similarity_heatmap(np.eye(3), [1, 2, 0], [0, 2, 1])
+    chosen, random = (marks.get_offsets().tolist() for marks in fig.axes[0].collections[-2:])
+    assert chosen == [[1.5, 0.5], [2.5, 1.5], [0.5, 2.5]] and random == [[0.5, 0.5], [2.5, 1.5], [1.5, 2.5]]
+    assert "is 0.00 like the clip's own, a random one's 0.33 (n = 3)" in fig.axes[0].get_title()

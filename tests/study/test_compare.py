@@ -12,7 +12,7 @@ from avnb.study import compare as g
 from avnb.study import fingerprints
 from avnb.study.tables import write as write_table
 
-N_CLIPS = 6
+N_CLIPS = 24
 
 
 def fidelity_table(model, factual, counterfactual):
@@ -73,7 +73,9 @@ def test_numbers_are_those_of_the_tables(tables):
     assert mean(found, "a", g.RECALL) == pytest.approx(0.75), "of counterfactual clips"
     assert mean(found, "a", g.RECALL_NULL) == pytest.approx(0.25)
     assert mean(found, "a", g.SHORTCUT) == pytest.approx(2 / 8)
-    assert found["n"].notna().all() and (found["low"] <= found["mean"]).all() and (found["mean"] <= found["high"]).all()
+    assert found["n"].notna().all()
+    known = found.dropna(subset="low")  # of margins that are all equal nobody knows how far others lie
+    assert (known["low"] <= known["mean"]).all() and (known["mean"] <= known["high"]).all()
 
 
 @pytest.mark.parametrize(("after", "control", "n_clear"), [(0.75, 0.25, 1), (0.25, 0.0, 0), (0.5, 0.75, 0)])
@@ -107,7 +109,7 @@ def test_the_overview_holds_every_number_once(tables):
     found = g.overview(g.numbers(tables))
     assert found["model"].tolist()[:3] == ["a", "b", "Qwen2.5-Omni-3B"] and len(found) == 7
     of_b = found.set_index("model").loc["b"]
-    assert of_b[g.COUNTERFACTUAL].startswith("0.60 (0.5") and of_b[g.COUNTERFACTUAL].endswith("n = 6)")
+    assert of_b[g.COUNTERFACTUAL].startswith("0.60 (0.") and of_b[g.COUNTERFACTUAL].endswith(f"n = {N_CLIPS})")
     assert of_b[g.RECALL] == "–" and of_b["source"] == "measured here"
     published = found.set_index("model").loc["MiniCPM-o-2.6"]
     assert published[g.COUNTERFACTUAL] == "0.21 [stated]" and published[g.DROP] == "0.27 [derived]"

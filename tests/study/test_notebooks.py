@@ -143,12 +143,12 @@ def test_the_key_follows_the_content_of_a_set(sources, tmp_path, name, by_folder
 
 
 def test_an_interrupted_notebook_runs_again(job):
-    assert not batch._has_key(job.target, "key")
+    assert not batch._is_kept(job.target, "key")
     job.target.parent.mkdir(parents=True)
     job.target.write_text("{")
-    assert not batch._has_key(job.target, "key")
+    assert not batch._is_kept(job.target, "key")
     job.target.write_text(json.dumps({"metadata": {"avnb": {"key": "key"}}}))
-    assert batch._has_key(job.target, "key") and not batch._has_key(job.target, "other")
+    assert batch._is_kept(job.target, "key") and not batch._is_kept(job.target, "other")
 
 
 def test_a_notebook_gets_only_the_parameters_that_it_has(sources, tmp_path):

@@ -1,4 +1,7 @@
+import contextlib
+import errno
 import os
+import random
 import shutil
 import sys
 from dataclasses import replace
@@ -12,9 +15,10 @@ import torch
 import avnb
 from avnb import analyses, judge, stats, study
 from avnb.analyses.jobs import each
+from avnb.media import reading
 from avnb.models.native import AVModel
 from avnb.questions import HEAR
-from avnb.study import tables
+from avnb.study import parts, tables
 from avnb.study.fingerprints import model_fingerprint
 
 
@@ -409,6 +413,153 @@ def test_a_damaged_table_is_measured_again(counted, measured, tmp_path, toybox_c
     path = next(tmp_path.glob("*.parquet"))
     path.write_bytes(path.read_bytes()[:-100])
     assert measured()["clip"].tolist() == table["clip"].tolist() and len(counted.calls) == 2 * len(toybox_clips)
+
+
+def test_any_bit_that_flips_in_a_table_is_noticed(counted, measured, tmp_path):
+    """Rows, names and types of columns, what the table is of: whatever is read is what was written, or refused."""
+    table = measured()
+    path = next(tmp_path.glob("*.parquet"))
+    about, whole, rng = study.read_about(path), path.read_bytes(), random.Random(0)
+    n_good = 0
+    for _ in range(150):
+        damaged = bytearray(whole)
+        damaged[rng.randrange(len(whole))] ^= 1 << rng.randrange(8)
+        path.write_bytes(damaged)
+        with contextlib.suppress(study.StudyError):
+            found = study.read(path)
+            assert found.equals(table) and [*found] == [*table] and study.read_about(path) == about
+            n_good += 1
+    assert n_good < 100
+
+
+def test_a_clip_out_of_reach_is_asked_about_again_by_the_next_call(few, tmp_path, monkeypatch):
+    """The system gave an error once: the disk holds the file all the time."""
+    real, shared = reading.av.open, {"dataset": "x", "out": tmp_path / "out", **SMALL["fidelity"]}
+
+    def fails(path, *args, **more):
+        if path.endswith(few[0].video.name):
+            raise OSError(errno.EIO, "Input/output error")
+        return real(path, *args, **more)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(reading.av, "open", fails)
+        table = study.measure("fidelity", "toy-omni", few[:2], **shared)
+    assert table.attrs["passing"] == [few[0].id] and table["clip"].tolist() == [few[1].id]
+    assert study.left_out(tmp_path)["reason"].str.contains("input/output error").tolist() == [True]
+    asked, caption = [], AVModel.caption
+    monkeypatch.setattr(AVModel, "caption", lambda *a, **k: asked.append(a[1].id) or caption(*a, **k))
+    table = study.measure("fidelity", "toy-omni", few[:2], **shared)
+    assert table["clip"].tolist() == [few[0].id, few[1].id] and asked == [few[0].id]
+    assert study.left_out(tmp_path).empty and files(tmp_path / "out") == files(tmp_path / "out")[:1], "parts are left"
+
+
+def test_a_damaged_clip_is_left_alone_until_it_is_asked_for(few, tmp_path, monkeypatch, caplog):
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    clips = [replace(few[0], id="bad", video=tmp_path / "bad.mp4"), few[1]]
+    shared = {"dataset": "x", "out": tmp_path / "out", **SMALL["fidelity"]}
+    assert study.measure("fidelity", "toy-omni", clips, **shared).attrs["passing"] == []
+    monkeypatch.setattr(AVModel, "caption", lambda *a, **k: pytest.fail("a model was asked"))
+    caplog.clear()
+    study.measure("fidelity", "toy-omni", clips, **shared)
+    assert "left out clip bad: bad.mp4 cannot be read" in caplog.text
+    (row,) = study.left_out(tmp_path / "out").to_dict("records")
+    assert row | {"reason": ""} == {
+        "model": "toy-omni",
+        "analysis": "fidelity",
+        "dataset": "x",
+        "clip": "bad",
+        "reason": "",
+    }
+
+
+@pytest.mark.parametrize("name", ["attention", "lens", "knockout"])
+def test_a_mute_clip_is_left_out_where_sound_is_needed(name, few, tmp_path):
+    mute = replace(few[0], id="mute", kind="mute", heard=(), audio_captions=())
+    table = study.measure(name, "toy-omni", [mute, few[1]], dataset="x", out=tmp_path, **SMALL.get(name, {}))
+    assert set(table["clip"]) == {few[1].id} and [*table.attrs["left_out"]] == ["mute"]
+
+
+def test_a_clip_that_is_too_much_for_the_memory_is_left_out_for_now(few, tmp_path, monkeypatch):
+    def caption(self, clip, *args, **more):
+        raise torch.OutOfMemoryError("CUDA out of memory")
+
+    with monkeypatch.context() as patch:
+        patch.setattr(AVModel, "caption", caption)
+        table = study.measure("fidelity", "toy-omni", few[:1], dataset="x", out=tmp_path, **SMALL["fidelity"])
+    assert table.empty and table.attrs["passing"] == [few[0].id]
+
+
+def test_calls_that_end_while_others_go_on_do_not_collide(counted, measured, toybox_clips, tmp_path, monkeypatch):
+    """The one that ends sweeps the parts, at any moment of the other."""
+    real, sizes = counted.measure, []
+
+    def meanwhile(model, clips, **options):
+        if not sizes:
+            sizes.append(0)
+            sizes.append(len(measured()))  # another call, from beginning to end
+        return real(model, clips, **options)
+
+    monkeypatch.setattr(counted, "measure", meanwhile)
+    assert len(measured()) == sizes[1] == len(toybox_clips)
+    assert len(files(tmp_path)) == 1, "parts are left"
+
+
+def test_a_part_whose_folder_another_call_swept_is_written_again(
+    counted, measured, toybox_clips, tmp_path, monkeypatch
+):
+    writing = pq.write_table
+
+    def swept(table, path, **options):
+        monkeypatch.setattr(pq, "write_table", writing)
+        shutil.rmtree(path.parent.parent)  # what was to hold the part
+        writing(table, path, **options)
+
+    monkeypatch.setattr(pq, "write_table", swept)
+    assert measured()["clip"].tolist() == [clip.id for clip in toybox_clips] == counted.calls
+
+
+def test_a_call_that_was_killed_before_it_could_sweep_is_swept_after(counted, measured, tmp_path, monkeypatch):
+    with monkeypatch.context() as patch:
+        patch.setattr(parts.Parts, "sweep", lambda *a, **k: None)
+        measured()
+    assert len(files(tmp_path)) == 2
+    measured()
+    assert len(files(tmp_path)) == 1
+
+
+def test_a_call_on_other_clips_leaves_the_parts_of_this_one(counted, measured, toybox_clips):
+    counted.fails_at = toybox_clips[2].id
+    with pytest.raises(RuntimeError):
+        measured()
+    counted.fails_at = None
+    measured(clips=toybox_clips[3:])
+    counted.calls.clear()
+    measured()
+    assert counted.calls == [clip.id for clip in toybox_clips[2:]]
+
+
+def test_a_model_with_a_long_name_has_a_table(counted, measured, random_organism, tmp_path, monkeypatch):
+    monkeypatch.setattr(random_organism, "name", "owner/" + "x" * 250)
+    assert measured().equals(measured()) and len(files(tmp_path)) == 1
+    assert not study.collect(tmp_path, "counted").empty
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"level": "x"}, "level='x'; give a whole number, as 1"),
+        ({"level": True}, "level=True; give a whole number"),
+        ({"level": -1}, "give a whole number from 0 on"),
+        ({"names": []}, r"names=\[\]; give a list that is not empty, as \('a', 'b'\)"),
+        ({"names": "a"}, "names='a'; give a list"),
+        ({"names": ["a", "a"]}, "give each but once"),
+        ({"names": ["a", 1]}, "in the list give a text"),
+    ],
+)
+def test_values_of_options_are_checked_before_anything_is_measured(counted, measured, options, message):
+    with pytest.raises(study.StudyError, match=message):
+        measured(**options)
+    assert not counted.calls
 
 
 def test_fingerprints_see_a_single_weight(organism_folder):

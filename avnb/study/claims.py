@@ -1,0 +1,193 @@
+"""The study's claims, one by one, beside what was measured here: the table of the chapter that sums up.
+
+>>> tables = {"fidelity": measure("toy-omni", "toy-omni", dataset="toybox", n=4, only=["fidelity"])["fidelity"]}
+>>> compare(tables)["chapter"].tolist()
+[2, 2]
+"""
+
+from typing import NamedTuple
+
+import pandas as pd
+
+from avnb import models, paper, stats, study
+from avnb.analyses import attention, changes, fidelity, tokens
+from avnb.questions import HEAR
+
+_CONFLICT = ["counterfactual"]
+YES, NO, UNCLEAR, ADDED = "as in the study", "not here", "unclear here", "found here; the study does not measure it"
+
+
+class Claim(NamedTuple):
+    """A claim, and what became of it.
+
+    Attributes:
+        claim: in a sentence.
+        paper: the study's number or words for it.
+        here: `stats.Interval` of what was measured here.
+        unit: what `here` is.
+        control: what the control gives, or None.
+        verdict: one of `YES`, `NO`, `UNCLEAR` and `ADDED`, or in words.
+        chapter: where it is measured.
+    """
+
+    claim: str
+    paper: str
+    here: stats.Interval
+    unit: str
+    control: float | None
+    verdict: str
+    chapter: int
+
+
+def measure(model, treated, *, dataset, n, seed=0, each=None, out=None, only=None) -> dict:
+    """The tables that the claims rest on: those that come with the package, else measured or read.
+
+    Args:
+        model: name of the model that the claims are about; one that hears.
+        treated: name of the same model with conflicting clips in its training.
+        dataset, n, seed, each, out: as in `study.table`; of fidelity, all clips are taken.
+        only: some of the names of the tables; None for all.
+
+    Returns:
+        dict: "fidelity", "treated", "attention", "shuffled", "lens", "knockout", "inside", "tokens" -> table.
+    """
+    loaded = models.load(model)
+    whole = {"questions": [HEAR], "blocked": ["video"], "spans": [[0, len(loaded.decoder.layers)]], "kinds": _CONFLICT}
+    wanted = {
+        "fidelity": (loaded, "fidelity", {}),
+        "treated": (treated, "fidelity", {}),
+        "attention": (loaded, "attention", {"each": each}),
+        "shuffled": (loaded, "attention", {"each": each, "shuffled": True}),
+        "lens": (loaded, "lens", {"each": each}),
+        "knockout": (loaded, "knockout", {"each": each, "n_draws": 1} | whole),
+        "inside": (loaded, "knockout", {"each": each, "n_draws": 0, "source": "audio"} | whole),
+        "tokens": (loaded, "tokens", {"each": each}),
+    }
+    same = {"dataset": dataset, "n": n, "seed": seed, "out": out}
+    return {
+        name: study.table(analysis, of, **same, **options)
+        for name, (of, analysis, options) in wanted.items()
+        if only is None or name in only
+    }
+
+
+def claims(tables, seed=0) -> list:
+    """Every `Claim` that the tables allow to judge, in the order of the chapters.
+
+    Args:
+        tables: from `measure`; some may be missing.
+        seed: of the resampling.
+    """
+    about = {"fidelity": _said, "attention": _looks, "lens": _known, "knockout": _cut, "tokens": _deaf}
+    found = [claim for name, judged in about.items() if name in tables for claim in judged(tables, seed)]
+    return found + (_raised(tables, seed) if {"fidelity", "treated"} <= tables.keys() else [])
+
+
+def compare(tables, seed=0) -> pd.DataFrame:
+    """The same as texts: claim, the study, here, control, verdict, chapter."""
+    rows = [
+        (
+            one.claim,
+            one.paper,
+            f"{one.here.mean:+.2f} ({one.here.low:+.2f} to {one.here.high:+.2f}), {one.unit}, n = {one.here.n}",
+            "–" if one.control is None else f"{one.control:+.2f}",
+            one.verdict,
+            one.chapter,
+        )
+        for one in claims(tables, seed)
+    ]
+    return pd.DataFrame(rows, columns=["claim", "the study", "here", "control", "verdict", "chapter"])
+
+
+def cuts(tables, seed=0) -> dict:
+    """What two cuts do to fidelity of the sound on conflicting clips: answer, or sound, cut off from the picture.
+
+    Args:
+        tables: from `measure`, with "knockout" and "inside".
+        seed: of the resampling.
+
+    Returns:
+        dict: "answer", "sound" and "answer - sound" (paired) -> `stats.Interval`.
+    """
+    answer, sound = (_moved(tables[name], "video") for name in ("knockout", "inside"))
+    return {
+        "answer": stats.interval(answer, seed),
+        "sound": stats.interval(sound, seed),
+        "answer - sound": stats.difference(answer, sound[answer.index], seed),
+    }
+
+
+def _said(tables, seed):
+    here = fidelity.as_published(tables["fidelity"], seed=seed)["audio fidelity, counterfactual - factual"]
+    published = paper.quantities()["audio fidelity, counterfactual - factual"].value
+    told = "On conflicting clips, it names the sound less well than on ordinary ones."
+    yield Claim(told, f"{published:+.2f}", here, "fidelity", None, _like(here, -1), 2)
+    alone, both = (_heard(tables["fidelity"], inputs) for inputs in ("audio", "both"))
+    gain = stats.difference(alone, both[alone.index], seed)
+    told = "It could: of the same clips, from the sound alone, it names more."
+    yield Claim(told, "not measured", gain, "fidelity", None, ADDED if gain.low > 0 else _like(gain, 1), 2)
+
+
+def _looks(tables, seed):
+    per_clip = (
+        attention.preference(tables[name]).groupby("clip")["value"].mean() for name in ("attention", "shuffled")
+    )
+    verdict = stats.verdict(*per_clip, seed)
+    told = "Its answers look at the picture rather than at the sound, for the number of their positions."
+    published = "late layers: 20 to 40 % to the picture, next to none to the sound"
+    judged = _like(verdict.effect, -1) if verdict.stands else UNCLEAR
+    unit = "preference of sound over picture (−1 to +1)"
+    yield Claim(told, published, verdict.effect, unit, verdict.control.mean, judged, 3)
+
+
+def _known(tables, seed):
+    rows = tables["lens"].query("kind == 'counterfactual'").dropna(subset=["value", "null"]).set_index("clip")
+    above = stats.difference(rows["value"], rows["null"], seed)
+    published = f"{paper.quantities()['latent recall'].value:.2f}, without a control"
+    told = "Inside, the positions that hold the sound name it, beyond what the sounds of other clips would get."
+    yield Claim(told, published, above, "latent recall above chance", None, _like(above, 1), 4)
+
+
+def _cut(tables, seed):
+    effect, control = (_moved(tables["knockout"], blocked) for blocked in ("video", changes.CONTROL + "video"))
+    verdict = stats.verdict(effect, control[effect.index], seed)
+    published = paper.quantities()["counterfactual audio fidelity, video blocked - baseline"].value
+    told = "If the answer cannot look at the picture, the sound comes back."
+    judged = _like(verdict.effect, 1) if verdict.stands else UNCLEAR
+    yield Claim(told, f"{published:+.2f}", verdict.effect, "fidelity", verdict.control.mean, judged, 5)
+
+
+def _deaf(tables, seed):
+    rows = tokens.by_group(tables["tokens"], seed).query("group == 'first of an event' and kind == 'counterfactual'")
+    if rows.empty:
+        return
+    said = rows.assign(said=(rows["base_rank"] == 1).astype(float)).groupby(["against", "clip"])["said"].mean()
+    verdict = stats.verdict(said["base model"], said["base, text only"][said["base model"].index], seed)
+    published = f"{paper.quantities()['unshifted, audio tokens'].value:.2f} of such tokens"
+    told = "A base that cannot hear would have begun to name the same sounds, from the picture."
+    judged = _like(verdict.effect, 1) if verdict.stands else UNCLEAR
+    yield Claim(told, published, verdict.effect, "share of first tokens", verdict.control.mean, judged, 6)
+
+
+def _raised(tables, seed):
+    before, after = (_heard(tables[name], "both") for name in ("fidelity", "treated"))
+    gain = stats.difference(after, before[after.index], seed)
+    told = "The same model, with conflicting clips in its training, names the sound on conflicting clips."
+    return [Claim(told, "not measured", gain, "fidelity", None, ADDED if gain.low > 0 else _like(gain, 1), 8)]
+
+
+def _heard(table, inputs):
+    """The fidelity of what is said to be heard in conflicting clips, by clip."""
+    rows = table[(table["question"] == HEAR) & (table["modality"] == "audio") & (table["kind"] == "counterfactual")]
+    return fidelity.judged(rows[rows["inputs"] == inputs]).set_index("clip")["value"]
+
+
+def _moved(table, blocked):
+    """What a cut does to the same, by clip."""
+    moved = changes.change(table[table["modality"] == "audio"])
+    return moved[moved["blocked"] == blocked].set_index("clip")["value"]
+
+
+def _like(found, sign):
+    """Whether an effect has the sign that the study says."""
+    return UNCLEAR if not (found.low > 0 or found.high < 0) else YES if found.mean * sign > 0 else NO

@@ -1,0 +1,55 @@
+"""The command line of studies at scale: `avnb estimate`, and who measures."""
+
+import json
+
+import pytest
+from typer.testing import CliRunner
+
+from avnb import cli
+from avnb.toybox import world
+
+
+@pytest.fixture
+def run(monkeypatch):
+    """Runs a command line in a wide terminal."""
+    monkeypatch.setenv("COLUMNS", "200")
+    return lambda *arguments: CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
+
+
+@pytest.fixture(scope="module")
+def clips(tmp_path_factory):
+    return world.write(tmp_path_factory.mktemp("clips"), n=4)
+
+
+def test_estimate_for_people_and_machines(run, clips, organism_folder):
+    asked = ["estimate", "fidelity", "--models", organism_folder, "--data", clips, "--timed", 2]
+    asked += ["--set", "max_new_tokens=2", "--set", 'inputs=["both"]']
+    (found,) = json.loads(run(*asked, "--json").stdout)
+    assert (found["model"], found["jobs"], found["timed"], found["requests"]) == (organism_folder.name, 4, 2, 0)
+    assert found["seconds"] > found["load"] > 0 and found["cost"] is None
+    shown = run(*asked).stdout
+    assert "4, 2 of them measured for this" in shown and "memory of a prompt" in shown and "cost" not in shown
+
+
+@pytest.mark.parametrize(
+    ("asked", "said"),
+    [
+        (("--workers", 2, "--scheduler", "tcp://127.0.0.1:1"), "a scheduler has workers of its own"),
+        (("--cluster", "pbs"), "there is no cluster 'pbs'; use slurm"),
+    ],
+)
+@pytest.mark.parametrize("command", [("measure", "fidelity", "--models", "toy-omni"), ("run", "--models", "toy-omni")])
+def test_who_measures_is_checked(run, clips, tmp_path, command, asked, said):
+    data = ["--data", clips] if command[0] == "measure" else ["--notebooks", "02_caption_fidelity"]
+    result = run(*command, *data, "--out", tmp_path / "out", *asked)
+    assert result.exit_code == 1 and said in result.stderr and result.stderr.count("\n") == 1
+    assert not (tmp_path / "out").exists()
+
+
+def test_a_plain_call_starts_nothing(run, clips, tmp_path, monkeypatch, organism_folder):
+    from avnb.study import workers
+
+    monkeypatch.setattr(workers, "connected", lambda *asked: pytest.fail("workers were started"))
+    asked = ["--set", "max_new_tokens=2", "--set", 'inputs=["both"]', "--n", 2, "--out", tmp_path, "--json"]
+    result = run("measure", "fidelity", "--models", organism_folder, "--data", clips, *asked)
+    assert result.exit_code == 0 and json.loads(result.stdout)

@@ -1,0 +1,76 @@
+"""The table that sums up: planted effects are called what they are, and what was not measured has no row."""
+
+import numpy as np
+import pandas as pd
+import pytest
+
+from avnb import paper
+from avnb.questions import HEAR
+from avnb.study import claims
+
+CLIPS = [str(i) for i in range(12)]
+
+
+def answers(both, alone, own=0.9, seed=0):
+    """A table of fidelity of the sound: conflicting clips with and without the picture, and ordinary ones."""
+    rng = np.random.default_rng(seed)
+    rows = [("counterfactual", c, "both", both) for c in CLIPS] + [("counterfactual", c, "audio", alone) for c in CLIPS]
+    rows += [("factual", f"own-{c}", inputs, own) for c in CLIPS for inputs in ("both", "audio")]
+    table = pd.DataFrame(rows, columns=["kind", "clip", "inputs", "value"])
+    table["value"] += rng.uniform(-0.05, 0.05, len(table))
+    return table.assign(question=HEAR, modality="audio")
+
+
+def swept(effect, control, seed=1):
+    """A table of a knockout sweep: the baseline, the cut of the picture, and its control."""
+    rng = np.random.default_rng(seed)
+    cuts = [("nothing", 0, 0.0), ("video", 8, effect), ("control: video", 8, control)]
+    rows = [(c, name, 0, stop, 0.2 + by + rng.uniform(-0.05, 0.05)) for c in CLIPS for name, stop, by in cuts]
+    table = pd.DataFrame(rows, columns=["clip", "blocked", "start", "stop", "value"])
+    return table.assign(kind="counterfactual", question=HEAR, modality="audio")
+
+
+def verdicts(tables):
+    return {one.chapter: one.verdict for one in claims.claims(tables)}
+
+
+def test_a_model_that_hears_and_does_not_say_is_told_so():
+    found = claims.claims({"fidelity": answers(both=0.2, alone=0.8)})
+    assert [one.verdict for one in found] == [claims.YES, claims.ADDED]
+    assert found[0].here.mean == pytest.approx(-0.7, abs=0.05) and found[1].here.mean == pytest.approx(0.6, abs=0.05)
+    assert found[0].paper == f"{paper.quantities()['audio fidelity, counterfactual - factual'].value:+.2f}"
+
+
+def test_a_model_that_says_what_it_hears_is_told_apart():
+    found = claims.claims({"fidelity": answers(both=1.0, alone=0.7)})
+    assert [one.verdict for one in found] == [claims.NO, claims.NO]
+
+
+@pytest.mark.parametrize(
+    ("effect", "control", "verdict"), [(0.6, 0.0, claims.YES), (0.6, 0.6, claims.UNCLEAR), (-0.2, 0.0, claims.NO)]
+)
+def test_a_cut_counts_only_beyond_its_control(effect, control, verdict):
+    assert verdicts({"knockout": swept(effect, control)}) == {5: verdict}
+
+
+def test_known_inside_means_beyond_what_other_clips_would_get():
+    lens = pd.DataFrame({"clip": CLIPS, "kind": "counterfactual", "value": [0.5, 0.6] * 6, "null": [0.1, 0.2] * 6})
+    assert verdicts({"lens": lens}) == {4: claims.YES}
+    assert verdicts({"lens": lens.assign(null=lens["value"] + [0.1, -0.1] * 6)}) == {4: claims.UNCLEAR}
+
+
+def test_the_treated_model_is_compared_clip_by_clip():
+    tables = {"fidelity": answers(0.2, 0.8), "treated": answers(0.7, 0.8, seed=2)}
+    (claim,) = [one for one in claims.claims(tables) if one.chapter == 8]
+    assert claim.verdict == claims.ADDED and claim.here.mean == pytest.approx(0.5, abs=0.05) and claim.here.n == 12
+
+
+def test_what_was_not_measured_has_no_row_and_texts_carry_intervals():
+    table = claims.compare({"knockout": swept(0.6, 0.1)})
+    assert len(table) == 1 and table["here"][0].endswith("fidelity, n = 12") and table["control"][0].startswith("+0.1")
+
+
+def test_two_cuts_are_set_beside_each_other():
+    found = claims.cuts({"knockout": swept(0.6, 0.0), "inside": swept(0.1, 0.0, seed=2)})
+    assert found["answer"].mean == pytest.approx(0.6, abs=0.05) and found["sound"].mean == pytest.approx(0.1, abs=0.05)
+    assert found["answer - sound"].low > 0.4
