@@ -5,12 +5,12 @@ given answers, A that is true of clip a and B that is true of clip b. Their diff
 
     m(v, s) = log p(A | picture v, sound s) - log p(B | picture v, sound s),
 
-in nats, and its main effects are what changing only the sound, or only the picture, does to it:
+in nats, and its main effects are what changing only the sound, or only the picture, does to it::
 
     E_audio = mean over v of m(v, a) - m(v, b)        E_video = mean over s of m(a, s) - m(b, s)
 
-The **shortcut index** |E_video| / (|E_audio| + |E_video|) of a question about the sound is 0 if the answer follows the
-sound alone and 1 if it follows the picture alone.
+The **shortcut index** `|E_video| / (|E_audio| + |E_video|)` of a question about the sound is 0 if the answer follows
+the sound alone and 1 if it follows the picture alone.
 
 >>> effects(np.array([[[4.0, -4.0], [4.0, -4.0]]]))
 array([[8., 0.]])
@@ -119,7 +119,7 @@ def effects(margin):
 
 
 def shortcut_index(effect):
-    """|mean E_video| / (|mean E_audio| + |mean E_video|) of effects [..., n, 2]; 0 the sound decides, 1 the picture."""
+    """`|mean E_video| / (|mean E_audio| + |mean E_video|)` of effects [..., n, 2]; 0: the sound decides."""
     return index_of_means(np.asarray(effect, dtype=float).mean(-2))
 
 
