@@ -1,8 +1,7 @@
 """What replicas of an upbringing agree on: order, what was learnt before, conflict, and the amount of sound.
 
->>> from avnb.organisms.upbringing import results
->>> sorted(contrasts(results())["contrast"].unique())[:1]
-['conflict, audio first']
+>>> list(CONTRASTS)[:2]
+['order', 'what was learnt before']
 """
 
 import pandas as pd
@@ -31,11 +30,6 @@ def organisms(table) -> pd.DataFrame:
         DataFrame: arm, seed, hearing and seeing (fidelity to sound and picture of conflicting clips), preference (from
         -1, the picture, to 1, the sound), followed (the lowest share of answers about what was asked, over both
         questions and both kinds of clips), follows (whether it is at least `FOLLOWS`).
-
-    Example:
-        >>> from avnb.organisms.upbringing import results
-        >>> organisms(results())["followed"].between(0, 1).all()
-        np.True_
     """
     means = table.pivot_table(index=["arm", "seed"], columns="quantity", values="value", sort=False)
     followed = means[[name for name in means if _FOLLOWED in name]].min(axis=1)

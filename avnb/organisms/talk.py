@@ -45,7 +45,7 @@ NEVER_ASKED = ("Describe everything.", "What is this video about?", "How many so
 
 
 def weights(name):
-    """A hash of all weights that an organism answers with; one that can talk has the encoders of toy-omni and a base."""
+    """A hash of all weights that an organism answers with: one that can talk has a base, and toy-omni's encoders."""
     if name == BASE:
         return smollm.SHA256
     folders = [name, "toy-omni"] if name in NAMES else [name]

@@ -108,7 +108,12 @@ def test_the_figure_shows_every_organism_and_hollows_those_that_do_not_follow():
     assert sum(mark.get_markerfacecolor() == "none" for mark in marks) == 1
 
 
-def test_the_shipped_table_holds_every_quantity_of_whole_replicas():
-    table = upbringing.results()
-    sizes = table.groupby(["arm", "seed"])["quantity"].nunique()
-    assert sizes.nunique() == 1 and table["value"].notna().all()
+def test_what_was_raised_is_gathered_and_read_again(tmp_path, monkeypatch):
+    monkeypatch.setattr(upbringing, "FILE", tmp_path / "upbringing.parquet")
+    assert upbringing.results().empty
+    table = planted({}, seeds=(1, 2))
+    (tmp_path / "upbringing").mkdir()
+    for seed, some in table.groupby("seed"):
+        some.to_parquet(tmp_path / "upbringing" / f"{seed}.parquet")
+    upbringing.gather(tmp_path, upbringing.FILE)
+    pd.testing.assert_frame_equal(upbringing.results(), table, check_dtype=False, rtol=1e-6)
