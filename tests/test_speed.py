@@ -1,5 +1,7 @@
 """The bench's record, as the book shows it."""
 
+import json
+
 import pytest
 
 from avnb import speed
@@ -26,3 +28,22 @@ def test_what_did_not_run_is_said():
     errors = [c for c in speed.measured()["cells"] if "error" in c]
     assert len(speed.not_run()) == len(errors)
     assert "layers" in speed.about()
+
+
+def test_workers_are_compared_with_one(tmp_path, monkeypatch):
+    monkeypatch.setattr(speed, "WORKERS", tmp_path / "workers.json")
+    assert speed.workers().empty and "Not measured" in speed.about_workers()
+    record = {
+        "machine": {"cpu": "a processor", "cores": 2, "device": "cpu"},
+        "study": {"analysis": "fidelity", "model": "toy-omni", "clips": 100, "repeats": 3},
+        "seconds": {"estimate": [9, 11, 10], "process": [10, 12, 9], "1": [12, 12, 13], "2": [6, 7, 6]},
+        "faster": {"1": 1.0, "2": 2.0},
+    }
+    speed.WORKERS.write_text(json.dumps(record))
+    found = speed.workers().set_index("measured")
+    assert found["seconds"].to_dict() == {
+        "1 worker": 12, "2 workers": 6, "in one process, without workers": 10,
+        "the same, as `avnb estimate` foretold it": 10,
+    }  # fmt: skip
+    assert found["faster"].dropna().tolist() == [1, 2]
+    assert "100 clips, 3 run(s)" in speed.about_workers() and "a processor" in speed.about_workers()
