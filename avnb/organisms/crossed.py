@@ -1,4 +1,4 @@
-"""Every picture with every sound: a small grid of clips, asked of several organisms.
+"""Pictures with the sounds of others: one clip that tells, and a small grid of all pairs, asked of several organisms.
 
 >>> clips = avnb.datasets.load("toybox", n=24)
 >>> list(sources(clips, 2))
@@ -11,6 +11,7 @@ from pathlib import Path
 import pandas as pd
 
 from avnb.datasets import curate
+from avnb.errors import AvnbError
 from avnb.judge.words import mentioned
 from avnb.models import load
 from avnb.questions import HEAR
@@ -28,6 +29,37 @@ def sources(clips, n=6) -> dict:
         if len(clip.seen) == 1 and clip.seen == clip.heard:
             found.setdefault(clip.seen[0], clip)
     return dict(list(found.items())[:n])
+
+
+def telling(model, clips, question=HEAR):
+    """The first clip on which the answer follows the picture while it is there, and the sound when it is gone.
+
+    Args:
+        model: one that sees and hears.
+        clips: any; those count that show one source and sound like another.
+        question: the prompt.
+
+    Returns:
+        (clip, (answer with the picture, answer from the sound alone)).
+
+    Raises:
+        AvnbError: there is no such clip.
+
+    Example:
+        >>> clip, answers = telling(avnb.load("toy-omni"), avnb.datasets.load("toybox", n=24))
+        >>> clip.seen, clip.heard, answers
+        (('telephone',), ('dog',), ('I hear a telephone ringing.', 'I hear a dog barking.'))
+    """
+    for clip in clips:
+        if len(clip.seen) == len(clip.heard) == 1 and clip.seen != clip.heard:
+            answers = tuple(
+                model.caption(clip, question, modalities=given) for given in (("video", "audio"), ("audio",))
+            )
+            if [mentioned(answer) for answer in answers] == [clip.seen, clip.heard]:
+                return clip, answers
+    raise AvnbError(
+        f"no clip of {len(clips)} has answers of {model.name} that follow picture and sound; take more clips"
+    )
 
 
 def ask(names, clips, folder, question=HEAR) -> pd.DataFrame:

@@ -75,7 +75,7 @@ def add_tags(app, page, template, context, doctree):
     """Put the description and the card of a page into its head."""
     if doctree is None:
         return
-    title, site = app.env.titles[page].astext(), app.config.project
+    title, site = app.env.titles[page].astext(), app.config.html_title
     file = f"{CARDS}/{page.replace('/', '-')}.png"
     draw_card(title, site if title != site else app.config.author, Path(app.outdir) / file)
     picture = f"{app.config.html_baseurl}{file}" if app.config.html_baseurl else context["pathto"](file, resource=True)
