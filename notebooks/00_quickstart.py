@@ -83,7 +83,7 @@ show.in_short(
     clip=show.player(
         twin,
         width=240,
-        caption=f"{show.about(twin)}. Asked what it hears: “{said[twin.id]}”",
+        caption=show.said(twin, avllm.name, said[twin.id]),
     ),
 )
 
@@ -142,6 +142,25 @@ table.columns = ["clips", "names all that sounds", "names what is only seen"]
 show.table(
     table.astype(int).reset_index(), f"“Describe what you hear.”, asked of {avllm.name}"
 )
+
+# %% [markdown]
+# ## Swap the sound
+#
+# Six pictures, six sounds, and three models: `toy-omni`, the same raised without pictures first, and the same with half of
+# its clips in conflict. *Before you try: on how many of the thirty swapped pairs will `toy-omni` name what is heard, and
+# will it be the same sounds that the others miss?*
+
+# %% tags=["hide-input"]
+from avnb.organisms import crossed
+from avnb.show import explore
+
+grid = crossed.sources(c for c in datasets.load("toybox", n=24) if c.kind == "factual")
+said = crossed.ask(
+    ["toy-omni", "toy-omni-scratch", "toy-omni-balanced"],
+    grid,
+    datasets.cache_folder() / "crossed" / datasets.toybox_version(),
+)
+explore.swap_the_sound(grid, said)
 
 # %% [markdown]
 # ## The question of the book

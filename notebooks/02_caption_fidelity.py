@@ -24,6 +24,7 @@
 model = "toy-omni"
 dataset = "toybox"
 n = 400  # clips, half of them conflicting
+each = 100  # of each kind, for the test without a judge
 n_edited = 48  # of these, so many are looked at for the controls that take edited clips
 seed = 77
 max_new_tokens = 64  # where an answer is cut off
@@ -105,7 +106,7 @@ show.in_short(
     clip=show.player(
         clip,
         width=240,
-        caption=f"{show.about(clip)}. {avllm.name}, asked what it hears: “{answer}”",
+        caption=show.said(clip, avllm.name, answer),
     ),
 )
 
@@ -232,7 +233,9 @@ Markdown("\n".join(lines))
 
 # %% tags=["hide-input"]
 show.table(
-    drop.rename(columns={"factual": "ordinary", "counterfactual": "conflicting"}),
+    drop.query("inputs == 'both'").rename(
+        columns={"factual": "ordinary", "counterfactual": "conflicting"}
+    ),
     f"{avllm.name}: how much lower fidelity is on conflicting clips, absolute (0 to 1) and as a share of that on ordinary "
     "ones; low and high bound the 95 % interval",
 )
@@ -379,7 +382,7 @@ show.figure(
 # the same with captions of the picture, asked what it sees: there the picture ought to decide.
 
 # %%
-pairs = keep | {"n": n, "kinds": ["factual"]}
+pairs = keep | {"n": n, "each": each, "kinds": ["factual"]}
 margin = study.table("swap", avllm, question=HEAR, **pairs)
 seen = study.table("swap", avllm, question=SEE, field="video_captions", **pairs)
 
@@ -430,6 +433,23 @@ else:
     reasons = sorted(set(seen.attrs["left_out"].values()))
     lines.append(f"**The control was not measured**: {'; '.join(reasons)}.")
 Markdown(" ".join(lines))
+
+# %% [markdown]
+# ## How many clips until you believe it?
+#
+# Twenty readers each draw a few of the 200 swapped clips that the shipped organisms were asked about, and compute a mean
+# with its interval. *Before you move the slider: with 8 clips each, how far apart will their means be?*
+
+# %% tags=["hide-input"]
+from avnb.organisms import cards
+from avnb.show import explore
+
+swapped = "question == @HEAR and kind == 'counterfactual' and inputs == 'both'"
+names = ["toy-omni", "toy-omni-scratch", "toy-omni-balanced"]
+explore.how_many_clips(
+    {name: cards.answers(name).query(swapped)["value"] for name in names},
+    "all 200 clips",
+)
 
 # %% [markdown]
 # ## What this shows

@@ -29,7 +29,7 @@ n_shown = 24  # clips that are looked at position by position
 seed = 77
 question = "Describe what you hear."
 sink = 10.0  # a position is a sink if it draws this many times the uniform share
-max_new_tokens = 32
+max_new_tokens = 64  # where an answer is cut off
 out = None  # folder for the tables; None is the cache folder
 
 # %% tags=["hide-input"]
@@ -121,7 +121,7 @@ show.in_short(
     clip=show.player(
         clip,
         width=240,
-        caption=f"{show.about(clip)}. {avllm.name}, asked what it hears: “{answer}”",
+        caption=show.said(clip, avllm.name, answer),
     ),
 )
 
@@ -249,7 +249,7 @@ show.figure(
 def gap(per_clip):
     """Mean over conflicting minus mean over ordinary clips: (Interval, the same as text)."""
     sides = [per_clip[kind == name] for name in ("counterfactual", "factual")]
-    found = stats.resampled(lambda a, b: a.mean(1) - b.mean(1), *sides, seed=seed)
+    found = stats.resampled(lambda a, b: a - b, *sides, seed=seed)
     return found, f"{found.mean:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
 
 

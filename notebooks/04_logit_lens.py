@@ -492,6 +492,34 @@ show.table(
 )
 
 # %% [markdown]
+# ## Read its mind
+#
+# Three clips whose sound is not that of their picture. *Before you close its eyes: at which layer will the words of the
+# picture take over at the positions of the sound, and will they be gone without it?*
+
+# %% tags=["hide-input"]
+from avnb.judge.words import mentioned
+from avnb.show import explore
+
+plain = [
+    c
+    for c in examples
+    if c.kind == "counterfactual" and len(c.seen) == len(c.heard) == 1
+][:3]
+given = {"open": ("video", "audio"), "closed": ("audio",)}
+read = [
+    lens.decode(
+        avllm, avllm.prompt(c, question, modalities), top_k=5, answer=answer
+    ).assign(clip=c.id, eyes=eyes)
+    for c in plain
+    for eyes, modalities in given.items()
+]
+explore.read_its_mind(
+    plain,
+    pd.concat(read).assign(named=lambda rows: rows["token"].map(mentioned)),
+) if plain else Markdown("No clip here has one known thing seen and another heard.")
+
+# %% [markdown]
 # ## Paper and here
 #
 # The study's number is for Qwen2.5-Omni-3B, its own pooling, and without a null. Fidelity also counts what an answer

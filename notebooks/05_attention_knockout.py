@@ -502,6 +502,32 @@ show.table(
 ) if len(parts) else Markdown("None of the measured clips is answered with a blend.")
 
 # %% [markdown]
+# ## Look away yourself
+#
+# Four clips, and every span of layers. *Before you move the sliders: from which layer on is it too late to look away? And
+# what will it say if it may not read the question?*
+
+# %% tags=["hide-input"]
+from itertools import combinations
+
+from avnb.judge.words import mentioned
+from avnb.show import explore
+
+plain = [
+    c
+    for c in examples
+    if c.kind == "counterfactual" and len(c.seen) == len(c.heard) == 1
+][:4]
+every = list(combinations([*range(0, n_layers, step), n_layers], 2))
+every_cut = {"spans": every, "blocked": ["video", "audio", "query"], "source": source}
+said = knockout.sweep(avllm, plain, [HEAR], n_draws=1, **every_cut)
+said = said[said["blocked"].isin(["nothing", *every_cut["blocked"], "control: video"])]
+scored_cuts = knockout.scores(avllm, plain, HEAR, n_draws=1, **every_cut)
+explore.look_away(
+    plain, said.assign(named=said["answer"].map(mentioned)), scored_cuts
+) if plain else Markdown("No clip here has one known thing seen and another heard.")
+
+# %% [markdown]
 # ## Answers before and after
 #
 # Conflicting clips whose answer gains or loses most when the picture is blocked in all layers. They are picked by their

@@ -28,7 +28,7 @@ n = 400  # clips that are drawn, half of them conflicting
 each = 100  # of each kind, so many are measured
 seed = 77
 question = "Describe what you hear."
-max_new_tokens = 32
+max_new_tokens = 64  # where an answer is cut off
 judge = (
     None  # who finds the words that name sounds; None is by what is known of the clips
 )
@@ -103,7 +103,7 @@ show.in_short(
     clip=show.player(
         clip,
         width=240,
-        caption=f"{show.about(clip)}. {avllm.name}, asked what it hears: “{answer}”",
+        caption=show.said(clip, avllm.name, answer),
     ),
 )
 

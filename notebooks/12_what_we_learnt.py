@@ -74,7 +74,7 @@ show.table(
 # %% [markdown]
 # The chapters: {doc}`2 <02_caption_fidelity>`, {doc}`3 <03_attention_dynamics>`, {doc}`4 <04_logit_lens>`,
 # {doc}`5 <05_attention_knockout>`, {doc}`6 <06_token_distribution>`, {doc}`8 <08_origin_of_the_bias>`. What the upbringing
-# of a model makes of it, over several runs of every recipe, is the matter of
+# of a model makes of it, over several runs of every recipe, is told in
 # {doc}`chapter 8 <08_origin_of_the_bias>` alone; {doc}`chapter 9 <09_a_model_that_can_talk>` repeats the measurements with
 # a pretrained language model, and {doc}`chapter 10 <10_do_the_benchmarks_ask>` asks whether benchmarks would notice.
 #

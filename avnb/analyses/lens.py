@@ -245,9 +245,9 @@ def with_null(table) -> pd.DataFrame:
         table: clip, event, heard, seen; further columns stay.
 
     Returns:
-        The table with null: the mean of [e in E(d)] / |E(d)| over the other clips d, where E(d) is what is heard in d;
-        only those count in which nothing is heard that is heard or seen in this clip. It sums to 1 over the events of a
-        clip, and is NaN for a clip that shares something with all others.
+        The table with null: the mean of `[e in E(d)] / |E(d)|` over the other clips d, where E(d) is what is heard in
+        d; only those count in which nothing is heard that is heard or seen in this clip. It sums to 1 over the events
+        of a clip, and is NaN for a clip that shares something with all others.
 
     Example:
         >>> rows = [("a", "dog", True, False), ("a", "bell", False, False), ("b", "bell", True, True)]
@@ -344,7 +344,7 @@ def latent_recall(
 
     An event e is decoded in clip c if, at any audio position after any of the layers L, one of the tokens V(e) that
     name it is among the `top_k` most probable ones of the whole vocabulary. With E(c) the events heard in c, and D(c)
-    the decoded ones:
+    the decoded ones::
 
         value(c) = |E(c) & D(c)| / |E(c)|        null(c) = mean over d of |E(d) & D(c)| / |E(d)|
 

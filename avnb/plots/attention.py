@@ -12,6 +12,7 @@ from avnb.plots.style import PALETTE, SHADE
 from avnb.stats import interval, summarise
 
 GROUPS = ("audio", "video", "text")
+LONGEST = 40  # tokens of an answer that a figure has room for
 DEPTH = "relative depth (0 input, 1 output)"
 _TYPES = {"audio": PALETTE["audio"], "video": PALETTE["video"], "image": PALETTE["video"]}
 _PREFERENCE = sns.blend_palette([PALETTE["video"], "#F7F7F7", PALETTE["audio"]], as_cmap=True)
@@ -171,11 +172,12 @@ def steps(table):
     """Attention for each word of one answer, layer by layer: heat maps of audio and video, 1 being the uniform share.
 
     Args:
-        table: of `attention.by_step`, one clip.
+        table: of `attention.by_step`, one clip; of a long answer, the first `LONGEST` tokens are drawn.
 
     Returns:
         The figure.
     """
+    table = table[table["step"] < LONGEST]
     words = table.drop_duplicates("step").sort_values("step")["token"]
     fig, axes = plt.subplots(
         2, 1, figsize=(max(6, 0.5 * len(words) + 2), 5), layout="constrained", sharex=True, sharey=True
