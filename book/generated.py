@@ -141,10 +141,18 @@ def scale():
         yield row.measured, f"{row.seconds:.0f}", "" if row.faster != row.faster else f"{row.faster:.2f}"
 
 
+def numbers():
+    """Every number of the prose that is not computed where it stands, and how it is known."""
+    from book.typed import table
+
+    yield from table()
+
+
 def outdated():
     """Path -> the text that it should hold, where it does not."""
     tables = {
-        function.__name__: function for function in (rooms, models, sizes, families, shown, glance, analyses, scale)
+        function.__name__: function
+        for function in (rooms, models, sizes, families, shown, glance, analyses, scale, numbers)
     }
 
     def replaced(match):

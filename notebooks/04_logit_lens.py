@@ -147,7 +147,8 @@ show.in_short(
         + (
             "changes with it."
             if used
-            else "does not change. It is read there, and not used."
+            else "does not change."
+            + (" It is read there, and not used." if freed.low > 0 else "")
         )
     ),
     {

@@ -52,7 +52,8 @@ def story(table, wave, title, n_columns=12, n_rows=12):
         2, 1, figsize=(10, 1.7 + 0.32 * n_rows), sharex=True, layout="constrained",
         gridspec_kw={"height_ratios": [1.25, 0.32 * n_rows]},
     )  # fmt: skip
-    sounds.spectrogram(wave, above, title)
+    sounds.spectrogram(wave, above, "")
+    fig.suptitle(title, fontsize="medium")
     above.set(xlabel="", ylabel="kHz")
     font = ["DejaVu Sans", *(name for name in _WIDE_FONTS if name in font_manager.get_font_names())]
     for cell in cells.itertuples():

@@ -87,7 +87,7 @@ class Asked(NamedTuple):
 def _is_within(name, wanted, had):
     if name in _LISTS and wanted is not None and had is not None:
         return all(one in had for one in wanted)
-    return 0 < wanted <= had if name == "n_draws" else wanted == had
+    return wanted == had or (name == "n_draws" and 0 < wanted < had)
 
 
 def find(asked, models):

@@ -32,12 +32,14 @@ def asked(kinds=None, n=4, **parameters):
         (asked(judge="words"), False),
         (asked(spans=[[0, 3]]), False),
         (asked(n_draws=3), False),
+        (asked(n_draws=0), False),
         (asked(n=6), False),
         (asked()._replace(each=2), False),
     ],
 )
 def test_a_larger_table_answers_for_a_smaller_one_and_for_no_other(wanted, within):
     assert wanted.is_within(asked()._asdict()) == within
+    assert wanted.is_within(wanted._asdict()), "what is asked for again is there, also without any control"
 
 
 def test_only_what_is_asked_for_is_cut_out():
