@@ -23,12 +23,12 @@ python := $(VENV)/bin/python
 # that the book is built once.
 tests := OMP_NUM_THREADS=1 $(python) -m pytest -n logical --dist loadfile
 
-.PHONY: book test check bench smol lint notebooks clean
+.PHONY: book test check bench smol chromium lint notebooks clean
 
 book: smol
 	$(python) book/build.py
 
-test: smol
+test: smol chromium
 	$(tests) $(ARGS)
 
 check: lint
@@ -37,7 +37,12 @@ check: lint
 bench: $(ready)
 	$(python) -m pytest tests/bench -o python_files='bench_*.py' -s -q
 	$(python) -m tests.bench $(ARGS)
+	$(python) -m tests.bench.together
 	$(python) -m tests.bench.workers $(filter --quick,$(ARGS))
+
+# The browser that the book is tested in; without it those tests are skipped, and say so.
+chromium:
+	-command -v chromium chromium-browser google-chrome || (apt-get update && apt-get install -y --no-install-recommends chromium)
 
 # Without a network the book is built on the toy organisms and says so.
 smol: $(ready)

@@ -6,10 +6,12 @@ The numbers lie in `speed.json`, a copy of what the bench wrote; only ratios wit
 import json
 from functools import cache
 from pathlib import Path
+from statistics import median
 
 import pandas as pd
 
 GPU = Path(__file__).parent / "gpu.json"  # a copy of what `python -m tests.gpu` wrote; not there until it has run
+WORKERS = Path(__file__).parent / "workers.json"  # likewise, of `python -m tests.bench.workers`
 METHODS = {
     "ours": "avnb",
     "ours_capture": "avnb, attention recorded",
@@ -75,11 +77,37 @@ def about():
     )
 
 
-@cache
 def workers():
-    """What `python -m tests.bench.workers` measured: machine, study, seconds of each run by the number of workers,
-    how many times as fast as one worker (faster), and the estimate over what was measured (estimated)."""
-    return json.loads((Path(__file__).parent / "workers.json").read_text(encoding="utf8"))
+    """DataFrame: what `python -m tests.bench.workers` measured; empty if nothing was.
+
+    measured (with how many workers, or what else), seconds (median of the runs), faster (times as fast as one worker;
+    NaN for what is no number of workers).
+    """
+    if not WORKERS.exists():
+        return pd.DataFrame(columns=["measured", "seconds", "faster"])
+    record = json.loads(WORKERS.read_text(encoding="utf8"))
+    named = {"process": "in one process, without workers", "estimate": "the same, as `avnb estimate` foretold it"}
+    rows = [
+        {
+            "measured": named.get(cell) or f"{cell} worker{'s' if cell != '1' else ''}",
+            "seconds": median(seconds),
+            "faster": record["faster"].get(cell),
+        }
+        for cell, seconds in sorted(record["seconds"].items())
+    ]
+    return pd.DataFrame(rows).astype({"faster": float})
+
+
+def about_workers():
+    """The study and the machine behind `workers()`, in a sentence; that nothing was measured, if so."""
+    if not WORKERS.exists():
+        return "**Not measured** yet; `python -m tests.bench.workers` does that."
+    record = json.loads(WORKERS.read_text(encoding="utf8"))
+    study, machine = record["study"], record["machine"]
+    return (
+        f"{study['analysis']} of {study['model']}, {study['clips']} clips, {study['repeats']} run(s) of each; "
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['device']}; one thread for each worker."
+    )
 
 
 def on_gpu():

@@ -154,6 +154,45 @@ def clustered(values, clusters, statistic=None, seed=0) -> Interval:
     return _found(statistic or _mean, [_Sample(values, clusters)], seed)
 
 
+def crossed(values, statistic=None, seed=0) -> Interval:
+    """A mean over runs and clips, or any statistic of such means; both are resampled (percentiles, 10,000 resamples).
+
+    So the interval holds what another training would do and what other clips would do. Three runs say little about all:
+    with so few, take it as a band that holds the runs, not for a coverage of 95 %.
+
+    Args:
+        values: [n_runs, n_clips], or [n_runs, n_clips, k] for a statistic of k means.
+        statistic: takes the means [n_resamples, k] and gives one value per resample; None is the first mean itself.
+        seed: of the resampling.
+
+    Returns:
+        `Interval`, n counting the clips.
+
+    Raises:
+        ValueError: no values, or some that are not finite.
+
+    Example:
+        >>> crossed([[0.0, 0.0], [1.0, 1.0]])
+        Interval(mean=0.5, low=0.0, high=1.0, n=2)
+    """
+    values = np.asarray(values, dtype=float)
+    values = values[..., None] if values.ndim == 2 else values
+    if values.ndim != 3 or not values.size or not np.isfinite(values).all():
+        raise ValueError(f"values [shape {list(values.shape)}] must be finite numbers, one per run and clip")
+
+    def measured(runs, clips):
+        means = np.einsum("br,rck,bc->bk", runs, values, clips, optimize=True)
+        return means[:, 0] if statistic is None else statistic(means)
+
+    n_runs, n_clips, _ = values.shape
+    rng = np.random.default_rng(seed)
+    evenly = [np.full(n, 1 / n) for n in (n_runs, n_clips)]
+    drawn = [rng.multinomial(len(share), share, size=10_000) / len(share) for share in evenly]
+    value = measured(*(share[None] for share in evenly))[0]
+    low, high = np.quantile(measured(*drawn), [0.025, 0.975])
+    return Interval(float(value), float(low), float(high), n_clips)
+
+
 def summarise(table, by, value="value", seed=0) -> pd.DataFrame:
     """Means with intervals, group by group.
 
@@ -306,6 +345,8 @@ def _unseen(effect, baseline):
     size = detectable(effect)
     if np.isnan(size):
         return ""
+    if baseline is not None and size >= 1:
+        return f" {effect.n} clips are too few to show any change."
     text = f" {effect.n} clips show a change of {size:.2f} in four of five cases."
     if baseline is not None:
         level = float(np.mean(baseline))

@@ -10,7 +10,6 @@ import sys
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
-from statistics import median
 
 from avnb import speed
 from avnb.analyses import ANALYSES
@@ -136,16 +135,10 @@ def analyses():
 
 def scale():
     """How much faster several workers are than one, as `python -m tests.bench.workers` found."""
-    found = speed.workers()
-    yield "Study", "Workers, one thread each", "Seconds", "Times as fast as one worker"
-    yield ("---",) * 4
-    about = found["study"]
-    study = f"{about['analysis']} of `{about['model']}`, {about['clips']} clips, median of {about['repeats']}"
-    for cell, seconds in found["seconds"].items():
-        if cell in found["faster"]:
-            yield study, cell, f"{median(seconds):.0f}", f"{found['faster'][cell]:.2f}"
-    yield study, "none: in the process", f"{median(found['seconds']['process']):.0f}", ""
-    yield study, "what `avnb estimate` said of that", f"{median(found['seconds']['estimate']):.0f}", ""
+    yield speed.about_workers(), "Seconds", "Times as fast as one worker"
+    yield ("---",) * 3
+    for row in speed.workers().itertuples():
+        yield row.measured, f"{row.seconds:.0f}", "" if row.faster != row.faster else f"{row.faster:.2f}"
 
 
 def outdated():

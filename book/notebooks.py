@@ -1,16 +1,20 @@
 """Write the output-free .ipynb beside every chapter, for Colab and papermill: `python book/notebooks.py [--check]`.
 
 The .py files are the only source. A written notebook starts with a cell that installs avnb on Colab and does nothing
-anywhere else; the address comes from `_config.yml`. Cell ids count up, so that writing twice gives the same bytes.
+anywhere else; the address comes from `_config.yml`. What only the book understands, roles and directives, is written as
+plain Markdown. Cell ids count up, so that writing twice gives the same bytes.
 """
 
 import argparse
+import re
 import sys
+from functools import cache
 from pathlib import Path
 
 import jupytext
 import nbformat
 import yaml
+from pybtex.database import parse_file
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -24,21 +28,68 @@ if "google.colab" in sys.modules:
 
     kept = [f"{{name}}=={{version(name)}}" for name in ("torch", "torchvision", "numpy")]
     source = "avnb @ git+{url}@{branch}"
-    subprocess.run([sys.executable, "-m", "pip", "install", "--quiet", source, *kept], check=True)
+    install = [sys.executable, "-m", "pip", "install", "--quiet", source, *kept]
+    done = subprocess.run(install, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True)
+    if done.returncode:
+        raise SystemExit(f"avnb could not be installed; pip says:\\n{{done.stdout}}")
 """
+_ROLE = re.compile(r"\{(doc|cite)\}`(?:([^`<]+?)\s*<)?([^`<>]+)>?`")
+_IMAGE = re.compile(r"```\{image\} (\S+)\n((?::\w+:.*\n)*)```")
+
+
+@cache
+def _title(chapter):
+    """The title of a chapter, and of any other page its name."""
+    source = ROOT / "notebooks" / f"{chapter}.py"
+    found = re.search(r"^# # (.+)$", source.read_text(encoding="utf8"), re.MULTILINE) if source.exists() else None
+    return found[1] if found else Path(chapter).name
+
+
+@cache
+def _cited(key):
+    """An entry of the bibliography as a link: [Name et al., year](address)."""
+    entry = parse_file(ROOT / "book" / "references.bib").entries[key]
+    names = [" ".join(person.last_names) for person in entry.persons["author"]]
+    by = names[0] if len(names) == 1 else " and ".join(names) if len(names) == 2 else f"{names[0]} et al."
+    text = f"{by}, {entry.fields['year']}"
+    return f"[{text}]({entry.fields['url']})" if "url" in entry.fields else text
+
+
+def plain(markdown):
+    """Markdown without what only the book understands: roles and images as links that Colab and GitHub show.
+
+    Example:
+        >>> plain("See {doc}`the next chapter <01_data_curation>`.")
+        'See [the next chapter](01_data_curation.ipynb).'
+    """
+
+    def role(match):
+        kind, text, target = match.groups()
+        if kind == "cite":
+            return _cited(target)
+        suffix = ".ipynb" if (ROOT / "notebooks" / f"{target}.py").exists() else ".md"
+        return f"[{text or _title(target)}]({target}{suffix})"
+
+    def image(match):
+        alt = re.search(r":alt: (.*)", match[2])
+        return f"![{alt[1] if alt else ''}]({match[1]})"
+
+    return _IMAGE.sub(image, _ROLE.sub(role, markdown))
 
 
 def render(source):
     """The text of the .ipynb that belongs to a .py chapter."""
     repository = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))["repository"]
     notebook = jupytext.read(source, fmt="py:percent")
+    for cell in notebook.cells:
+        if cell.cell_type == "markdown":
+            cell.source = plain(cell.source)
     install = nbformat.v4.new_code_cell(COLAB_CELL.format(**repository), metadata={"tags": ["remove-cell"]})
     notebook.cells.insert(0, install)
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number:03}"
     notebook.metadata = {
         **{key: notebook.metadata[key] for key in ("avnb",) if key in notebook.metadata},
-        "accelerator": "GPU",
         "kernelspec": notebook.metadata["kernelspec"],
         "language_info": {"name": "python"},
     }

@@ -6,6 +6,7 @@ Executed notebooks are shown as they are; nothing is run again. They, the page, 
 
 import re
 import shutil
+import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
@@ -156,7 +157,7 @@ def _index(folder, runs):
             *_markdown([list(numbers.columns), *cells]),
         ]
     except AvnbError as error:
-        lines.append(f"**Not measured**: {_as_text(error)}.")
+        lines += ["**Not measured**:", "", "```", *textwrap.wrap(str(error), 90), "```"]
     return "\n".join(lines) + "\n"
 
 

@@ -144,6 +144,25 @@ show.table(
 )
 
 # %% [markdown]
+# ## Swap the sound
+#
+# Six pictures, six sounds, and three models: `toy-omni`, the same raised without pictures first, and the same with half of
+# its clips in conflict. *Before you try: on how many of the thirty swapped pairs will `toy-omni` name what is heard, and
+# will it be the same sounds that the others miss?*
+
+# %% tags=["hide-input"]
+from avnb.organisms import crossed
+from avnb.show import explore
+
+grid = crossed.sources(c for c in datasets.load("toybox", n=24) if c.kind == "factual")
+said = crossed.ask(
+    ["toy-omni", "toy-omni-scratch", "toy-omni-balanced"],
+    grid,
+    datasets.cache_folder() / "crossed" / datasets.toybox_version(),
+)
+explore.swap_the_sound(grid, said)
+
+# %% [markdown]
 # ## The question of the book
 #
 # If an answer follows the picture where it should follow the sound, there are two explanations. Perhaps the model does

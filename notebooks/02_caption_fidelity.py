@@ -435,6 +435,23 @@ else:
 Markdown(" ".join(lines))
 
 # %% [markdown]
+# ## How many clips until you believe it?
+#
+# Twenty readers each draw a few of the 200 swapped clips that the shipped organisms were asked about, and compute a mean
+# with its interval. *Before you move the slider: with 8 clips each, how far apart will their means be?*
+
+# %% tags=["hide-input"]
+from avnb.organisms import cards
+from avnb.show import explore
+
+swapped = "question == @HEAR and kind == 'counterfactual' and inputs == 'both'"
+names = ["toy-omni", "toy-omni-scratch", "toy-omni-balanced"]
+explore.how_many_clips(
+    {name: cards.answers(name).query(swapped)["value"] for name in names},
+    "all 200 clips",
+)
+
+# %% [markdown]
 # ## What this shows
 
 # %% tags=["hide-input"]

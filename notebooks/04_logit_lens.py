@@ -15,20 +15,17 @@
 # ---
 
 # %% [markdown]
-# # Does a model know the sound that it does not name?
+# # 4. Does a model know the sound that it does not name?
 #
-# **The logit lens reads words off every layer, long before the answer; a null tells what is read from the sound and what
-# would be read from any sound.**
-#
-# A model that names the wrong sound may not have heard the right one. Or it heard, and something else won on the way to
-# the answer. {cite}`selvakumar2026avllm` find the second: the positions that hold the sound decode to what is heard far
-# more often than the answer names it. This chapter reads the same positions, and asks what the picture does there.
+# **The logit lens reads words off every layer, long before the answer; what it reads at the positions of the sound is
+# known there, and need not be used.**
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 model = "toy-omni"
 dataset = "toybox"
-n = 40  # clips, half of them counterfactual
-seed = 0
+n = 400  # clips that are drawn, half of them conflicting
+each = 100  # of each kind, so many are measured
+seed = 77
 question = "Describe what you hear."
 answer = "I hear"  # a begun answer; the next word is the one that matters
 top_k = 3
@@ -37,10 +34,22 @@ match = "words"  # or a sentence embedder: which tokens name an event
 judge = None  # by whom answers are judged; None is by what is known of the clips
 out = None  # folder for the tables; None is the cache folder
 
-# %%
+# %% tags=["hide-input"]
 import avnb
 import pandas as pd
-from avnb import datasets, latent, lens, paper, plots, show, stats, study, vocabulary
+from avnb import (
+    datasets,
+    fidelity,
+    knockout,
+    latent,
+    lens,
+    paper,
+    plots,
+    show,
+    stats,
+    study,
+    vocabulary,
+)
 from avnb import judge as judges
 from avnb.engine import needs
 from IPython.display import Markdown
@@ -48,73 +57,185 @@ from IPython.display import Markdown
 plots.style()
 avllm = avnb.load(model)
 n_layers = len(avllm.decoder.layers)
-clips = datasets.load(dataset, n=n, seed=seed, fewer=True)
-judge = judge or judges.suited(clips)
+whole = [0, n_layers]
+
+# Shown are other clips than those that are counted, drawn with another seed, and chosen by the rule of `example`.
+examples = datasets.load(dataset, n=12, seed=seed + 1, fewer=True)
+judge = judge or judges.suited(examples)
+if not lens.targets(examples, judge):
+    raise ValueError(
+        f"{dataset}: nothing is known to be heard in its clips, which the lens looks for; "
+        f"{judges.named(judge).check(examples[0], 'audio')}"
+    )
+clip, said_of_it = fidelity.example(avllm, examples, question)
+asked = {"dataset": dataset, "n": n, "seed": seed, "out": out, "judge": judge}
+some = {"each": each, "kinds": ["counterfactual"]}
+ranks = study.table(
+    "lens.event_ranks",
+    avllm,
+    each=each,
+    question=question,
+    group="audio+video+last",
+    answer=answer,
+    match=match,
+    **asked,
+)
+cut_off = study.table(
+    "lens.event_ranks",
+    avllm,
+    question=question,
+    match=match,
+    cut=["audio", "video"],
+    **some,
+    **asked,
+)
+said = study.table("fidelity", avllm, questions=[question], inputs=["both"], **asked)
+said = said[(said["modality"] == "audio") & said["clip"].isin(ranks["clip"])]
+moved = study.table(
+    "knockout",
+    avllm,
+    questions=[question],
+    spans=[whole],
+    source="audio",
+    blocked=["video"],
+    n_draws=0,
+    **some,
+    **asked,
+)
+recalled = lens.from_ranks(ranks, top_k, depth)
+without = lens.from_ranks(cut_off, top_k, depth)
 
 # %% tags=["hide-input"]
-names = lens.targets(clips, judge)
-if not names:
-    raise ValueError(
-        f"{dataset}: nothing is known to be heard in any clip, which the lens looks for; {judges.named(judge).check(clips[0], 'audio')}"
-    )
-words = vocabulary.vocabulary(
-    avllm, names, match, words_of=judges.named(judge).words_of
+kinds_told = {"factual": "ordinary clips", "counterfactual": "conflicting clips"}
+left_out = recalled.loc[recalled["reason"] != "", "reason"].value_counts()
+recalled = recalled[recalled["reason"] == ""]
+by_clip = recalled.set_index("clip")
+conflicting = by_clip[by_clip["kind"] == "counterfactual"]
+# Clips that show the same thing are no independent witnesses of what its picture does: they count together.
+shown = ranks[ranks["seen"]].groupby("clip")["event"].first()
+
+
+def of_source(clips):
+    """To which source each clip belongs, if what is seen is known of all of them."""
+    return shown.reindex(clips) if shown.reindex(clips).notna().all() else None
+
+
+told = {}
+for kind, rows in by_clip.groupby("kind", sort=False):
+    told[kind] = stats.verdict(rows["value"], rows["null"], seed)
+freed, idle = None, None
+before, after = (
+    t.set_index("clip")["value"].dropna() for t in (conflicting.reset_index(), without)
 )
-lines = [judges.told(judge, clips)]
-if unnamed := sorted({*names} - {*words["event"]}):
-    lines.append(
-        f"The lens looks for {words['event'].nunique()} things that are heard. For {len(unnamed)} more the tokenizer has "
-        f"no word, nor a piece long enough to tell: {', '.join(unnamed)}."
+common = before.index.intersection(after.index)
+if len(common):
+    freed = stats.difference(
+        after[common], before[common], seed, clusters=of_source(common)
     )
-lines.append(needs.told(avllm, clips, 4))
-Markdown("\n\n".join(lines))
+    change = knockout.effect(knockout.change(moved), "video", whole, modality="audio")
+    change = change.reindex(common)
+    idle = stats.interval(change, seed, signed=True, clusters=of_source(common))
+used = None if idle is None else idle.low > 0 or idle.high < 0
+known = told.get("counterfactual") or next(iter(told.values()))
+read = "beyond chance" if known.stands else "no more often than those of other clips"
+show.in_short(
+    f"In {avllm.name}, the positions of the sound name it {read}"
+    + (
+        "."
+        if freed is None
+        else f"; cut off from the picture they name it {'far more' if freed.low > 0 else 'no more'} often, and the answer "
+        + (
+            "changes with it."
+            if used
+            else "does not change. It is read there, and not used."
+        )
+    ),
+    {
+        name: one
+        for name, one in {
+            "latent recall, conflicting clips (0 to 1)": known.effect,
+            "chance: the sounds of other clips": known.control,
+            "change of recall, sound cut off from the picture": freed,
+            "change of the answer's fidelity by the same cut": idle,
+        }.items()
+        if one is not None
+    },
+    "as in the study: known inside"
+    if known.stands
+    else "not as in the study: not clearly known inside",
+    clip=show.player(
+        clip,
+        width=240,
+        caption=f"{show.about(clip)}. {avllm.name}, asked what it hears: “{said_of_it}”",
+    ),
+)
 
 # %% [markdown]
-# ## Measure
-#
-# Two tables, clip by clip: what the answers name, and what the audio positions decode to. What counts as decoded is said
-# below.
+# A model that names the wrong sound may not have heard the right one. Or it heard, and something else won on the way to
+# the answer. {cite}`selvakumar2026avllm` find the second: the positions that hold the sound decode to what is heard far
+# more often than the answer names it. This chapter reads the same positions, asks what the picture does there, and
+# whether the answer has any use for it.
 
-# %%
-measured = {"dataset": dataset, "seed": seed, "out": out, "judge": judge}
-said = study.measure(
-    "fidelity", avllm, clips, questions=[question], inputs=["both"], **measured
-).query("modality == 'audio'")
-by = {"top_k": top_k, "depth": depth, "match": match}
-recalled = study.measure("lens", avllm, clips, question=question, **by, **measured)
+# %% tags=["hide-input"]
+words = vocabulary.vocabulary(
+    avllm, sorted({*ranks["event"]}), match, words_of=judges.named(judge).words_of
+)
+lines = [
+    judges.told(judge, examples),
+    f"The lens looks for {words['event'].nunique()} things that are heard or seen.",
+    *(
+        f"**Left out** are {count} clips: {reason}."
+        for reason, count in left_out.items()
+    ),
+    needs.told(avllm, examples, 4),
+]
+Markdown("\n\n".join(lines))
 
 # %% [markdown]
 # ## One clip, read layer by layer
 #
-# The first counterfactual clip, if there is one, whose sound *and* picture both show up at the audio positions.
-
-# %%
-order = recalled.assign(both=recalled[["value", "value_seen"]].min(axis=1) > 0)
-order = order.sort_values(["kind", "both"], ascending=[True, False], kind="stable")
-clip = next(c for c in clips if c.id == order["clip"].iloc[0])
-answers = said.set_index("clip")["answer"]
-show.player(
-    clip,
-    caption=f"{show.about(clip)}; the model says: “{answers[clip.id]}”",
-)
+# The clip above is not among those that are counted. Of twelve others it is the first conflicting one about whose sound
+# the model names something that is only to be seen, and nothing that sounds.
 
 # %%
 by_whom = judges.named(judge)
 there = (*by_whom.holds(clip, "audio"), *by_whom.holds(clip, "video"))
-words = vocabulary.vocabulary(avllm, [*there, *names], match, words_of=by_whom.words_of)
+names = [*there, *ranks["event"].unique()]
+words = vocabulary.vocabulary(avllm, names, match, words_of=by_whom.words_of)
 prompt = avllm.prompt(clip, question)
-decoded = lens.decode(avllm, prompt, "audio", top_k=top_k)
-decoded = lens.mark(decoded, clip, words, judge)
-named = decoded.loc[decoded["target"] != "", "target"].value_counts()
+decoded = lens.mark(lens.decode(avllm, prompt, top_k=top_k), clip, words, judge)
+apart = lens.decode(avllm, prompt, top_k=top_k, cut=("audio", "video"))
+apart = lens.mark(apart, clip, words, judge)
+
+
+def readings(table):
+    """How many readings name what is heard, and what is seen."""
+    named = table["target"].value_counts()
+    return named.get("heard", 0), named.get("seen", 0)
+
+
+heard, seen = readings(decoded)
 show.figure(
     plots.lens.story(
         decoded,
         clip.wave(),
-        f"{named.get('heard', 0)} readings of the audio positions name what is heard, "
-        f"{named.get('seen', 0)} what is seen",
+        f"{heard} readings of the audio positions name what is heard, {seen} what is seen",
     ),
-    "The spectrogram of the clip; under it, for every layer and stretch of time, the word that the lens reads there, in "
-    "orange where it names what is heard and in blue where it names what is seen.",
+    "The spectrogram of the clip; under it, for every layer and stretch of time, the word that the lens reads there: "
+    "orange where it names what is heard, blue where it names what is seen. A raised number is its rank.",
+    alt="A spectrogram, and under it a grid of words, layer by layer.",
+)
+
+# %% tags=["hide-input"]
+heard, seen = readings(apart)
+show.figure(
+    plots.lens.story(
+        apart,
+        clip.wave(),
+        f"Cut off from the picture, {heard} readings name what is heard, {seen} what is seen",
+    ),
+    "The same clip and the same answer: only the positions of the sound may not look at those of the picture.",
+    alt="The same grid of words, with the positions of the sound cut off from the picture.",
 )
 
 # %% [markdown]
@@ -159,19 +280,15 @@ show.table(
 # ## Is the sound in there?
 
 # %% tags=["hide-input"]
-lines = []
-for reason, some in recalled[recalled["reason"] != ""].groupby("reason"):
-    lines.append(f"- **Left out**: {len(some)} clips, of which {reason}.")
-recalled = recalled[recalled["reason"] == ""]
-by_clip = recalled.set_index("clip")
-for kind, some in by_clip.groupby("kind", sort=False):
-    verdict = stats.verdict(some["value"], some["null"], seed)
-    lines.append(f"- **{kind}**: latent recall against its null. {verdict.text}")
-swapped = by_clip[(by_clip["kind"] == "counterfactual") & by_clip["value_seen"].notna()]
+lines = [
+    f"- **{kinds_told.get(kind, kind)}**: latent recall against its null. {one.text}"
+    for kind, one in told.items()
+]
+swapped = conflicting[conflicting["value_seen"].notna()]
 if len(swapped):
     verdict = stats.verdict(swapped["value_seen"], swapped["null"], seed)
     lines.append(
-        f"- **counterfactual, what is seen**: how often the *audio* positions name it. {verdict.text}"
+        f"- **conflicting clips, what is seen**: how often the *audio* positions name it. {verdict.text}"
     )
 Markdown("\n".join(lines))
 
@@ -179,34 +296,30 @@ Markdown("\n".join(lines))
 # ## Where does the picture take over?
 #
 # The same share after every single layer, at three places: the positions of the sound, those of the picture, and the one
-# from which the answer goes on, after the words it was begun with (`answer`). Orange is what is heard, blue what is seen,
-# grey what is heard in other clips. A place with more positions names more of anything, so compare lines within a panel.
+# from which the answer goes on, after the words it was begun with (`answer`). A place with more positions names more of
+# anything, so compare lines within a panel.
 
-# %%
-ranks = lens.event_ranks(
-    avllm,
-    clips,
-    question,
-    group="audio+video+last",
-    answer=answer,
-    match=match,
-    judge=judge,
-)
-ranks = ranks[ranks["clip"].isin(recalled["clip"])]
+# %% tags=["hide-input"]
 curves = latent.recall(ranks, top_k, by_layer=True)
-gaps = latent.gaps(curves, seed=seed).query("kind == 'counterfactual'")
-n_seen = (gaps.loc[gaps["group"] == "audio", "low"] > 0).sum()
+gaps = latent.gaps(curves, seed=seed, clusters=of_source(curves["clip"].unique()))
+conflict = gaps[gaps["kind"] == "counterfactual"]
+at_sound = conflict[conflict["group"] == "audio"]
+first = at_sound.loc[at_sound["low"] > 0, "layer"]
 show.figure(
     plots.lens.recall_curves(
         curves,
         top_k,
-        f"Where sound and picture disagree, audio positions name the picture more\n"
-        f"in {n_seen} of {n_layers} layers (intervals over clips)",
+        f"At the positions of the sound, the picture is named more often than the sound after {len(first)} of {n_layers} layers",
     ),
-    "Curves over layers of the share of events named at audio positions, video positions and where the answer goes on.",
+    f"Share of events among the {top_k} most probable words, by layer; orange what is heard, blue what is seen, grey what "
+    f"is heard in other clips. {each} clips of each kind; bands are 95 % intervals over clips, layer by layer.",
+    alt="Curves over layers of the share of events named, at audio positions, video positions and where the answer goes on.",
+    data=curves.groupby(["kind", "group", "layer", "target"])["value"]
+    .mean()
+    .reset_index(),
 )
 
-# %%
+# %% tags=["hide-input"]
 places = {
     "audio": "positions of the sound",
     "video": "positions of the picture",
@@ -218,11 +331,12 @@ columns = {
     "b ahead": "what is heard is ahead",
 }
 show.table(
-    latent.ahead(gaps)
+    latent.ahead(conflict)
     .drop(columns="kind")
     .replace({"group": places})
     .rename(columns=columns),
-    "Counterfactual clips: after which layers one is ahead (the 95 % interval of the difference leaves out zero)",
+    f"Conflicting clips: after which layers one is ahead. All {n_layers} layers of a place are judged at once: the band of "
+    "their differences holds the whole curve in 95 % of samples",
 )
 
 # %% [markdown]
@@ -230,13 +344,74 @@ show.table(
 # {cite}`yang2025audiolens` follow through audio language models, does not: here is how close every layer is to saying
 # what is heard, what is seen, and what is heard elsewhere.
 
-# %%
+# %% tags=["hide-input"]
 show.figure(
     plots.lens.rank_curves(
-        latent.log_ranks(ranks), "How close is each layer to naming it?"
+        latent.log_ranks(ranks), "How close each layer is to naming it"
     ),
-    "Curves over layers of the rank of what is heard, what is seen, and what is heard in other clips.",
+    "Rank of the best word for it, geometric mean over clips, the top is the best; colours and bands as above.",
+    alt="Curves over layers of the rank of what is heard, what is seen, and what is heard in other clips.",
 )
+
+# %% [markdown]
+# ## Does the answer use what is read?
+#
+# Here the lens and the knockout of {doc}`05_attention_knockout` seem to contradict each other: the picture overwrites the
+# sound where it is read, and still the sound comes back in full once the *answer* may not look at the picture. One cut
+# decides: the positions of the sound may not look at those of the picture, in any layer; the answer may look wherever it
+# likes. Below, what is then read at these positions, and what the answer then says, clip by clip.
+
+# %% tags=["hide-input"]
+rows = []
+if len(common):
+    change_seen = stats.difference(
+        without.set_index("clip")["value_seen"].reindex(common).fillna(0),
+        conflicting["value_seen"].reindex(common).fillna(0),
+        seed,
+        clusters=of_source(common),
+    )
+    level = knockout.baseline(moved, modality="audio").reindex(common)
+    rows = [
+        ("what is heard, read at the sound", before[common].mean(), after[common].mean(), freed),
+        ("what is seen, read at the sound", conflicting["value_seen"].reindex(common).mean(),
+         without.set_index("clip")["value_seen"].reindex(common).mean(), change_seen),
+        ("what is heard, said in the answer", level.mean(), (level + change).mean(), idle),
+    ]  # fmt: skip
+show.figure(
+    plots.lens.cut_off(
+        rows,
+        "Cut off from the picture, the sound can be read, and the answer stays as it was"
+        if rows and freed.low > 0 and not used
+        else "What is read at the sound, and what is said, with the sound cut off from the picture",
+    ),
+    f"Share of what is heard or seen, without the cut (open) and with it (filled); conflicting clips, n = {len(common)}; "
+    "lines are 95 % intervals of the change, clips that show the same source counted together.",
+    alt="Pairs of dots: what is read and what is said, without and with the cut.",
+) if rows else Markdown(
+    "There are no conflicting clips here, so that nothing is decided."
+)
+
+# %% tags=["hide-input"]
+text = "**Not decided**: no conflicting clip was measured."
+if rows:
+    seen_by = stats.detectable(idle)
+    text = (
+        f"What is read at the positions of the sound: {show.told(freed, signed=True)}. What the answer says: "
+        f"{show.told(idle, signed=True)}. "
+    )
+    if freed.low > 0 and not used:
+        text += (
+            "**Read, but not used**: the sound becomes legible where it was overwritten, and the answer makes nothing of it. "
+            f"(A change of {seen_by:.2f} would have been seen in four of five such samples.) So what the lens reads at these "
+            "positions does not decide the answer; what the answer takes from the positions of the picture does."
+        )
+    elif used:
+        text += (
+            "The answer changes with the cut, so that what is read there is used, too."
+        )
+    else:
+        text += "The cut does not clearly change what is read, so that nothing is decided here."
+Markdown(text)
 
 # %% [markdown]
 # ## Heard inside, and said?
@@ -245,15 +420,19 @@ show.figure(
 # into one of four cells; the dotted lines are what the cells would hold if inside and said had nothing to do with each
 # other.
 
-# %%
+# %% tags=["hide-input"]
 said = said[said["value"].notna() & said["clip"].isin(recalled["clip"])]
 both = recalled[recalled["clip"].isin(said["clip"])]
 cells = latent.inside_and_said(both, said)
 unsaid = cells.query("inside and not said").groupby("kind")["value"].mean()
-title = ", ".join(f"{kind} {share:.0%}" for kind, share in unsaid.items())
+shares = ", ".join(
+    f"{share:.0%} in {kinds_told.get(kind, kind)}" for kind, share in unsaid.items()
+)
 show.figure(
-    plots.lens.inside_and_said(cells, f"Heard inside and not said: {title}"),
-    "Bars for each kind of clip: the shares of heard events that are decoded and said, only decoded, only said, neither.",
+    plots.lens.inside_and_said(cells, f"Heard inside and not said: {shares}"),
+    f"Share of the events that are heard, by whether they are decoded inside and named in the answer; up to {each} clips of "
+    "each kind, 95 % intervals over clips.",
+    alt="Bars for each kind of clip: the shares of heard events that are decoded and said, only decoded, only said, neither.",
 )
 
 # %% tags=["hide-input"]
@@ -261,8 +440,8 @@ lines = []
 for found in latent.tie(cells, seed).itertuples():
     tied = found.low > 0 or found.high < 0
     lines.append(
-        f"- **{found.kind}**: inside *and* said is {found.mean:+.2f} [{found.low:+.2f}, {found.high:+.2f}] from what "
-        f"independence gives (n = {found.n}); "
+        f"- **{kinds_told.get(found.kind, found.kind)}**: inside *and* said is {found.mean:+.2f} ({found.low:+.2f} to "
+        f"{found.high:+.2f}) from what independence gives (n = {found.n}); "
         + ("the two are tied." if tied else "**no tie between the two was seen.**")
     )
 Markdown("\n".join(lines))
@@ -271,33 +450,74 @@ Markdown("\n".join(lines))
 # ## Control: other definitions, and the raw lens
 #
 # The defaults, top 3 in the last quarter of the decoder, were chosen for `toy-omni`, on clips of the toybox's validation
-# split, which no chapter measures, by recall minus null on factual clips; for any other model they are a convention. Here
+# split, which no chapter measures, by recall minus null on ordinary clips; for any other model they are a convention. Here
 # is the same grid for the model and the clips of this run. A finding that held in one cell only would be none.
 
-# %%
+# %% tags=["hide-input"]
 audio = ranks[ranks["group"] == "audio"]
 kind = "factual" if "factual" in set(audio["kind"]) else audio["kind"].iloc[0]
 grid = latent.choices(audio).query("kind == @kind")
+clear = (grid["low"] > 0).sum()
 show.figure(
     plots.lens.choices(
-        grid, f"Latent recall above its null, {kind} clips (n = {grid['n'].iloc[0]})"
+        grid, f"Recall lies above its null for {clear} of {len(grid)} definitions"
     ),
-    "A grid of recall minus null: parts of the decoder by top k.",
+    f"Latent recall minus its null for every part of the decoder and top k; {kinds_told.get(kind, kind)}, n = "
+    f"{grid['n'].iloc[0]}, 95 % intervals over clips in brackets.",
+    alt="A grid of recall minus null: parts of the decoder by top k.",
 )
 
-# %%
-raw = lens.latent_recall(avllm, clips, question, normed=False, judge=judge, **by)
-raw = raw[raw["reason"] == ""]
+# %% tags=["hide-input"]
+raw = study.table(
+    "lens",
+    avllm,
+    each=each,
+    question=question,
+    top_k=top_k,
+    depth=depth,
+    match=match,
+    normed=False,
+    **asked,
+)
 rows = []
-for name, some in (("normed", recalled), ("raw", raw)):
-    for kind, group in some.groupby("kind", sort=False):
+for name, table in (("normed", recalled), ("raw", raw[raw["reason"] == ""])):
+    for kind, group in table.groupby("kind", sort=False):
         gap = stats.difference(group["value"], group["null"], seed)
-        rows.append((name, kind, group["value"].mean(), group["null"].mean(), *gap))
-columns = ["lens", "kind", "recall", "null", "recall - null", "low", "high", "n"]
+        means = group["value"].mean(), group["null"].mean()
+        rows.append((name, kinds_told.get(kind, kind), *means, *gap))
+columns = ["lens", "clips", "recall", "null", "recall - null", "low", "high", "n"]
 show.table(
     pd.DataFrame(rows, columns=columns),
     "With the final norm (as the model speaks) and without (as in the study)",
 )
+
+# %% [markdown]
+# ## Read its mind
+#
+# Three clips whose sound is not that of their picture. *Before you close its eyes: at which layer will the words of the
+# picture take over at the positions of the sound, and will they be gone without it?*
+
+# %% tags=["hide-input"]
+from avnb.judge.words import mentioned
+from avnb.show import explore
+
+plain = [
+    c
+    for c in examples
+    if c.kind == "counterfactual" and len(c.seen) == len(c.heard) == 1
+][:3]
+given = {"open": ("video", "audio"), "closed": ("audio",)}
+read = [
+    lens.decode(
+        avllm, avllm.prompt(c, question, modalities), top_k=5, answer=answer
+    ).assign(clip=c.id, eyes=eyes)
+    for c in plain
+    for eyes, modalities in given.items()
+]
+explore.read_its_mind(
+    plain,
+    pd.concat(read).assign(named=lambda rows: rows["token"].map(mentioned)),
+) if plain else Markdown("No clip here has one known thing seen and another heard.")
 
 # %% [markdown]
 # ## Paper and here
@@ -305,36 +525,36 @@ show.table(
 # The study's number is for Qwen2.5-Omni-3B, its own pooling, and without a null. Fidelity also counts what an answer
 # invents, recall does not, so that part of the difference is in the definitions.
 
-# %%
-counterfactual = both[both["kind"] == "counterfactual"].set_index("clip")["value"]
-fidelity = said.set_index("clip")["value"].reindex(counterfactual.index)
-some = len(counterfactual) > 0
+# %% tags=["hide-input"]
+inside = both[both["kind"] == "counterfactual"].set_index("clip")["value"]
+named = said.set_index("clip")["value"].reindex(inside.index)
 show.table(
     paper.compare(
         {
-            "latent recall": stats.interval(counterfactual, seed) if some else None,
+            "latent recall": stats.interval(inside, seed) if len(inside) else None,
             "latent recall - counterfactual audio fidelity": stats.difference(
-                counterfactual, fidelity, seed
+                inside, named, seed
             )
-            if some
+            if len(inside)
             else None,
         }
     ),
-    "Latent recall of what is heard in counterfactual clips, the study and here",
+    "Latent recall of what is heard in conflicting clips, the study and here",
 )
 
 # %% [markdown]
 # The larger $k$, the larger the recall, while the fidelity stays as it is: by itself, the sign of their difference says
 # nothing until it holds for every $k$ that one could have chosen.
 
-# %%
-conflicting = said[said["kind"] == "counterfactual"]
+# %% tags=["hide-input"]
 every_k = sorted({*latent.TOP_KS, top_k})
 scored = ranks[ranks["clip"].isin(said["clip"])]
-signs = latent.less_said(scored, conflicting, every_k, depth, seed)
+signs = latent.less_said(
+    scored, said[said["kind"] == "counterfactual"], every_k, depth, seed
+)
 show.table(
     signs.drop(columns="kind").rename(columns={"mean": "recall - fidelity"}),
-    "Counterfactual clips: latent recall and audio fidelity by top k, 95 % interval over clips of the difference",
+    "Conflicting clips: latent recall and audio fidelity by top k, 95 % interval over clips of the difference",
 )
 
 
@@ -347,21 +567,41 @@ def those(rows):
 above, below = signs[signs["low"] > 0], signs[signs["high"] < 0]
 one_sided = len(signs) and max(len(above), len(below)) == len(signs)
 if len(above) and len(below):
-    depends = "**The direction depends on $k$**, so that it is no finding"
+    depends = "**The direction depends on k**, so that it is no finding"
 elif one_sided:
-    depends = "The direction is the same for every $k$ tried"
+    depends = "The direction is the same for every k tried"
 else:
-    depends = "**Not every $k$ shows a direction**"
+    depends = "**Not every k shows a direction**"
 Markdown(
     f"Recall lies above fidelity for {those(above)}, and below it for {those(below)} (the interval leaves out zero). "
     f"{depends}."
 )
 
 # %% [markdown]
+# ## What this shows
+
+# %% tags=["hide-input"]
+lines = [
+    f"- {kinds_told.get(kind, kind).capitalize()}: {one.text}"
+    for kind, one in told.items()
+]
+if len(first):
+    lines.append(
+        f"- Where sound and picture disagree, the picture is written over the sound at its own positions, from layer "
+        f"{first.min()} on."
+    )
+if freed is not None and freed.low > 0 and not used:
+    lines.append(
+        f"- What is read there is not what the answer uses: the cut changes recall by {show.told(freed, signed=True)}, and the "
+        f"answer by {show.told(idle, signed=True)}."
+    )
+Markdown("\n".join(lines))
+
+# %% [markdown]
 # ## What this does not show
 #
-# - That a word can be read at a position does not show that the answer uses it; only an intervention can (see the
-#   knockouts).
+# - That a word can be read at a position does not show that the answer uses it. Above, one intervention was made, on one
+#   edge; {doc}`05_attention_knockout` makes the others.
 # - What a position holds in another code than that of the output, the lens misses. A low recall does not show deafness,
 #   least of all in early layers.
 # - Recall rises with everything that is looked at: layers, positions, $k$. Only what stands above the null counts, and
@@ -372,14 +612,22 @@ Markdown(
 #
 # ## Try it yourself
 #
-# Read any group of positions of any clip.
+# **Task.** Find a clip of which the picture names the sound, at positions of the picture, before the answer begins. Needs
+# Python: open this page on Colab (the rocket at the top) or on your machine.
+#
+# <details><summary>What to expect</summary>
+#
+# The middle column of the figure of recall by layer has the answer for all clips: orange is what is heard, read at the
+# positions of the picture. Set `group` to `video` and go up the layers.
+#
+# </details>
 
 # %% tags=["skip-execution"]
 from ipywidgets import interact
 
 
 @interact(
-    clip=[(f"{c.kind} {c.id}", c) for c in clips],
+    clip=[(show.about(c), c) for c in examples],
     group=["audio", "video", "query", "last"],
     layer=(0, n_layers - 1),
     normed=True,

@@ -15,32 +15,40 @@
 # ---
 
 # %% [markdown]
-# # What does an answer say if it may not look?
+# # 5. What does an answer say if it may not look?
 #
 # **Attention shows where an answer looks; taking the look away, layer by layer, shows what it needs.**
-#
-# If a model names the sound of what it sees, although something else is to be heard, then either the sound never
-# arrived, or the picture outshouts it. The two can be told apart: keep the answer from attending to the picture. If the
-# sound then comes out, it was there all along.
 
-# %% tags=["parameters"]
+# %% tags=["parameters", "hide-input"]
 model = "toy-omni"
 dataset = "toybox"
-n = 24  # clips, half of them counterfactual
-seed = 0
+n = 400  # clips that are drawn, half of them conflicting
+each = 100  # of each kind, so many are measured
+seed = 77
 source = (
     "last+generated"  # the rows that may not look; the published script has "generated"
 )
-n_draws = 2  # random controls for every cut
-max_new_tokens = 24
+n_draws = 1  # random controls for every cut
 judge = None  # by whom answers are judged; None is by what is known of the clips
 out = None  # folder for the tables; None is the cache folder
 
-# %%
+# %% tags=["hide-input"]
 import avnb
 import pandas as pd
-from avnb import Condition, datasets, knockout, layers, paper, plots, show, stats, study
+from avnb import (
+    Condition,
+    datasets,
+    fidelity,
+    knockout,
+    layers,
+    paper,
+    plots,
+    show,
+    stats,
+    study,
+)
 from avnb import judge as judges
+from avnb.analyses import blend
 from avnb.engine import needs
 from avnb.questions import HEAR, SEE
 from IPython.display import Markdown
@@ -49,70 +57,142 @@ plots.style()
 avllm = avnb.load(model)
 n_layers = len(avllm.decoder.layers)
 whole = 0, n_layers
-clips = datasets.load(dataset, n=n, seed=seed, fewer=True)
-conflicting = [c for c in clips if c.kind == "counterfactual"]
-if not conflicting or not any(c.kind == "factual" for c in clips):
-    raise ValueError(
-        f"dataset={dataset!r}, n={n} has {len(clips)} clips, {len(conflicting)} of them counterfactual; this chapter "
-        "compares factual with counterfactual clips and needs both (chapter 1 makes counterfactual ones)"
-    )
 
-judge = judge or judges.suited(clips)
-if all(judges.named(judge).check(c, "audio") for c in conflicting):
+# Shown are other clips than those that are counted, drawn with another seed, and chosen by the rule of `example`.
+examples = datasets.load(dataset, n=12, seed=seed + 1, fewer=True)
+if not any(c.kind == "counterfactual" for c in examples):
     raise ValueError(
-        f"dataset={dataset!r}: judge {judge!r} cannot judge the sound of any counterfactual clip, which this chapter is "
-        f"about: {judges.named(judge).check(conflicting[0], 'audio')}"
+        f"dataset={dataset!r} has no counterfactual clips; this chapter compares factual with counterfactual clips and needs "
+        "both (chapter 1 makes counterfactual ones)"
     )
+judge = judge or judges.suited(examples)
+clip, said_of_it = fidelity.example(avllm, examples, HEAR)
+
 step = max(1, n_layers // 8)
 width = max(2, step)
 from_first = layers.cumulative(n_layers, stride=step)
 to_last = layers.cumulative(n_layers, "last", stride=2 * step)
 sliding = layers.windows(n_layers, width, stride=step)
-spans = sorted({*from_first, *to_last, *sliding})
 groups = ["video", "audio", "video+audio", "query"]
+asked = {"dataset": dataset, "n": n, "seed": seed, "out": out, "each": each}
+judged = asked | {"n_draws": n_draws, "judge": judge, "source": source}
+conflict = {"kinds": ["counterfactual"]}
+table = study.table("knockout", avllm, spans=from_first, blocked=groups, **judged)
+later = study.table(
+    "knockout",
+    avllm,
+    questions=[HEAR],
+    spans=sorted({*to_last, *sliding} - {*from_first}),
+    blocked=groups,
+    **conflict,
+    **judged,
+)
+changes = knockout.change(table)
+scored = {*changes[["kind", "modality"]].itertuples(index=False, name=None)}
+hear = table[(table["kind"] == "counterfactual") & (table["question"] == HEAR)]
+if hear["value"].isna().all():
+    raise ValueError(
+        f"dataset={dataset!r}: judge {judge!r} cannot judge the sound of any counterfactual clip, which this chapter is about"
+    )
+names = {
+    "video": "the picture",
+    "audio": "the sound",
+    "video+audio": "both",
+    "query": "the question",
+}
+# Clips that show the same thing are no independent witnesses of what its picture does: they count together.
+answers = study.table(
+    "fidelity",
+    avllm,
+    questions=[HEAR],
+    inputs=["both"],
+    judge=judge,
+    **asked | {"each": None},
+)
+answers = answers[answers["kind"] == "counterfactual"]
+shown = (
+    answers.drop_duplicates("clip")
+    .set_index("clip")["elsewhere"]
+    .map(lambda seen: seen[0] if len(seen) else None)
+)
+
+
+def of_source(clips):
+    """To which source each clip belongs, if what only its picture shows is known of all of them."""
+    return shown.reindex(clips) if shown.reindex(clips).notna().all() else None
+
+
+def verdict(
+    blocked, kind="counterfactual", modality="audio", changes=changes, table=table
+):
+    """How a cut in all layers compares with its control."""
+    where = {"kind": kind, "modality": modality}
+    cut, control = (
+        knockout.effect(changes, name, whole, **where)
+        for name in (blocked, knockout.CONTROL + blocked)
+    )
+    level = knockout.baseline(table, **where).reindex(cut.index)
+    return stats.verdict(
+        cut, control, seed, clusters=of_source(cut.index), baseline=level
+    )
+
+
+sight = verdict("video")
+level = knockout.baseline(hear, modality="audio")
+show.in_short(
+    f"If its answers may not look at the picture, {avllm.name} "
+    + (
+        f"names the sound of conflicting clips: fidelity {level.mean() + sight.effect.mean:.2f} instead of {level.mean():.2f}."
+        if sight.stands and sight.effect.mean > 0
+        else "does not clearly name the sound of conflicting clips more often."
+    ),
+    {
+        "fidelity of what is heard, conflicting clips (0 to 1)": stats.interval(
+            level, seed, clusters=of_source(level.index)
+        ),
+        "change, picture out of sight": sight.effect,
+        "control: as many positions drawn at random": sight.control,
+    },
+    "as in the study, and far stronger"
+    if sight.stands
+    and sight.effect.low
+    > paper.quantities()[
+        "counterfactual audio fidelity, video blocked - baseline"
+    ].value
+    else "as in the study"
+    if sight.stands and sight.effect.mean > 0
+    else "not as in the study",
+    clip=show.player(
+        clip,
+        width=240,
+        caption=f"{show.about(clip)}. {avllm.name}, asked what it hears: “{said_of_it}”",
+    ),
+)
+
+# %% [markdown]
+# If a model names the sound of what it sees, although something else is to be heard, then either the sound never
+# arrived, or the picture outshouts it. The two can be told apart: keep the answer from attending to the picture. If the
+# sound then comes out, it was there all along.
 
 # %% tags=["hide-input"]
-n_conditions = 1 + len(spans) * len(groups) * (1 + n_draws)
-cost = needs.told(avllm, clips, 2, n_conditions, max_new_tokens)
-Markdown(f"{judges.told(judge, clips)}\n\n{cost}")
+n_conditions = 1 + len(from_first) * len(groups) * (1 + n_draws)
+cost = needs.told(avllm, examples, 2, n_conditions)
+Markdown(f"{judges.told(judge, examples)}\n\n{cost}")
 
 # %% [markdown]
 # ## One clip, five answers
 #
-# The sound of this clip is that of another one. It is the first of the set whose answer changes when its rows may not
-# attend to the video, in any layer; if no answer changes, it is the first of all.
+# The clip above is not among those that are counted. Of twelve others it is the first conflicting one about whose sound
+# the model names something that is only to be seen, and nothing that sounds.
 
 # %%
 targets = ["video", "audio", "video+audio", avnb.Random("video", among="everywhere")]
 cuts = [Condition(), *(Condition.block(source, target) for target in targets)]
-
-
-def answers(clip):
-    """What the model says it hears, free and under each cut."""
-    runs = avnb.run(avllm, avllm.prompt(clip, HEAR), cuts, max_new_tokens)
-    return [found.text for found in runs]
-
-
-first = None
-for clip in conflicting:
-    texts = answers(clip)
-    first = first or (clip, texts)
-    if texts[0] != texts[1]:
-        break
-else:
-    clip, texts = first
-show.player(clip, caption=show.about(clip))
-
-# %%
-rows = [
-    "nothing",
-    "video",
-    "audio",
-    "both",
-    "as many positions as the video, drawn at random",
-]
+runs = avnb.run(avllm, avllm.prompt(clip, HEAR), cuts)
+rows = ["nothing", "the picture", "the sound", "both"]
+rows.append("as many positions as the picture, drawn at random")
 show.table(
-    pd.DataFrame({"blocked": rows, f"“{HEAR}”": texts}),
+    pd.DataFrame({"blocked": rows, f"“{HEAR}”": [found.text for found in runs]}),
     "The same clip under five conditions, from one prefill",
 )
 
@@ -138,61 +218,31 @@ show.table(
 #   for every clip. It draws from the whole prompt, blind to what a position holds: text alone has too few positions, and
 #   a draw from text and the other modality would mostly be a knockout of the other modality.
 
-# %%
-table = study.measure(
-    "knockout",
-    avllm,
-    clips,
-    dataset=dataset,
-    seed=seed,
-    out=out,
-    spans=spans,
-    blocked=groups,
-    source=source,
-    n_draws=n_draws,
-    judge=judge,
-    max_new_tokens=max_new_tokens,
-)
-changes = knockout.change(table)
-scored = {*changes[["kind", "modality"]].itertuples(index=False, name=None)}
-
-# %% [markdown]
 # ## Layer by layer
 #
-# Counterfactual clips, “what do you hear”: does the right sound come back when the picture is out of sight?
+# Conflicting clips, “what do you hear”: does the right sound come back when the picture is out of sight?
 
-# %%
+# %% tags=["hide-input"]
 shapes = {
     "blocked: the first … layers": from_first,
     f"middle of the window of {width} layers": sliding,
     "blocked: from layer … to the last": to_last,
 }
-hear = table[(table["kind"] == "counterfactual") & (table["question"] == HEAR)]
-sight = knockout.effect(
-    changes, "video", whole, kind="counterfactual", modality="audio"
-)
+free = later["blocked"] == knockout.NOTHING
 show.figure(
     plots.knockout.curves(
-        hear,
+        pd.concat([hear, later[~free]], ignore_index=True),
         shapes,
-        f"Blocking the video in all layers changes audio fidelity by {sight.mean():+.2f}",
+        f"Blocking the picture in all layers changes audio fidelity by {sight.effect.mean:+.2f}",
     ),
-    "Audio fidelity against the blocked layers, in three panels: cumulative from the first layer, windows, cumulative "
-    "to the last layer; lines for video, audio, both and query blocked, and for controls.",
+    f"Audio fidelity (0 to 1) of conflicting clips by the blocked layers, n = {hear['clip'].nunique()}; bands are 95 % "
+    "intervals over clips, the line across is nothing blocked. One span is judged below, all layers, fixed beforehand.",
+    alt="Audio fidelity against the blocked layers, in three panels: cumulative from the first layer, windows, cumulative "
+    "to the last layer; lines for picture, sound, both and question blocked, and for controls.",
 )
 
 
 # %% tags=["hide-input"]
-def verdict(blocked, kind="counterfactual", modality="audio", changes=changes):
-    """How a cut in all layers compares with its control."""
-    where = {"kind": kind, "modality": modality}
-    cut, control = (
-        knockout.effect(changes, name, whole, **where)
-        for name in (blocked, knockout.CONTROL + blocked)
-    )
-    return stats.verdict(cut, control, seed)
-
-
 def in_words(blocked, kind="counterfactual", modality="audio"):
     """The same as a sentence."""
     if (kind, modality) not in scored:
@@ -201,45 +251,112 @@ def in_words(blocked, kind="counterfactual", modality="audio"):
 
 
 Markdown(
-    "Blocked in all layers, the change of **audio fidelity on counterfactual clips**:\n\n"
-    + "\n".join(
-        f"- {name}: {in_words(group)}"
-        for group, name in {
-            "video": "the video",
-            "audio": "the audio",
-            "video+audio": "both",
-            "query": "the question",
-        }.items()
-    )
+    "Blocked in all layers, the change of **audio fidelity on conflicting clips** (clips that show the same source count "
+    "together):\n\n"
+    + "\n".join(f"- {name}: {in_words(group)}" for group, name in names.items())
 )
 
 # %% [markdown]
 # ## Other clips, the other question
 #
-# The same cuts where sound and picture agree, and where the question is about the picture. Blocking the audio should
-# matter for what is heard, blocking the video for what is seen; if sound and picture agree, each can stand in for the
+# The same cuts where sound and picture agree, and where the question is about the picture. Blocking the sound should
+# matter for what is heard, blocking the picture for what is seen; if sound and picture agree, each can stand in for the
 # other.
 
-# %%
+# %% tags=["hide-input"]
 columns = {
-    "factual, hear": {"kind": "factual", "question": HEAR},
-    "counterfactual, see": {"kind": "counterfactual", "question": SEE},
-    "factual, see": {"kind": "factual", "question": SEE},
+    "ordinary, hear": {"kind": "factual", "question": HEAR},
+    "conflicting, see": {"kind": "counterfactual", "question": SEE},
+    "ordinary, see": {"kind": "factual", "question": SEE},
 }
 show.figure(
     plots.knockout.panels(changes, from_first, "blocked: the first … layers", columns),
-    "Change of fidelity against the blocked layers, cumulative from the first, for three pairs of clips and question.",
+    f"Change of fidelity by the blocked layers, cumulative from the first, up to {each} clips of each kind; bands are 95 % "
+    "intervals over clips.",
+    alt="Change of fidelity against the blocked layers, for three pairs of clips and question.",
 )
 
 # %% tags=["hide-input"]
 cells = [("factual", "audio"), ("counterfactual", "video"), ("factual", "video")]
+kinds_told = {"factual": "ordinary clips", "counterfactual": "conflicting clips"}
+
+
+def of_other_question(blocked):
+    """The share of answers to “what do you see” that tell what is heard, in all layers."""
+    rows = table[(table["question"] == SEE) & (table["blocked"] == blocked)]
+    rows = rows[rows["stop"].isin([0, n_layers])]
+    return (
+        rows["answer"].str.contains(r"\bhear\b|\bsound\b|\baudio\b", case=False).mean()
+    )
+
+
+lost, drawn = (
+    of_other_question(name) for name in ("query", knockout.CONTROL + "video")
+)
 Markdown(
-    "The video blocked in all layers:\n\n"
+    "The picture blocked in all layers:\n\n"
     + "\n".join(
-        f"- {modality} fidelity, {kind} clips: {in_words('video', kind, modality)}"
+        f"- {modality} fidelity, {kinds_told[kind]}: {in_words('video', kind, modality)}"
         for kind, modality in cells
     )
+    + f"\n\nWithout the question, {lost:.0%} of the answers to “{SEE}” tell what is *heard* (with it, "
+    f"{of_other_question(knockout.NOTHING):.0%}): they answer another question, and a fidelity of nothing is no blindness. Of "
+    f"the controls, which draw positions of the question, too, {drawn:.0%} do."
 )
+
+# %% [markdown]
+# ## Controls: something else instead of the picture
+#
+# A cut takes positions, and attention that then goes elsewhere. So as many positions of the picture as the sound has were
+# cut, as many others as the picture has, and others that were given as much attention. And the picture was not cut but
+# exchanged: for a black one, for the mean over clips, for that of another clip. None of these is “no picture”: black is a
+# picture, too.
+
+# %% tags=["hide-input"]
+instead = study.table(
+    "instead.measure", avllm, n_draws=n_draws, judge=judge, **conflict, **asked
+)
+rows = []
+for name, some in instead.groupby("instead", sort=False):
+    per_clip = some.groupby("clip")[["value", "shown"]].mean()
+    names_picture = per_clip["shown"].dropna()
+    rows.append(
+        (
+            "the clip as it is" if name == "nothing" else name,
+            show.told(stats.interval(per_clip["value"].dropna(), seed)),
+            show.told(stats.interval(names_picture, seed))
+            if len(names_picture)
+            else "–",
+        )
+    )
+columns = ["instead", "fidelity of what is heard", "names what the picture shows"]
+show.table(
+    pd.DataFrame(rows, columns=columns),
+    "Conflicting clips, asked what is heard: means with 95 % intervals over clips",
+)
+
+# %% tags=["hide-input"]
+means = instead.groupby("instead")[["value", "shown"]].mean()
+others = [name for name in means.index if name.startswith("others")]
+lines = []
+if "mean picture" in means.index and "black picture" in means.index:
+    lines.append(
+        f"With the mean picture it hears {means['value']['mean picture']:.2f}, with a black one "
+        f"{means['value']['black picture']:.2f}: "
+        + (
+            "so it is what the picture says that drowns the sound, not that there is one; and black is not nothing."
+            if means["value"]["mean picture"] > means["value"]["black picture"] + 0.1
+            else "the two do not tell what the picture says from that there is one."
+        )
+    )
+if others:
+    best = means["value"][others].max()
+    lines.append(
+        f"No cut of other positions brings the sound back: at best {best:.2f}."
+        if best < means["value"]["video cut"] - 0.1
+        else f"Cuts of other positions bring the sound back, too: up to {best:.2f}."
+    )
+Markdown(" ".join(lines))
 
 # %% [markdown]
 # ## Does the first word matter?
@@ -247,35 +364,37 @@ Markdown(
 # The same cut without the last prompt position, as in the published script: the first word may then look wherever it
 # likes, and the words after it can read what it says.
 
-# %%
-without_last = study.measure(
+# %% tags=["hide-input"]
+without_last = study.table(
     "knockout",
     avllm,
-    conflicting,
-    dataset=dataset,
-    seed=seed,
-    out=out,
     questions=[HEAR],
     spans=[whole],
-    source="generated",
-    n_draws=n_draws,
-    judge=judge,
-    max_new_tokens=max_new_tokens,
+    **conflict,
+    **judged | {"source": "generated"},
 )
 rows = []
-for rows_cut, found in {
-    source: changes,
-    "generated": knockout.change(without_last),
+for rows_cut, (some, of) in {
+    source: (changes, table),
+    "generated": (knockout.change(without_last), without_last),
 }.items():
     for blocked in ("video", "audio"):
-        result = verdict(blocked, changes=found)
-        mean, low, high, size = result.effect
-        control = result.control.mean
-        rows.append((rows_cut, blocked, mean, low, high, control, size))
+        result = verdict(blocked, changes=some, table=of)
+        rows.append(
+            (
+                rows_cut,
+                names[blocked],
+                *result.effect[:3],
+                result.control.mean,
+                result.effect.n,
+            )
+        )
 columns = ["rows that are cut", "blocked", "change", "low", "high", "control", "n"]
+first_word = rows[2][2] - rows[0][2]
 show.table(
     pd.DataFrame(rows, columns=columns),
-    "Change of audio fidelity on counterfactual clips, all layers, 95 % interval over clips",
+    f"Change of audio fidelity on conflicting clips, all layers, 95 % interval over clips. The first word "
+    f"{'matters little' if abs(first_word) < 0.1 else 'matters'}: {first_word:+.2f} for the picture without it",
 )
 
 # %% [markdown]
@@ -285,36 +404,35 @@ show.table(
 # one (what is heard) and the **distractor** (what is seen, said as if it were heard; of clips with captions alone, the
 # caption of the sound that the picture came with). Dotted: the controls.
 
-# %%
-probabilities = knockout.scores(
+# %% tags=["hide-input"]
+probabilities = study.table(
+    "knockout.scores",
     avllm,
-    conflicting,
-    HEAR,
     spans=from_first,
     source=source,
     n_draws=n_draws,
-    seed=seed,
+    **conflict,
+    **asked,
 )
 moved = knockout.change(probabilities)
 captions = [name for name in ("right", "distractor") if name in {*moved["quantity"]}]
 show.figure(
     plots.knockout.words(moved, from_first, "blocked: the first … layers"),
-    "Change of log-probability of the right caption and of the distractor, with video or audio blocked.",
+    f"Change of the log-probability of two captions, in nats, conflicting clips, n = {moved['clip'].nunique()}; bands are 95 % "
+    "intervals over clips.",
+    alt="Change of log-probability of the right caption and of the distractor, with picture or sound blocked.",
 )
 
 # %% tags=["hide-input"]
-rows = {}
+lines = []
 for blocked in ("video", "audio"):
     for caption in captions:
         cut, control = (
             knockout.effect(moved, name, whole, quantity=caption)
             for name in (blocked, knockout.CONTROL + blocked)
         )
-        rows[blocked, caption] = stats.verdict(cut, control, seed).text
-lines = [
-    f"- {blocked} blocked, {name} caption: {rows[blocked, name]}"
-    for blocked, name in rows
-]
+        text = stats.verdict(cut, control, seed, clusters=of_source(cut.index)).text
+        lines.append(f"- {names[blocked]} blocked, {caption} caption: {text}")
 n_margins = moved.loc[moved["quantity"] == "distractor", "clip"].nunique()
 if n_margins < moved["clip"].nunique():
     lines.append(
@@ -332,44 +450,97 @@ Markdown("In all layers, change of log-probability in nats:\n\n" + "\n".join(lin
 # favours the right one; above zero, what favours the distractor. Where no clip has a distractor, it is the right caption
 # alone.
 
-# %%
+# %% tags=["hide-input"]
 quarter = max(1, n_layers // 4)
 apart = layers.windows(n_layers, quarter, stride=quarter)
-edges = knockout.flow(
-    avllm, conflicting, HEAR, spans=[*apart, whole], n_draws=1, seed=seed
+edges = study.table(
+    "knockout.flow", avllm, spans=[*apart, whole], n_draws=1, **conflict, **asked
 )
 carried = knockout.change(edges)
 carried = carried[carried["quantity"] == ("margin" if n_margins else "right")]
 show.figure(
     plots.knockout.flow(carried, apart, n_layers),
-    "Information-flow map: arrows between audio, video, question and answer, and a heat map of edges by layers.",
+    "What cutting each edge of the prompt does, in nats; arrows have the width of the change and the colour of their sender.",
+    alt="Information-flow map: arrows between sound, picture, question and answer, and a heat map of edges by layers.",
 )
 
 # %% tags=["hide-input"]
 has_control = carried["blocked"].str.startswith(knockout.CONTROL)
 n_judged = len(carried[has_control].drop_duplicates(["blocked", "start", "stop"]))
 Markdown(
-    f"""Arrows have the width of the change and the colour of their sender. Edges into the answer have a control, in which
-the answer loses as many positions drawn at random; grey ones do not stand out from it. Dashed edges have none: a receiver
-inside the prompt sees only what precedes it, so that a draw of as many positions would take less from it than the cut
-does. Their numbers are described, not judged.
+    f"""Edges into the answer have a control, in which the answer loses as many positions drawn at random; grey ones do not
+stand out from it. Dashed edges have none: a receiver inside the prompt sees only what precedes it, so that a draw of as
+many positions would take less from it than the cut does. Their numbers are described, not judged. The edge from the
+question to the answer is a gate rather than a carrier: without it the answer is about something else (above), in models
+that hear as in models that do not.
 
 Of {n_judged} cells that are judged, chance alone would mark up to {0.05 * n_judged:.1f} (5 %). A single dot is a hint."""
 )
 
 # %% [markdown]
+# ## Noun from the eye, verb from the ear
+#
+# Some answers mix the two: of a helicopter that is seen and a cow that is heard, “I hear a helicopter mooing.” People do so
+# when lips and voice disagree (the McGurk effect). An answer counts as a blend if one of its sentences names something
+# that is only seen together with something that is heard.
+
+# %% tags=["hide-input"]
+blended = blend.blends(answers)
+share = stats.interval(blended["value"], seed, clusters=of_source(blended["clip"]))
+examples_told = blended.loc[blended["value"] == 1, "answer"].drop_duplicates().head(5)
+Markdown(
+    f"{avllm.name} blends {blended['value'].sum():.0f} of {len(blended)} conflicting clips: {show.told(share)}. "
+    + " ".join(f"“{text}”" for text in examples_told)
+)
+
+# %% tags=["hide-input"]
+tokens = study.table("knockout.by_token", avllm, source=source, **conflict, **asked)
+parts = blend.by_word(tokens, blended)
+show.table(
+    parts,
+    "Which cut costs which word of a blend: change of its log-probability in nats, over the blends among the measured clips",
+) if len(parts) else Markdown("None of the measured clips is answered with a blend.")
+
+# %% [markdown]
+# ## Look away yourself
+#
+# Four clips, and every span of layers. *Before you move the sliders: from which layer on is it too late to look away? And
+# what will it say if it may not read the question?*
+
+# %% tags=["hide-input"]
+from itertools import combinations
+
+from avnb.judge.words import mentioned
+from avnb.show import explore
+
+plain = [
+    c
+    for c in examples
+    if c.kind == "counterfactual" and len(c.seen) == len(c.heard) == 1
+][:4]
+every = list(combinations([*range(0, n_layers, step), n_layers], 2))
+every_cut = {"spans": every, "blocked": ["video", "audio", "query"], "source": source}
+said = knockout.sweep(avllm, plain, [HEAR], n_draws=1, **every_cut)
+said = said[said["blocked"].isin(["nothing", *every_cut["blocked"], "control: video"])]
+scored_cuts = knockout.scores(avllm, plain, HEAR, n_draws=1, **every_cut)
+explore.look_away(
+    plain, said.assign(named=said["answer"].map(mentioned)), scored_cuts
+) if plain else Markdown("No clip here has one known thing seen and another heard.")
+
+# %% [markdown]
 # ## Answers before and after
 #
-# Counterfactual clips whose answer gains or loses most when the video is blocked in all layers. They are picked by their
+# Conflicting clips whose answer gains or loses most when the picture is blocked in all layers. They are picked by their
 # change, so they show what it looks like, not how often it happens.
 
-# %%
+# %% tags=["hide-input"]
 pairs = knockout.recovered(hear, "video", whole)
-heard = {c.id: show.heard(c) for c in clips}
+heard = answers.drop_duplicates("clip").set_index("clip")
+heard = (heard["matched"].map(list) + heard["missed"].map(list)).map(", ".join)
 pairs.insert(0, "heard", pairs["clip"].map(heard))
 show.table(
     pairs[["heard", "before", "after", "change"]],
-    f"“{HEAR}”: the answer, and the answer without the video (the largest changes of {len(conflicting)} clips)",
+    f"“{HEAR}”: the answer, and the answer without the picture (the largest changes of {hear['clip'].nunique()} clips)",
 )
 
 # %% [markdown]
@@ -379,13 +550,14 @@ show.table(
 # from the first layer up to some layer. Their last point is layer 30 of 36; beside it stands the span that ends at about
 # the same depth.
 
-# %%
+# %% tags=["hide-input"]
 show.figure(
     plots.knockout.published(changes, from_first),
-    "Published curves and those measured here against relative depth, for both kinds of clips and both modalities.",
+    "Change of fidelity by relative depth: the published curves (squares, read off a plot) and those measured here (dots).",
+    alt="Published curves and those measured here, for both kinds of clips and both modalities.",
 )
 
-# %%
+# %% tags=["hide-input"]
 last = paper.knockout_curves()["depth"].max()
 span = min(from_first, key=lambda s: abs(s[1] / n_layers - last))
 here = {}
@@ -400,11 +572,27 @@ for kind, modality, blocked in (
         continue
     name = f"{kind} {modality} fidelity, {blocked} blocked - baseline"
     found = knockout.effect(changes, blocked, span, kind=kind, modality=modality)
-    here[name] = stats.interval(found, seed)
+    here[name] = stats.interval(found, seed, signed=True)
 show.table(
     paper.compare(here),
     f"Qwen2.5-Omni-3B in the study, and {model} here (layers {span[0]} to {span[1] - 1} of {n_layers})",
 )
+
+# %% [markdown]
+# ## What this shows
+
+# %% tags=["hide-input"]
+lines = [
+    f"- {name[0].upper()}{name[1:]} out of sight: {in_words(group)}"
+    for group, name in names.items()
+    if group != "query"
+]
+lines.append(
+    f"- It is what the picture says: with the mean picture in its place, fidelity is {means['value']['mean picture']:.2f}."
+    if "mean picture" in means.index
+    else "- Whether it is what the picture says was not measured."
+)
+Markdown("\n".join(lines))
 
 # %% tags=["hide-input"]
 segments = avllm.prompt(clip, HEAR).segments
@@ -412,24 +600,28 @@ shares = {
     name: len(segments.positions(name)) / len(segments) for name in ("video", "audio")
 }
 Markdown(
-    f"""## What this does not show
-
-- **Blocked is not absent.** The rows that are cut still read positions which have seen the picture: the question, the
-  template, the sound itself. What is left after a cut may have come that way; the flow map looks at one edge at a time, and
-  two edges that carry the same hide each other.
-- Removed attention goes to other keys, so that a cut also *adds* weight elsewhere. The control says what that alone may
-  do, as far as it goes: of a prompt like these, video is {shares["video"]:.0%} and audio {shares["audio"]:.0%}, and a draw of
-  that size holds the same share of every group, of the one that is tested too. Where one modality fills nearly the whole
-  prompt, its control is nearly a knockout of everything, and the other modality is the better comparison.
-- Many spans are looked at; the sentences above judge one that was fixed beforehand, all layers.
-- A caption that becomes right need not be understood: with less to go by, a model may fall back on a frequent sound.
-- The study's curves were read off plots, about 0.01 either way, and hold for Qwen2.5-Omni-3B on clips of its own; with any
-  other `model`, that one is **not measured here**.
-
-## Try it yourself
-
-Block what you like, where you like, on the clip above."""
+    f"Of a prompt like these, the picture is {shares['video']:.0%} and the sound {shares['audio']:.0%} of all positions."
 )
+
+# %% [markdown]
+# ## What this does not show
+#
+# - **Blocked is not absent.** The rows that are cut still read positions which have seen the picture: the question, the
+#   template, the sound itself. What is left after a cut may have come that way; the flow map looks at one edge at a time, and
+#   two edges that carry the same hide each other. What the picture writes over the sound, {doc}`04_logit_lens` reads, and
+#   finds idle.
+# - Removed attention goes to other keys, so that a cut also *adds* weight elsewhere. The controls say what that alone may
+#   do, as far as they go: a random draw as large as the picture holds the same share of every group, of the one that is
+#   tested too. Where one modality fills nearly the whole prompt, its control is nearly a knockout of everything, and the
+#   other modality is the better comparison.
+# - A caption that becomes right need not be understood: with less to go by, a model may fall back on a frequent sound.
+# - The study's curves were read off plots, about 0.01 either way, and hold for Qwen2.5-Omni-3B on clips of its own; with any
+#   other `model`, that one is **not measured here**.
+#
+# ## Try it yourself
+#
+# **Task.** Find the smallest span of layers in which the picture has to be blocked before the clip above is heard. Needs
+# Python: open this page on Colab (the rocket at the top) or on your machine.
 
 # %% tags=["skip-execution"]
 from ipywidgets import IntRangeSlider, interact
@@ -446,7 +638,7 @@ def say(blocked, layers):
     if layers[0] == layers[1]:
         return "choose at least one layer"
     cut = Condition.block(source, blocked, layers=range(*layers))
-    return avnb.run(avllm, prompt, [cut], max_new_tokens)[0].text
+    return avnb.run(avllm, prompt, [cut])[0].text
 
 
 # %% tags=["remove-input"]

@@ -21,9 +21,13 @@ def blocked(prompt, rule, length):
 
     if isinstance(rule.target, str):
         keys = [belongs(name, rule.target) for name in names]
+    elif isinstance(rule.target, tuple):
+        keys = [i in rule.target for i in range(length)]
     else:
         like = [i for i in range(len(prompt)) if belongs(names[i], rule.target.like)]
-        pool = [i for i in range(len(prompt)) if rule.target.among == "everywhere" or i not in like]
+        pools = {"everywhere": range(len(prompt)), "others": [i for i in range(len(prompt)) if i not in like]}
+        inside = [i for i in range(len(prompt)) if belongs(names[i], rule.target.among)]
+        pool = [*pools.get(rule.target.among, inside)]
         drawn = np.random.default_rng(rule.target.seed).permutation(pool)[: len(like)].tolist()
         keys = [i in drawn for i in range(length)]
     table = torch.zeros(length, length, dtype=torch.bool)

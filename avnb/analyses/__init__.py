@@ -29,17 +29,21 @@ class Analysis(NamedTuple):
         function: of its module, the one that measures jobs.
         means_by: columns by which `study.means` averages; none if the module has a `summary`.
         clips: the room whose `load` gives its clips.
+        plain: whether it asks for plain answers, few for a clip, so that several clips had better be answered at once.
     """
 
     about: str
     function: str = "measure"
     means_by: tuple[str, ...] = ()
     clips: str = "avnb.datasets"
+    plain: bool = False
 
 
 ANALYSES = {
     "fidelity": Analysis(
-        "do answers name what is seen, and what is heard?", means_by=("kind", "inputs", "question", "modality")
+        "do answers name what is seen, and what is heard?",
+        means_by=("kind", "inputs", "question", "modality"),
+        plain=True,
     ),
     "swap": Analysis("how much an answer owes to the sound, how much to the picture", "margins"),
     "attention": Analysis(

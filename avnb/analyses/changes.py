@@ -36,6 +36,22 @@ def change(table) -> pd.DataFrame:
     return cuts.assign(value=cuts["value"] - cuts["baseline"]).drop(columns="baseline")
 
 
+def baseline(table, **where) -> pd.Series:
+    """The values without any cut, one per clip: what there was to lose or to gain (`stats.verdict`).
+
+    Args:
+        table: from `sweep`, `scores` or `flow`.
+        **where: as in `effect`.
+
+    Example:
+        >>> table = pd.DataFrame({"clip": ["a"], "blocked": ["nothing"], "value": [0.5]})
+        >>> baseline(table).to_dict()
+        {'a': 0.5}
+    """
+    free = table[(table["blocked"] == NOTHING) & table["value"].notna()]
+    return free[(free[list(where)] == list(where.values())).all(axis=1)].groupby("clip", sort=False)["value"].first()
+
+
 def effect(changes, blocked, span, **where) -> pd.Series:
     """One value per clip, for `stats.interval` and `stats.verdict`.
 

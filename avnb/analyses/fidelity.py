@@ -14,7 +14,6 @@ import pandas as pd
 
 from avnb import judge as judges
 from avnb.analyses.jobs import each, over
-from avnb.engine import EngineError, Request, run_all
 from avnb.judge.words import mentioned, world_of
 from avnb.questions import HEAR, MAX_NEW_TOKENS, MODALITIES, OTHER, QUESTIONS, SEE, modalities_of
 from avnb.stats import Interval, difference, interval, resampled
@@ -315,6 +314,8 @@ def _asked(model, questions, inputs):
 
 def _said(model, clip, asked, max_new_tokens):
     """The greedy answer to every (inputs, question)."""
+    from avnb.engine import EngineError, Request, run_all  # with torch, which figures of this module do without
+
     prompts = [model.prompt(clip, question, INPUTS[source]) for source, question in asked]
     try:
         runs = run_all(model, [Request(prompt, max_new_tokens=max_new_tokens) for prompt in prompts])

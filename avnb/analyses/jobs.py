@@ -64,17 +64,18 @@ def over(jobs, rows_of, columns) -> pd.DataFrame:
     """
     from torch import OutOfMemoryError
 
+    passes = UnreachableError, MemoryError, OutOfMemoryError
     parts, left_out, passing = [], {}, []
     for job in jobs:
         try:
             with shared():  # the media of a clip are run once for all that is asked of them
                 rows = rows_of(job)
-        except (ClipError, PromptError, OutOfMemoryError) as error:
+        except (ClipError, PromptError, *passes) as error:
             if isinstance(error, PromptError) and job.clip.kind != "mute":
                 raise  # it is about the model
             logger.warning("left out clip %s: %s", job.clip.id, error)
             left_out[job.clip.id] = str(error)
-            passing += [job.clip.id] if isinstance(error, UnreachableError | OutOfMemoryError) else []
+            passing += [job.clip.id] if isinstance(error, passes) else []
         else:
             parts.append(rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows, columns=columns))
     filled = [part for part in parts if len(part)]

@@ -18,7 +18,7 @@ from functools import partial
 from zlib import crc32
 
 from avnb import judge as judges
-from avnb.analyses.changes import ANSWER, CONTROL, NOTHING, change, effect, recovered
+from avnb.analyses.changes import ANSWER, CONTROL, NOTHING, baseline, change, effect, recovered
 from avnb.analyses.jobs import each, over
 from avnb.engine import Request, run, run_all
 from avnb.engine.conditions import Condition, Random
@@ -26,7 +26,19 @@ from avnb.judge.references import references
 from avnb.layers import cumulative
 from avnb.questions import HEAR, MAX_NEW_TOKENS, SEE, modalities_of
 
-__all__ = ["ANSWER", "CONTROL", "NOTHING", "by_token", "change", "effect", "flow", "recovered", "scores", "sweep"]
+__all__ = [
+    "ANSWER",
+    "CONTROL",
+    "NOTHING",
+    "baseline",
+    "by_token",
+    "change",
+    "effect",
+    "flow",
+    "recovered",
+    "scores",
+    "sweep",
+]
 
 # Where information can come from and go to; text before the media is seen, but holds nothing of them.
 NODES = {"audio": "audio", "video": "video", "question": "query+template+boundary", "answer": ANSWER}

@@ -72,13 +72,16 @@ def log_ranks(ranks) -> pd.DataFrame:
     return _by_target(ranks.assign(value=np.log10(ranks["rank"])), ["clip", "kind", "group", "layer"])
 
 
-def gaps(table, a="seen", b="heard", seed=0) -> pd.DataFrame:
+def gaps(table, a="seen", b="heard", seed=0, clusters=None) -> pd.DataFrame:
     """How much more one target is decoded than another, layer by layer: where does the picture take over?
+
+    Low and high are those of one band for all layers of a group (`stats.curve`), as nobody fixed a layer beforehand.
 
     Args:
         table: from `recall` with `by_layer`, or from `log_ranks` (where less is closer).
         a, b: two of its targets.
         seed: of the resampling.
+        clusters: which clips count together (a Series by clip), as in `stats.interval`.
 
     Returns:
         DataFrame: kind, group, layer, then mean, low, high, n of a - b, paired over the clips that have both.
@@ -89,14 +92,17 @@ def gaps(table, a="seen", b="heard", seed=0) -> pd.DataFrame:
         >>> gaps(table)[["layer", "mean", "n"]].values.tolist()
         [[3.0, 0.5, 1.0]]
     """
-    axes = ["kind", "group", "layer"]
-    wide = table.pivot(index=[*axes, "clip"], columns="target", values="value").reindex(columns=[a, b]).dropna()
-    rows = [(*names, *stats.interval(group[a] - group[b], seed)) for names, group in wide.groupby(axes)]
-    return pd.DataFrame(rows, columns=[*axes, *stats.Interval._fields])
+    axes, found = ["kind", "group", "clip", "layer"], []
+    wide = table.pivot(index=axes, columns="target", values="value").reindex(columns=[a, b]).dropna()
+    for (kind, group), some in (wide[a] - wide[b]).groupby(["kind", "group"]):
+        band = stats.curve(some.droplevel(["kind", "group"]).unstack("layer"), seed, clusters=clusters)
+        found.append(band.drop(columns="stands").reset_index().assign(kind=kind, group=group))
+    columns = [*axes[:2], "layer", *stats.Interval._fields]
+    return pd.concat(found, ignore_index=True)[columns] if found else pd.DataFrame(columns=columns)
 
 
 def ahead(gaps) -> pd.DataFrame:
-    """After which layers one of the two targets of `gaps` is ahead: the 95 % interval of a - b leaves out zero.
+    """After which layers one of the two targets of `gaps` is ahead: the band of a - b leaves out zero.
 
     Args:
         gaps: from `gaps`, of a table of `recall`.

@@ -245,9 +245,9 @@ def with_null(table) -> pd.DataFrame:
         table: clip, event, heard, seen; further columns stay.
 
     Returns:
-        The table with null: the mean of [e in E(d)] / |E(d)| over the other clips d, where E(d) is what is heard in d;
-        only those count in which nothing is heard that is heard or seen in this clip. It sums to 1 over the events of a
-        clip, and is NaN for a clip that shares something with all others.
+        The table with null: the mean of `[e in E(d)] / |E(d)|` over the other clips d, where E(d) is what is heard in
+        d; only those count in which nothing is heard that is heard or seen in this clip. It sums to 1 over the events
+        of a clip, and is NaN for a clip that shares something with all others.
 
     Example:
         >>> rows = [("a", "dog", True, False), ("a", "bell", False, False), ("b", "bell", True, True)]
@@ -283,7 +283,31 @@ def decoded(
     """
     layers = depth_layers(len(model.decoder.layers), depth)
     options = {"normed": normed, "match": match, "threshold": threshold, "judge": judge}
-    best = _ranks(model, plan(clips, judge), question, layers=layers, most=top_k, **options)
+    return _decoded(_ranks(model, plan(clips, judge), question, layers=layers, most=top_k, **options), top_k)
+
+
+def from_ranks(ranks, top_k=TOP_K, depth=DEPTH) -> pd.DataFrame:
+    """The table of `latent_recall`, from the ranks after every layer.
+
+    Args:
+        ranks: from `event_ranks`; its audio positions count.
+        top_k, depth: as in `latent_recall`.
+
+    Returns:
+        DataFrame, as `latent_recall` gives it.
+
+    Example:
+        >>> model, clips = avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4)
+        >>> from_ranks(event_ranks(model, clips)).equals(latent_recall(model, clips))
+        True
+    """
+    layers = depth_layers(ranks["layer"].max() + 1, depth)
+    some = ranks[(ranks["group"] == "audio") & ranks["layer"].isin(layers)]
+    return relate(_decoded(some.drop(columns="null"), top_k))
+
+
+def _decoded(best, top_k):
+    """Which events are among the `top_k` at any of the positions, after any of the layers."""
     if best.empty:
         return best.drop(columns=["group", "layer", "rank", "position"]).assign(value=[])
     keys = ["clip", "kind", "question", "event", "heard", "seen"]
@@ -320,7 +344,7 @@ def latent_recall(
 
     An event e is decoded in clip c if, at any audio position after any of the layers L, one of the tokens V(e) that
     name it is among the `top_k` most probable ones of the whole vocabulary. With E(c) the events heard in c, and D(c)
-    the decoded ones:
+    the decoded ones::
 
         value(c) = |E(c) & D(c)| / |E(c)|        null(c) = mean over d of |E(d) & D(c)| / |E(d)|
 

@@ -5,12 +5,12 @@ given answers, A that is true of clip a and B that is true of clip b. Their diff
 
     m(v, s) = log p(A | picture v, sound s) - log p(B | picture v, sound s),
 
-in nats, and its main effects are what changing only the sound, or only the picture, does to it:
+in nats, and its main effects are what changing only the sound, or only the picture, does to it::
 
     E_audio = mean over v of m(v, a) - m(v, b)        E_video = mean over s of m(a, s) - m(b, s)
 
-The **shortcut index** |E_video| / (|E_audio| + |E_video|) of a question about the sound is 0 if the answer follows the
-sound alone and 1 if it follows the picture alone.
+The **shortcut index** `|E_video| / (|E_audio| + |E_video|)` of a question about the sound is 0 if the answer follows
+the sound alone and 1 if it follows the picture alone.
 
 >>> effects(np.array([[[4.0, -4.0], [4.0, -4.0]]]))
 array([[8., 0.]])
@@ -23,7 +23,7 @@ import numpy as np
 import pandas as pd
 
 from avnb.analyses.jobs import Job, over
-from avnb.engine import Condition, run
+from avnb.engine import Condition, Request, run_all
 from avnb.files import cache_folder, digest, file_hash, file_name
 from avnb.judge.words import share
 from avnb.media.clip import Clip, ClipError
@@ -95,12 +95,15 @@ def margins(model, clips, question=HEAR, *, out=None, field="audio_captions") ->
     def of_pair(job):
         if job.other is None:
             raise ClipError("no clip is left that is known to differ from it in all that is seen and heard")
-        pair, rows = (job.clip, job.other), []
+        pair = job.clip, job.other
         answers = [_answer(clip, field) for clip in pair]
-        for (v, picture), (s, sound) in product(zip("ab", pair, strict=True), repeat=2):
-            clip = _combined(picture, sound, folder)
-            scored = run(model, model.prompt(clip, question), [Condition()] * 2, forced=answers)
-            a, b = (found.logprobs.sum() for found in scored)
+        both = [Condition()] * 2  # nothing is blocked, for either answer
+        ways = list(product(zip("ab", pair, strict=True), repeat=2))
+        shown = [_combined(picture, sound, folder) for (_, picture), (_, sound) in ways]
+        asked = [Request(model.prompt(clip, question), both, forced=answers) for clip in shown]
+        rows = []
+        for ((v, _), (s, _)), clip, runs in zip(ways, shown, run_all(model, asked), strict=True):
+            a, b = (found.logprobs.sum() for found in runs)
             rows.append((job.id, clip.kind, question, v, s, float(a - b)))
         return rows
 
@@ -116,7 +119,7 @@ def effects(margin):
 
 
 def shortcut_index(effect):
-    """|mean E_video| / (|mean E_audio| + |mean E_video|) of effects [..., n, 2]; 0 the sound decides, 1 the picture."""
+    """`|mean E_video| / (|mean E_audio| + |mean E_video|)` of effects [..., n, 2]; 0: the sound decides."""
     return index_of_means(np.asarray(effect, dtype=float).mean(-2))
 
 

@@ -5,6 +5,9 @@ Every command prints a table for people and, with --json, one JSON document for 
 stderr and a non-zero exit status. What needs torch is imported inside the commands, so that help comes at once.
 """
 
+from importlib.metadata import version
+from typing import Annotated
+
 import typer
 from typer.core import TyperGroup
 
@@ -29,10 +32,26 @@ app = typer.Typer(
     no_args_is_help=True,
     rich_markup_mode="markdown",
     pretty_exceptions_show_locals=False,
-    help="Do audio-visual language models really see and hear?",
+    context_settings={"help_option_names": ["-h", "--help"]},
 )
 data = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Make sets of clips.")
 judge = typer.Typer(no_args_is_help=True, rich_markup_mode="markdown", help="Ask how good a judge is.")
+
+
+def _version(asked: bool):
+    if asked:
+        typer.echo(f"avnb {version('avnb')}")
+        raise typer.Exit
+
+
+@app.callback()
+def main(
+    version: Annotated[
+        bool, typer.Option("--version", callback=_version, is_eager=True, help="Print the version and end.")
+    ] = False,
+):
+    """Do audio-visual language models really see and hear?"""
+
 
 for command in (
     measuring.caption,

@@ -1,5 +1,6 @@
 """Models asked about clips: `avnb caption` and `avnb measure`."""
 
+import inspect
 import sys
 from enum import StrEnum
 from importlib import import_module
@@ -8,7 +9,7 @@ from typing import Annotated
 
 import typer
 
-from avnb.analyses import ANALYSES
+from avnb.analyses import ANALYSES, find
 from avnb.cli import output
 from avnb.cli.output import OPTIONS, Cluster, Json, Scheduler, Settings, Workers
 
@@ -30,7 +31,7 @@ def caption(
     ] = None,
     json: Json = False,
 ):
-    """Ask a model about clips.
+    """Ask a model about clips, and print the answers as they come.
 
     A clip that cannot be used is reported and the rest goes on; the exit status is then 1.
 
@@ -54,10 +55,11 @@ def caption(
                 row["error"] = output.one_line(output.named(error))
                 output.complain(output.named(error))
             rows.append(row)
+            if "answer" in row and not json:
+                output.show(None, json, [output.one_line(f"{path}: {row['answer']}")])
     finally:  # what was answered is shown, also when the call is interrupted
-        answered = [row for row in rows if "answer" in row]
-        output.show(rows, json, [output.table(answered, ["clip", "answer"])] if answered else [])
-    if len(answered) < len(rows):
+        output.show(rows, json, [])
+    if any("error" in row for row in rows):
         raise typer.Exit(1)
 
 
@@ -89,19 +91,19 @@ def measure(
 
     Example: `avnb measure fidelity,attention,lens --models all --data toybox`
     """
+    wanted = [name.strip() for name in analysis.split(",")]
+    rooms = {find(name)[0].clips for name in wanted}
+    if len(rooms) > 1:
+        output.refuse(f"{analysis}: not all of these are about the same clips; measure questions by itself")
     import transformers
 
-    from avnb import analyses, study
     from avnb import models as loading
+    from avnb import study
     from avnb.study import notebooks as batch
     from avnb.study.workers import measuring
 
     if not sys.stderr.isatty():
         transformers.utils.logging.disable_progress_bar()
-    wanted = [name.strip() for name in analysis.split(",")]
-    rooms = {analyses.find(name)[0].clips for name in wanted}
-    if len(rooms) > 1:
-        output.refuse(f"{analysis}: not all of these are about the same clips; measure questions by itself")
     names = batch.names_in(models)
     if not names:
         output.refuse("--models names no model; name some with commas between them, or all")
@@ -113,31 +115,27 @@ def measure(
     if len({loading.title_of(name) for name in names}) < len(names):
         output.refuse("--models names two models that would be called alike in tables; rename a folder")
     given = output.settings(options)
+    if others := [name for name in given if name in inspect.signature(study.measure).parameters]:
+        output.refuse(f"--set {others[0]}: {analysis} has no option {others[0]!r}; see avnb measure --help")
     clips = import_module(*rooms).load(data, n=400 if n is None and data == "toybox" else n, seed=seed)
     rows, n_failed = [], 0
     about = {"dataset": data, "seed": seed, "out": out, "retry": retry}
-    with measuring(workers, scheduler, cluster) as measured:
-        for name in names:
-            try:
-                tables, failed = _tables(measured, wanted, name, clips, about, given)
-                for one, table in tables.items():
-                    means = study.means(one, table, seed).to_dict("records")
-                    rows += [{"analysis": one, **row} for row in means] if len(wanted) > 1 else means
-                    n_failed += bool(table.attrs["left_out"])
-            except Exception as error:  # whatever happens to a model, the others go on
-                failed = {None: error}
-            for one, error in failed.items():
-                output.complain(f"{name}{f', {one}' if one and len(wanted) > 1 else ''}: {output.named(error)}")
-                n_failed += 1
-    rows = [{key: None if value != value else value for key, value in row.items()} for row in rows]
-    shown = [{key: f"{value:.3f}" if isinstance(value, float) else value for key, value in row.items()} for row in rows]
-    tables = []
-    for one in wanted:
-        some = [row for row in shown if row.get("analysis", one) == one]
-        if some:
-            columns = [name for name in some[0] if name != "analysis"]
-            tables.append(output.table(some, columns, title=f"{one}, {data}"))
-    output.show(rows, json, tables)
+    try:
+        with measuring(workers, scheduler, cluster) as measured:
+            for name in names:
+                try:
+                    tables, failed = _tables(measured, wanted, name, clips, about, given)
+                    for one, table in tables.items():
+                        means = study.means(one, table, seed).to_dict("records")
+                        rows += [{"analysis": one, **row} for row in means] if len(wanted) > 1 else means
+                        n_failed += bool(table.attrs["left_out"])
+                except Exception as error:  # whatever happens to a model, the others go on
+                    failed = {None: error}
+                for one, error in failed.items():
+                    output.complain(f"{name}{f', {one}' if one and len(wanted) > 1 else ''}: {output.named(error)}")
+                    n_failed += 1
+    finally:  # what was measured is shown, also when the call is interrupted
+        _show_means(rows, json, wanted, data)
     if n_failed:
         raise typer.Exit(1)
 
@@ -157,3 +155,15 @@ def _tables(measured, wanted, model, clips, about, given):
         except Exception as error:
             failed[one] = error
     return tables, failed
+
+
+def _show_means(rows, json, wanted, data):
+    rows = [{key: None if value != value else value for key, value in row.items()} for row in rows]
+    shown = [{key: f"{value:.3f}" if isinstance(value, float) else value for key, value in row.items()} for row in rows]
+    tables = []
+    for one in wanted:
+        some = [row for row in shown if row.get("analysis", one) == one]
+        if some:
+            columns = [name for name in some[0] if name != "analysis"]
+            tables.append(output.table(some, columns, title=f"{one}, {data}"))
+    output.show(rows, json, tables)

@@ -45,7 +45,7 @@ def table(rows, columns, title=None):
     for column in columns:
         shown.add_column(column, overflow="fold")
     for row in rows:
-        shown.add_row(*(str(row[column]) for column in columns))
+        shown.add_row(*(one_line(row[column]) for column in columns))
     return shown
 
 
@@ -64,8 +64,14 @@ def settings(texts):
 
 
 def one_line(error):
-    """The text of an error, without line breaks."""
-    return " ".join(str(error).split())
+    """A text without line breaks, and without what would steer a terminal, such as a file may have in its name.
+
+    Example:
+        >>> one_line("a\\n b\\x1b[31m.mp4")
+        'a b\\\\x1b[31m.mp4'
+    """
+    text = " ".join(str(error).split())
+    return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
 
 
 def named(error):

@@ -47,13 +47,25 @@ def run(
     folder = out or asked.get("out", "runs")
     jobs = batch.plan(asked.get("models", "all"), asked.get("notebooks", "all"), folder, given)
 
+    outcomes = []
+
     def report(outcome):
+        outcomes.append(outcome)
         seconds = "" if outcome.status == "kept" else f" ({outcome.seconds:.0f} s)"
         reason = f": {outcome.error}" if outcome.status == "n/a" else ""
         typer.echo(f"{outcome.status:6} {outcome.job.name}{seconds}{reason}", err=json)
 
-    with mapping(workers, scheduler, cluster) as each:
-        outcomes = batch.execute(jobs, report, each)
+    try:
+        with mapping(workers, scheduler, cluster) as each:
+            batch.execute(jobs, report, each)
+    finally:  # what was run is summed up, also when the call is interrupted
+        has_failed = _sum_up(outcomes, folder, json)
+    if has_failed:
+        raise typer.Exit(1)
+
+
+def _sum_up(outcomes, folder, json):
+    """Says what became of notebooks, and gives whether one failed."""
     rows = [
         {
             "notebook": str(outcome.job.target),
@@ -69,8 +81,7 @@ def run(
     output.show(rows, json, [f"{counts}; see {folder}"])
     for row in failed:
         output.complain(f"{row['notebook']}: {row['error']}; traceback in {row['log']}")
-    if failed:
-        raise typer.Exit(1)
+    return bool(failed)
 
 
 def book(

@@ -67,7 +67,7 @@ def load(name, split="test", n=None, seed=0, root=None, fewer=False) -> list:
         clips = published(known, split, root)
     elif known == COUNTERFACTUAL:
         clips = _counterfactual(split, root)
-    elif Path(name).exists():
+    elif str(name).strip() and Path(name).exists():
         clips = from_path(Path(name))
     elif re.fullmatch(r"[\w.-]+/[\w.-]+", str(name)):
         clips = from_hub(name, split, root)

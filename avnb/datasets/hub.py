@@ -46,7 +46,7 @@ def from_hub(address, split, root, needed=("video",)):
             if len(tables) > 1 and not all(map(kind, tables)):
                 raise
     except (OSError, ValueError, RuntimeError) as error:
-        remedy = "go online once, or download it elsewhere and pass root=FOLDER"
+        remedy = "go online once (logged in, for a gated set), or download it elsewhere and pass root=FOLDER"
         raise DatasetError(f"{root or address}, split {split!r}: {error}; {remedy}") from error
     clips = []
     for name, table in tables.items():

@@ -73,8 +73,9 @@ def lines(path):
 def _parsed(line, where):
     try:
         row = json.loads(line)
-    except json.JSONDecodeError as error:
-        raise DatasetError(f"{where}: no JSON ({error.msg}); write one JSON object a line, as {_SAMPLE}") from error
+    except (ValueError, RecursionError) as error:
+        reason = str(error).split(";")[0]
+        raise DatasetError(f"{where}: no JSON ({reason}); write one JSON object a line, as {_SAMPLE}") from error
     if not isinstance(row, dict):
         raise DatasetError(f"{where}: {line.strip()[:40]} is no JSON object; write {_SAMPLE}")
     return row

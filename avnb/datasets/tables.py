@@ -61,7 +61,7 @@ def rows_of(path):
         raise DatasetError(f"{path.name} is no manifest or other table ({', '.join(TABLES)}); give one, or a folder")
     try:
         rows = [(f"{path.name}, row {number}", row) for number, row in enumerate(_read(path), 1)]
-    except (OSError, TypeError, ValueError, csv.Error) as error:
+    except (OSError, TypeError, ValueError, RecursionError, csv.Error) as error:
         raise DatasetError(f"{path.name} cannot be read ({error}); write a table with a row for each clip") from error
     if not rows or not all(isinstance(row, dict) for _, row in rows):
         raise DatasetError(f"{path.name} holds no clips; write a row for each, with names of columns")
@@ -99,13 +99,14 @@ def clips_of(rows, folder, source, *, needed=("video",), media=None, peek=None) 
     rows = ((where, flat(row)) for where, row in rows)
     first = list(islice(rows, peek))
     columns = understood([row for _, row in first], files.is_there)
-    named = "video" in columns or any(files.is_there(name) for _, row in first for name in _called(row, columns))
+    called = (name for where, row in first for name in _called(row, columns, where))
+    named = "video" in columns or any(map(files.is_there, called))
     missing = [field for field in needed if field not in columns and not (field == "video" and named)]
     if missing:
         raise DatasetError(_not_understood(missing, [row for _, row in first], files, source))
     clips, absent = {}, {}
     for where, row in chain(first, rows):
-        called = _called(row, columns)
+        called = _called(row, columns, where)
         fields = _fields(row, columns, where)
         try:
             fields["video"] = files.find(fields.get("video"), called, "video", where)
@@ -128,9 +129,11 @@ def clips_of(rows, folder, source, *, needed=("video",), media=None, peek=None) 
     return list(clips.values())
 
 
-def _called(row, columns):
+def _called(row, columns, where):
     """The names of a clip, its id first; files may be called like any of them."""
     given = [row.get(name) for name in columns.get("id", ())]
+    if odd := [name for name in given if isinstance(name, bool | list | dict)]:
+        raise DatasetError(f"{where}: the id is {odd[0]!r}; give a text")
     names = [*given, recording(row), *(row.get(name) for name in _IDS)]
     return list(
         dict.fromkeys(Path(str(name)).stem if ending(name) else str(name) for name in names if name not in (None, ""))

@@ -159,8 +159,7 @@ def run_all(model, requests, *, temperature=0.0, top_p=1.0, seed=0, conditions_p
 
     Example:
         >>> model, clip = avnb.load("toy-omni"), avnb.datasets.load("toybox", n=2)[0]
-        >>> with shared():
-        ...     asked = [Request(model.prompt(clip, f"Describe what you {verb}.")) for verb in ("see", "hear")]
+        >>> asked = [Request(model.prompt(clip, f"Describe what you {verb}.")) for verb in ("see", "hear")]
         >>> [len(runs) for runs in run_all(model, asked)]
         [1, 1]
     """
@@ -170,9 +169,9 @@ def run_all(model, requests, *, temperature=0.0, top_p=1.0, seed=0, conditions_p
         grove.check(request)
     if current() is None or temperature > 0:
         return grove.run(requests)
-    memory = _memory_of(model)
-    if memory.asked is not None and any(map(memory.lacks, requests)):
-        memory.asked += requests
+    memory, put_off = _memory_of(model), current().put_off
+    if put_off is not None and any(map(memory.lacks, requests)):
+        put_off.setdefault(model, []).extend(requests)
         raise DeferredError
     memory.answer(grove, requests)
     return memory.recorded(grove, requests)
@@ -183,21 +182,20 @@ class DeferredError(Exception):
 
 
 @contextmanager
-def deferred(model):
-    """Within the block requests of a model that have no answer yet are taken down, and end in a `DeferredError`.
+def deferred():
+    """Within the block requests that have no answer yet are taken down, and end in a `DeferredError`.
 
-    At the end of the block all of them are answered as one tree: who asks again has his answer. To be used in a block
-    of `models.shared.shared`.
+    At the end of the block all that a model was asked is answered as one tree: who asks again has his answer. To be
+    used in a block of `models.shared.shared`.
     """
-    memory = _memory_of(model)
-    memory.asked = []
+    memory = current()
+    memory.put_off = put_off = {}
     try:
         yield
-        asked = memory.asked
     finally:
-        memory.asked = None
-    if asked:
-        memory.answer(_Grove(model), asked)
+        memory.put_off = None
+    for model, requests in put_off.items():
+        _memory_of(model).answer(_Grove(model), requests)
 
 
 def _memory_of(model):
@@ -210,11 +208,10 @@ class _Memory:
     Attributes:
         trunks: the beginnings of prompts.
         answers: greedy answers, by prompt, condition and greatest length.
-        asked: the requests that were put off; None if none are.
     """
 
     def __init__(self):
-        self.trunks, self.answers, self.asked = Trunks(), {}, None
+        self.trunks, self.answers = Trunks(), {}
 
     def lacks(self, request):
         return request.generates and any(key not in self.answers for key in _keys(request))

@@ -23,6 +23,12 @@ _LATE = 0.5  # seconds; how far a complete file may end before the duration in i
 
 _GAP = 0.1  # seconds; a longer hole inside an audio track is filled with silence
 
+# What to do about a file without sound, or without pictures.
+_WITHOUT = {
+    "audio": 'ask about its pictures alone (--only video; in Python kind="mute")',
+    "video": 'ask about its sound alone (--only audio; in Python modalities=("audio",))',
+}
+
 _ABSURD = 1e3  # times full scale: no sound is that loud
 _WORTH_A_SEEK = 1.0  # seconds that must be skipped before a jump is cheaper than decoding on
 
@@ -151,7 +157,7 @@ def read_audio(path, rate=16000, max_seconds=None):
         chunks.append(resampler.resample_chunk(np.zeros(0, np.float32), last=True))
     wave = np.concatenate(chunks)
     if not len(wave):
-        raise ClipError(f'{Path(path).name} has an audio track without sound; use kind="mute" or attach audio=...')
+        raise ClipError(f"{Path(path).name} has an audio track without sound; {_WITHOUT['audio']}")
     if not np.abs(wave).max() < _ABSURD:  # also where it is not a number
         raise ClipError(f"{Path(path).name} holds sound that is no number or far out of range; make it again")
     return wave if max_seconds is None else wave[:n_wanted]
@@ -249,8 +255,7 @@ def track(container, kind, path):
     """The container's main stream of a kind, "video" (no album cover) or "audio"; a ClipError if there is none."""
     stream = _find(container, kind)
     if stream is None:
-        advice = 'use kind="mute" or attach audio=...' if kind == "audio" else "give a file with pictures"
-        raise ClipError(f"{Path(path).name} has no {kind} track; {advice}")
+        raise ClipError(f"{Path(path).name} has no {kind} track; {_WITHOUT[kind]}")
     return stream
 
 

@@ -107,12 +107,12 @@ class AVModel:
         """
         system = self._system(self._heard(clip, modalities)) if system is None else system
         made = {} if (memory := current()) is None else memory.prompts
-        key = self, clip, question, tuple(modalities), system, like
+        key = self, id(clip), question, tuple(modalities), system, like
         if key not in made:
             inputs = self._inputs(clip, question, modalities, system, like)
             about = {"question": question, "system": system, "clip_id": clip.id, "pictures": "video"}
-            made[key] = self.prompt_from_inputs(**inputs, **about)
-        return made[key]
+            made[key] = clip, self.prompt_from_inputs(**inputs, **about)
+        return made[key][1]
 
     def _inputs(self, clip, question, modalities, system=None, like=None):
         video = audio = fps = None
@@ -129,7 +129,7 @@ class AVModel:
                     f"{clip.id}: no modality is left of {modalities} for {self.name} (clip of kind {clip.kind})"
                 )
             return self.process(video, audio, question, system, fps)
-        except (PromptError, ClipError):
+        except (PromptError, ClipError, MemoryError, torch.OutOfMemoryError):
             raise
         except Exception as error:  # a processor may refuse in any way, e.g. a picture that is too narrow
             reason = " ".join(str(error).split())

@@ -14,8 +14,6 @@ from contextlib import contextmanager
 from contextvars import ContextVar
 from copy import copy
 
-import torch
-
 _KEPT = 4  # the last calls of an encoder: pictures, sound, the sound of another clip
 _memory = ContextVar("memory", default=None)
 
@@ -24,13 +22,14 @@ class Memory:
     """What is remembered within a block.
 
     Attributes:
-        prompts: by what they were made of.
+        prompts: by what they were made of, with the clip.
         encoded: by encoder, the last calls with what came out.
         engines: by model, what the engine remembers.
+        put_off: by model, requests that the engine is to answer together; None if it answers them as they come.
     """
 
     def __init__(self):
-        self.prompts, self.encoded, self.engines = {}, {}, {}
+        self.prompts, self.encoded, self.engines, self.put_off = {}, {}, {}, None
 
 
 @contextmanager
@@ -72,9 +71,12 @@ def same(one, other):
     """Whether two arguments of a call are equal, number for number.
 
     Example:
+        >>> import torch
         >>> same({"a": [torch.ones(2), 1]}, {"a": [torch.ones(2), 1]}), same(torch.ones(2), torch.zeros(2))
         (True, False)
     """
+    import torch
+
     if one is other:
         return True
     if isinstance(one, torch.Tensor):
@@ -102,6 +104,8 @@ def _remembering(forward, calls):
 
 def _encoders(module, decoder):
     """The largest parts of a model that are called as one, and neither hold its decoder nor belong to it."""
+    import torch
+
     for child in module.children():
         if decoder in child.modules() or isinstance(child, torch.nn.ModuleList | torch.nn.ModuleDict):
             if child is not decoder:

@@ -14,7 +14,7 @@ from avnb.analyses import swap
 from avnb.media.clip import Clip
 from avnb.organisms.learner import BASE, Features
 from avnb.questions import HEAR, SEE
-from avnb.toybox.captions import Writer
+from avnb.toybox.captions import Writer, asked_about
 
 N_CLIPS = 80
 EFFECTS = ("effect of the sound", "effect of the picture")  # of a changed sound or picture on the answer's margin
@@ -80,9 +80,11 @@ class Exam:
 
     def _fidelity(self, learner):
         donors, clips, swapped, rows = self.donors, self.clips, self._swapped(), []
+        followed = []
         for kind, sounds, shown in (("factual", np.arange(len(clips)), clips), ("counterfactual", donors, swapped)):
             for question, modality in ((SEE, "video"), (HEAR, "audio")):
                 answers = learner.answer("both", self.video, self.audio[sounds], question)
+                followed += _followed(f"{modality} question followed, {kind}", answers, shown, modality)
                 rows += _scores(f"{modality} fidelity, {kind}", answers, shown, modality)
         as_seen = _scores("", answers, [Clip(c.id, c.video, seen=c.seen, heard=c.seen) for c in swapped], "audio")
         as_heard = rows[-len(clips) :]
@@ -91,7 +93,9 @@ class Exam:
             for (_, clip, heard), (_, _, seen) in zip(as_heard, as_seen, strict=True)
         ]
         alone = learner.answer("audio", self.video, self.audio, HEAR)
-        return rows + _scores("audio fidelity, sound alone", alone, clips, "audio")
+        rows += _scores("audio fidelity, sound alone", alone, clips, "audio")
+        alone = learner.answer("video", self.video, None, SEE)
+        return rows + _scores("video fidelity, pictures alone", alone, clips, "video") + followed
 
     def _margins(self, learner):
         """Margins [n, 2, 2] of every clip and its donor; see `swap`."""
@@ -111,6 +115,10 @@ def _scores(measure, answers, clips, modality):
     return [
         (measure, clip.id, judge.score(text, clip, modality).value) for text, clip in zip(answers, clips, strict=True)
     ]
+
+
+def _followed(measure, answers, clips, modality):
+    return [(measure, c.id, float(asked_about(text) == modality)) for text, c in zip(answers, clips, strict=True)]
 
 
 def _sum_logprobs(learner, video, audio, answers):

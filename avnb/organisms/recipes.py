@@ -39,8 +39,8 @@ class Recipe:
 
     Attributes:
         stages: the stages; the first one of an organism without a pretrained decoder trains the encoders.
-        n_clips: of the train split that are drawn.
-        seed: of the initial weights and of the clips.
+        n_clips: of the train split that are drawn, the same ones for all recipes.
+        seed: of the initial weights.
         hears: False for an organism that is kept as a vision-language model, without its ears.
         family: "omni" (all is learnt) or "grafted" (a pretrained language model with the eyes and ears of toy-omni).
     """

@@ -5,6 +5,7 @@
 ['shortcut index']
 """
 
+import numpy as np
 import pandas as pd
 
 from avnb import stats
@@ -14,7 +15,7 @@ from avnb.organisms.recipes import ORDERS
 
 
 def response(table, seed=0):
-    """The dose-response of every order: means over clips and seeds, with bootstrap 95 % intervals over clips.
+    """The dose-response of every order: means over clips and runs, with bands over both (`stats.crossed`).
 
     Args:
         table: of `results`.
@@ -29,13 +30,44 @@ def response(table, seed=0):
         >>> response(results())["order"].nunique()
         3
     """
-    means = stats.summarise(table, ["order", "quantity", "dose"], seed=seed)
     rows = []
     for (order, dose), some in table.groupby(["order", "dose"], sort=False):
-        effects = some[some["quantity"].isin(EFFECTS)].pivot_table(index="clip", columns="quantity", values="value")
-        found = stats.resampled(swap.index_of_means, effects[list(EFFECTS)].to_numpy(), seed=seed)
-        rows.append((order, "shortcut index", dose, *found))
-    return pd.concat([means, pd.DataFrame(rows, columns=means.columns)], ignore_index=True)
+        grids = {
+            name: part.pivot(index="seed", columns="clip", values="value").to_numpy()
+            for name, part in some.groupby("quantity", sort=False)
+        }
+        rows += [(order, name, dose, *stats.crossed(grid, seed=seed)) for name, grid in grids.items()]
+        effects = np.stack([grids[name] for name in EFFECTS], axis=-1)
+        index = stats.crossed(effects, swap.index_of_means, seed)
+        rows.append((order, "shortcut index", dose, *index))
+    return pd.DataFrame(rows, columns=["order", "quantity", "dose", *stats.Interval._fields])
+
+
+def collapsed(table, least=0.6) -> pd.DataFrame:
+    """Organisms that do not even answer about ordinary clips: nothing said of their bias means anything.
+
+    Args:
+        table: of `results`.
+        least: fidelity on factual clips below which an organism counts as collapsed.
+
+    Returns:
+        DataFrame: order, dose, seed, quantity ("audio fidelity, factual" or "video fidelity, factual"), value, others
+        (the lowest value of the other runs of the same order and dose).
+
+    Example:
+        >>> from avnb.organisms.dose import results
+        >>> collapsed(results()).query("order == 'vision first'")["seed"].unique().tolist()
+        [2]
+    """
+    cell = ["order", "dose", "quantity"]
+    rows = table[table["quantity"].isin(["audio fidelity, factual", "video fidelity, factual"])]
+    means = rows.groupby([*cell, "seed"], sort=False)["value"].mean().reset_index()
+    found = means[means["value"] < least]
+    others = [
+        means[(means[cell] == row[cell]).all(axis=1) & (means["seed"] != row["seed"])]["value"].min()
+        for _, row in found.iterrows()
+    ]
+    return found[["order", "dose", "seed", "quantity", "value"]].assign(others=others).reset_index(drop=True)
 
 
 def by_seed(table):
@@ -97,8 +129,30 @@ def describe(table, measure="audio fidelity, counterfactual", seed=0):
     return "\n".join(f"- {line}" for line in lines)
 
 
+def failures(table) -> str:
+    """The organisms that do not even answer about ordinary clips, named in a paragraph of markdown, or "".
+
+    Args:
+        table: of `results`.
+    """
+    found = collapsed(table)
+    if found.empty:
+        return ""
+    each = "; ".join(
+        f"{row.order}, {100 * row.dose:g} %, seed {row.seed}: {row.quantity} **{row.value:.2f}** (other runs "
+        f"{'from' if row.others >= 0.6 else 'as low as'} {row.others:.2f})"
+        for row in found.itertuples()
+    )
+    n_failed = len(found[["order", "dose", "seed"]].drop_duplicates())
+    return (
+        f"**Runs that failed.** {n_failed} of the organisms do not answer about ordinary clips as the others do: "
+        f"{each}. They stay in the figures, as marks and in the bands, but what "
+        "they say about conflicting clips is no bias."
+    )
+
+
 def conclusion(table, seed=0):
-    """What the sweep says about the two halves of the claim, order and data, as sentences of markdown.
+    """What the sweep says about the claim, as sentences of markdown.
 
     Args:
         table: of `results`.
@@ -108,12 +162,14 @@ def conclusion(table, seed=0):
     rows = table[table["quantity"] == measure]
     lowest, highest = rows["dose"].min(), rows["dose"].max()
     value = rows.pivot_table(index="clip", columns=["order", "dose"], values="value")
-    order = stats.difference(value["vision first", lowest], value["audio first", lowest], seed)
+    before = stats.difference(value["vision first", lowest], value["audio first", lowest], seed)
     dose = stats.difference(value["vision first", highest], value["vision first", lowest], seed)
     level = stats.interval(value["vision first", lowest], seed)
     return (
-        f"**Order.** That what is learnt first wins is {_supported(-order.high, -order.low)} here: without conflict in "
-        f"training, {measure} is {_text(order, '+')}, vision first minus audio first.\n\n"
+        "**What was learnt before.** That an organism leans to the modality which it was taught alone before is "
+        f"{_supported(-before.high, -before.low)} here: without conflict in training, {measure} is "
+        f"{_text(before, '+')}, pictures before minus sounds before. This says nothing of *order*: the two differ in "
+        "what they were taught, not only in when.\n\n"
         f"**Data.** That clips without conflict leave the bias in place is {_supported(-level.high, -level.low)}: "
         f"after them, vision first has {_text(level, '+')}, where below zero is the picture. That conflicting clips "
         f"work against it is {_supported(dose.low, dose.high)}: {_text(dose, '+')} with {100 * highest:g} % of them."

@@ -45,10 +45,12 @@ NEVER_ASKED = ("Describe everything.", "What is this video about?", "How many so
 
 
 def weights(name):
-    """A hash of what is shipped of an organism that can talk."""
+    """A hash of all weights that an organism answers with; one that can talk has the encoders of toy-omni and a base."""
     if name == BASE:
         return smollm.SHA256
-    return digest([file_hash(path) for path in sorted((models.CHECKPOINTS / name).glob("*.safetensors"))])
+    folders = [name, "toy-omni"] if name in NAMES else [name]
+    files = [path for folder in folders for path in sorted((models.CHECKPOINTS / folder).glob("*.safetensors"))]
+    return digest([*map(file_hash, files), *([smollm.SHA256] if name in NAMES else [])])
 
 
 def table(name):

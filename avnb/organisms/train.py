@@ -120,7 +120,7 @@ def learn(recipe, work, save_every=100):
     """The learner after all stages of a recipe, and the loss of every step; resumes as `train` does."""
     work = Path(work)
     work.mkdir(parents=True, exist_ok=True)
-    pool = Pool(work / "pool", "train", recipe.n_clips, recipe.seed)
+    pool = Pool(work / "pool", "train", recipe.n_clips)
     torch.manual_seed(recipe.seed)
     family = FAMILIES[recipe.family]()
     if family.threads:

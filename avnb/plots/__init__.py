@@ -16,10 +16,11 @@ from avnb.plots import (
     sounds,
     speed,
     tokens,
+    upbringing,
 )
 from avnb.plots.style import PALETTE, style
 
 __all__ = [
     "PALETTE", "style", "attention", "benchmarks", "curation", "dose", "fidelity", "generalisation", "knockout", "lens",
-    "sounds", "speed", "tokens",
+    "sounds", "speed", "tokens", "upbringing",
 ]  # fmt: skip

@@ -15,8 +15,8 @@ def response(table, seeds, measures, title):
     """Measures against the dose, one panel each, one line for each order of training.
 
     Args:
-        table: of `dose.response`: lines and bands (95 % intervals over clips).
-        seeds: of `dose.by_seed`: a small mark for every single organism.
+        table: of `response.response`: lines and bands (over clips and runs).
+        seeds: of `response.by_seed`: a small mark for every single organism.
         measures: name of a measure -> (label of its axis, limits of the axis or None).
         title: of the figure; the n of clips and seeds are added.
 

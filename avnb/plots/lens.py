@@ -177,6 +177,28 @@ def inside_and_said(table, title):
     return fig
 
 
+def cut_off(rows, title):
+    """What is read and what is said, without a cut and with it.
+
+    Args:
+        rows: (label, mean without, mean with the cut, `stats.Interval` of the change) each.
+        title: of the figure.
+
+    Returns:
+        The figure: an open dot without, a filled one with the cut, and around it the interval of the change.
+    """
+    fig, ax = plt.subplots(figsize=(7, 0.55 * len(rows) + 1.1), layout="constrained")
+    for y, (label, before, after, change) in enumerate(reversed(rows)):
+        colour = COLOURS["seen" if "seen" in label else "heard"]
+        ax.plot([before + change.low, before + change.high], [y, y], color=colour, linewidth=2, alpha=0.6)
+        ax.scatter([before], [y], s=48, facecolor="none", edgecolor=colour, zorder=3)
+        ax.scatter([after], [y], s=48, color=colour, zorder=4)
+    ax.set_yticks(range(len(rows)), labels=[row[0] for row in reversed(rows)])
+    ax.set(xlim=(-0.03, 1.03), ylim=(-0.6, len(rows) - 0.4), xlabel="share (0 to 1)", title=title)
+    ax.tick_params(axis="y", length=0)
+    return fig
+
+
 def _curves(table, title, ylabel, scale=lambda value: value):
     """Lines over relative depth with bands: kinds of clips by groups of positions."""
     n_layers = table["layer"].max() + 1

@@ -1,4 +1,4 @@
-"""Clips that play, figures, tables and findings, inside a notebook and inside the built book.
+"""Clips that play, figures, tables, findings and pieces that answer, inside a notebook and inside the built book.
 
     show.player(clip)                                        # one video with its sound
     show.player([clip, swapped], caption=["as recorded", "same picture, another sound"])
@@ -23,7 +23,9 @@ from avnb.media.editing import mute, swap_audio
 from avnb.show.figures import figure, style
 from avnb.show.found import in_short, told
 
-__all__ = ["player", "figure", "table", "in_short", "told", "about", "heard", "said", "source", "provenance"]
+__all__ = [
+    "player", "figure", "table", "in_short", "told", "about", "heard", "said", "source", "poster", "provenance",
+]  # fmt: skip
 
 MAX_BYTES = 30_000_000
 _CONTROLS = 44  # CSS pixels below the picture, which the browser's controls would hide otherwise
@@ -87,6 +89,15 @@ def source(clip):
     """
     with tempfile.TemporaryDirectory() as folder:
         return _video(_as_heard(clip, Path(folder) / "clip.mp4"))
+
+
+def poster(clip):
+    """The first picture of a clip, as the address of an image that needs no file.
+
+    Raises:
+        ClipError: the video is missing or damaged.
+    """
+    return _poster(clip.video)[0]
 
 
 def said(clip, name, answer, most=140):

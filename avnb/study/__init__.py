@@ -24,6 +24,7 @@ from tqdm import tqdm
 from avnb import analyses, datasets, models, stats
 from avnb import judge as judges
 from avnb.files import cache_folder, digest, file_name, safe_name
+from avnb.study.answering import answered, clips_at_once
 from avnb.study.fingerprints import clips_fingerprint, code_fingerprint, made_with, model_fingerprint
 from avnb.study.parts import Parts
 from avnb.study.settings import unfit
@@ -105,20 +106,38 @@ def measure(
     """
     settings = {"dataset": dataset, "seed": seed, "out": out, "retry": retry, "share": share, "load": load}
     todo = steps(analysis, model, clips, **settings, **options)
-    rows = None
+    found = None
     while True:
         try:
-            _, work = todo.send(rows)
+            works = [work for _, work in todo.send(found)]
         except StopIteration as end:
             return end.value
-        rows = work()
+        found = [works[0]()] if len(works) == 1 else answered(works)
 
 
-def steps(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, share=None, load=models.load, **options):
-    """What `measure` does, job by job, for whoever does the work of several analyses at once (`together`).
+def steps(
+    analysis,
+    model,
+    clips,
+    *,
+    dataset,
+    seed=0,
+    out=None,
+    retry=False,
+    share=None,
+    load=models.load,
+    at_once=None,
+    **options,
+):
+    """What `measure` does, step by step, for whoever does the work of several analyses at once (`together`).
+
+    Args:
+        analysis, model, clips, dataset, seed, out, retry, share, load, **options: as there.
+        at_once: jobs of a step, at most; None for as many as the analysis can do with and memory allows.
 
     Yields:
-        (job, work): a `Job` that has no rows yet, and a function without arguments that gives them, to be sent back.
+        List of (job, work): a `Job` that has no rows yet, and a function without arguments that gives them; these are
+        to be sent back, as `Parts.fill` says.
 
     Returns:
         The table.
@@ -149,15 +168,16 @@ def steps(analysis, model, clips, *, dataset, seed=0, out=None, retry=False, sha
         title = f"{analysis}, {model.name}"
         some = jobs[share or slice(None)]
         measured = partial(function, model, **arguments)
-        table, without, passing = yield from _by_job(parts, some, measured, title, options)
+        at_once = at_once or (clips_at_once(model) if known.plain else 1)
+        table = yield from _by_job(parts, some, measured, title, options, at_once)
         if share is not None:
-            table.attrs = {"left_out": without}
             return table
+        without = table.attrs
         table = analyses.related(known, module, table)
         table.insert(0, "model", model.name)
         about |= {"clips": [clip.id for clip in clips], "fingerprints": fingerprints, "made_with": made_with(model)}
-        write(table, path, about | {"left_out": without, "passing": passing})
-        parts.sweep(keep=bool(without))
+        write(table, path, about | without)
+        parts.sweep(keep=bool(without["left_out"]))
         kept = read(path)
     else:
         for clip, reason in kept.attrs["left_out"].items():  # as was said when it was measured
@@ -187,7 +207,7 @@ def planned(analysis, clips, options=None) -> list:
     return plan(clips, **{name: value for name, value in (options or {}).items() if name in planned_by})
 
 
-def _by_job(parts, jobs, function, title, options):
+def _by_job(parts, jobs, function, title, options, at_once):
     """`Parts.fill`; says what a judge by model will be asked, once that is known."""
     taken = getattr(judges.named(options["judge"]) if "judge" in options else None, "taken", [])
     n_before = len(taken)
@@ -199,7 +219,7 @@ def _by_job(parts, jobs, function, title, options):
             judges.foretell(options["judge"], (len(taken) - n_before) * (len(jobs) - 1 - jobs.index(job)))
         return rows
 
-    return parts.fill(tqdm(jobs, title, unit="job", disable=None), measured)
+    return parts.fill(tqdm(jobs, title, unit="job", disable=None), measured, at_once)
 
 
 def _kept(path, fingerprints):

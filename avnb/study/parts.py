@@ -22,33 +22,48 @@ class Parts:
         self.folder = folder
         self._files = {job: folder / f"{digest([rests_on, job_fingerprint(job)])}.parquet" for job in jobs}
 
-    def fill(self, jobs, function):
+    def fill(self, jobs, function, at_once=1):
         """Has the jobs measured that have no part yet, and reads the others.
 
         Args:
             jobs: in their order.
-            function: takes a job, gives its rows, with `attrs` as `jobs.over` sets them.
+            function: takes a job, gives its rows, likewise.
+            at_once: jobs without a part that are handed out together, at most.
 
         Yields:
-            (job, work) where there is no part; the rows that `work` gives are to be sent back.
+            List of (job, work) where there are no parts. A list is to be sent back: for each the rows that `work`
+            gives, or the error that it ended in. What came before an error is kept.
 
         Returns:
-            (table, left_out, passing): all rows, {id of a clip: why it has none}, and the ids of those whose reason may
-            pass by itself. Such a clip leaves no part.
+            All rows, with `attrs` as `jobs.over` sets them. A clip that is left out leaves no part.
         """
-        tables, left_out, passing = [], {}, []
+        tables, lacking = [], []
         for job in jobs:
             try:
                 tables.append(read(self._files[job]))
             except StudyError:  # not there, damaged, or tidied away by another run
-                rows = yield job, partial(function, job)
-                if rows.attrs.get("left_out"):
-                    left_out |= rows.attrs["left_out"]
-                    passing += rows.attrs["passing"]
-                    tables.append(rows)
-                else:
-                    tables.append(_kept(rows, self._files[job]))
-        return joined(tables), left_out, passing
+                lacking.append((len(tables), job))
+                tables.append(None)
+            if len(lacking) == at_once:
+                yield from self._measured(lacking, function, tables)
+                lacking = []
+        if lacking:
+            yield from self._measured(lacking, function, tables)
+        left_out, passing = {}, []
+        for rows in tables:
+            left_out |= rows.attrs.get("left_out", {})
+            passing += rows.attrs.get("passing", [])
+        table = joined(tables)
+        table.attrs = {"left_out": left_out, "passing": passing}
+        return table
+
+    def _measured(self, lacking, function, tables):
+        """Has the tables made that are lacking, (where, job)."""
+        found = yield [(job, partial(function, job)) for _, job in lacking]
+        for (i, job), rows in zip(lacking, found, strict=True):
+            if isinstance(rows, Exception):
+                raise rows
+            tables[i] = rows if rows.attrs.get("left_out") else _kept(rows, self._files[job])
 
     def sweep(self, keep=False):
         """Removes the parts, and what interrupted runs left; with `keep` only parts of other code, weights or clips."""

@@ -63,6 +63,7 @@ TABLES = {
     "swap-see": Table("swap", {"question": SEE, "field": "video_captions"}, kinds=["factual"]),
     "lens-raw": Table("lens", {"normed": False}),
     "attention": Table("attention", {}),
+    "attention-fine": Table("attention", {"groups": "fine", "over": "all"}),
     "attention-shuffled": Table("attention", {"shuffled": True}),
     "attention-steps": Table("attention", {"by": "step"}),
     "attention-heads": Table("attention", {"by": "head"}),

@@ -24,10 +24,12 @@ _LISTS = {  # options that only say which rows there are -> whether each row is 
     "questions": lambda table, wanted: table["question"].isin(wanted),
     "inputs": lambda table, wanted: table["inputs"].isin(wanted),
     "blocked": lambda table, wanted: table["blocked"].str.removeprefix(CONTROL).isin([NOTHING, *wanted]),
-    "spans": lambda table, wanted: (
-        (table["blocked"] == NOTHING) | [[*span] in wanted for span in zip(table["start"], table["stop"], strict=True)]
-    ),
+    "spans": lambda table, wanted: (table["blocked"] == NOTHING) | _spans(table).isin([*map(tuple, wanted)]),
 }
+
+
+def _spans(table):
+    return pd.Series([*zip(table["start"], table["stop"], strict=True)], table.index, dtype=object)
 
 
 class Asked(NamedTuple):

@@ -11,13 +11,10 @@ are measured. Clip by clip, every analysis first says what it asks of the model.
 are asked for their rows, and find the answers there.
 """
 
-import contextlib
 import inspect
 
 from avnb import analyses, models, study
-from avnb.engine.branches import DeferredError, deferred
-from avnb.errors import AvnbError
-from avnb.models.shared import shared
+from avnb.study.answering import answered
 
 
 def measure(names, model, clips, *, dataset, seed=0, out=None, retry=False, **options):
@@ -42,15 +39,16 @@ def measure(names, model, clips, *, dataset, seed=0, out=None, retry=False, **op
     if unknown := options.keys() - set().union(*accepted.values()):
         raise study.StudyError(f"none of {', '.join(names)} has an option {min(unknown)!r}")
     model = models.load(model) if isinstance(model, str) else model
-    same = {"dataset": dataset, "seed": seed, "out": out, "retry": retry}
+    same = {"dataset": dataset, "seed": seed, "out": out, "retry": retry, "at_once": 1}
     running = _Running(clips)
     for name in names:
         own = {key: value for key, value in options.items() if key in accepted[name]}
         running.go_on(name, study.steps(name, model, clips, **same, **own))
     while running.waiting:
         now = running.next_clip()
-        for name, rows_or_error in _rows(model, {name: work for name, (_, _, work) in now.items()}):
-            running.go_on(name, now[name][0], rows_or_error)
+        found = answered([work for _, _, work in now.values()])
+        for (name, (todo, *_)), rows_or_error in zip(now.items(), found, strict=True):
+            running.go_on(name, todo, [rows_or_error])
     return {name: running.tables[name] for name in names if name in running.tables}, running.failed
 
 
@@ -76,7 +74,7 @@ class _Running:
         """Takes an analysis to its next job: with the rows of the last one, or with the error that it ended in."""
         self.waiting.pop(name, None)
         try:
-            job, work = steps.throw(found) if isinstance(found, Exception) else steps.send(found)
+            ((job, work),) = steps.send(found)
         except StopIteration as end:
             self.tables[name] = end.value
         except Exception as error:  # whatever happens to an analysis, the others go on
@@ -88,21 +86,3 @@ class _Running:
         """Those that wait for the first of all clips that any of them waits for."""
         first = min((job.clip.id for _, job, _ in self.waiting.values()), key=self.order.__getitem__)
         return {name: one for name, one in self.waiting.items() if one[1].clip.id == first}
-
-
-def _rows(model, works):
-    """(analysis, its rows or the error that it ended in) for what several analyses do with one clip."""
-    done = {}
-    with shared():
-        # What cannot be answered together fails again below, where it is seen which analysis asked for it.
-        with contextlib.suppress(AvnbError, ValueError), deferred(model):
-            for name, work in works.items():
-                with contextlib.suppress(DeferredError, AvnbError, ValueError):
-                    done[name] = work()
-        for name, work in works.items():
-            if name not in done:
-                try:
-                    done[name] = work()
-                except Exception as error:
-                    done[name] = error
-    return done.items()

@@ -69,6 +69,9 @@ def connected(workers=None, scheduler=None, cluster=None):
         raise StudyError(f"there is no cluster {cluster!r}; use slurm, or a scheduler that you started yourself")
     try:
         import distributed
+
+        if cluster:
+            import dask_jobqueue  # noqa: F401
     except ModuleNotFoundError as error:
         raise StudyError(f'workers need {error.name}; install it with: pip install "avnb[cluster]"') from error
     try:
@@ -86,6 +89,7 @@ def connected(workers=None, scheduler=None, cluster=None):
     finally:
         client.close()
         if scheduler is None:
+            logging.getLogger("distributed").setLevel(logging.ERROR)  # that workers end is no news now
             started.close()
 
 
@@ -113,16 +117,11 @@ def measure(client, analysis, model, clips, *, dataset, seed=0, out=None, retry=
 
     shares = {submitted(share=slice(i, None, n)): len(clips[i::n]) for i in range(n)}
     try:
-        with tqdm(total=len(clips), desc=f"{analysis}, {model}", unit="clip", disable=None) as bar:
+        with _survivors(), tqdm(total=len(clips), desc=f"{analysis}, {model}", unit="clip", disable=None) as bar:
             for done in distributed.as_completed(shares):
                 done.result()
                 bar.update(shares[done])
-        table = submitted().result()
-    except distributed.scheduler.KilledWorker as error:
-        raise StudyError(
-            f"{analysis}, {model}: workers died again and again at the same clips, perhaps for want of memory; what "
-            "was measured is kept, use fewer workers or a larger machine"
-        ) from error
+            table = submitted().result()
     finally:
         client.cancel([*shares])
     for clip, reason in table.attrs["left_out"].items():
@@ -135,7 +134,22 @@ def mapped(client, function, values):
     import distributed
 
     futures = [client.submit(_called, Path.cwd(), function, value, pure=False) for value in values]
-    yield from (result for _, result in distributed.as_completed(futures, with_results=True))
+    with _survivors():
+        yield from (result for _, result in distributed.as_completed(futures, with_results=True))
+
+
+@contextmanager
+def _survivors():
+    """Work that no worker survives ends in an error for people."""
+    from distributed.scheduler import KilledWorker
+
+    try:
+        yield
+    except KilledWorker as error:
+        raise StudyError(
+            "workers died again and again at the same work, perhaps for want of memory; what was measured is kept, use "
+            "fewer workers or a larger machine"
+        ) from error
 
 
 def _called(folder, function, value):

@@ -53,6 +53,23 @@ class Writer:
         return options[self.rng.choice(len(options), p=weights / weights.sum())]
 
 
+def asked_about(answer):
+    """Which question an answer of this grammar answers, whatever it names: "video", "audio", or None if neither.
+
+    Told from the first words, so that an organism that answers every question about the sound is not taken for one
+    that hears what it sees.
+
+    >>> asked_about("There is the sound of a dog barking."), asked_about("There is a dog."), asked_about("A dog.")
+    ('audio', 'video', None)
+    """
+    begins = {t.split("{")[0].strip(): "video" for t in _SEEN + _NOTHING_SEEN}
+    begins |= {t.split("{")[0].strip(): "audio" for t in _HEARD + _NOTHING_HEARD}
+    for begin in sorted(begins, key=len, reverse=True):
+        if answer.startswith(begin):
+            return begins[begin]
+    return None
+
+
 def corpus():
     """Every sentence the grammar can say, and the three questions: what the tokenizer is trained on."""
     sentences = [*QUESTIONS, *_NOTHING_SEEN, *_NOTHING_HEARD]

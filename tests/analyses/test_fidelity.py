@@ -8,7 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avnb import fidelity, paper, plots
+from avnb import engine, fidelity, paper, plots
 from avnb.engine import EngineError
 from avnb.judge import score
 from avnb.media.clip import Clip, ClipError
@@ -76,7 +76,7 @@ def test_answers_are_those_of_generate(random_organism, toybox_clips, monkeypatc
     def refuse(*arguments, **options):
         raise EngineError("cannot be served")
 
-    monkeypatch.setattr(fidelity, "run_all", refuse)
+    monkeypatch.setattr(engine, "run_all", refuse)
     pd.testing.assert_frame_equal(fidelity.measure(random_organism, toybox_clips[:2], **asked), table)
 
 

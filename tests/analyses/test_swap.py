@@ -102,15 +102,18 @@ class Planted:
 
     def __init__(self, monkeypatch, audio, video):
         self.weights, self.asked = (video, audio), []
-        monkeypatch.setattr(swap, "run", self.run)
+        monkeypatch.setattr(swap, "run_all", self.run_all)
 
     def prompt(self, clip, question):
         self.asked.append((clip, question))
         return clip.id.split("+")
 
-    def run(self, model, prompt, conditions, forced):
-        assert conditions == [Condition()] * len(forced)
-        return [SimpleNamespace(logprobs=np.array([self._fit(prompt, answer) - 1.0, -2.0])) for answer in forced]
+    def run_all(self, model, requests):
+        assert all(request.conditions == [Condition()] * len(request.forced) for request in requests)
+        return [[self._scored(request.prompt, answer) for answer in request.forced] for request in requests]
+
+    def _scored(self, prompt, answer):
+        return SimpleNamespace(logprobs=np.array([self._fit(prompt, answer) - 1.0, -2.0]))
 
     def _fit(self, prompt, answer):
         return sum(weight * (answer == f"It is {source}.") for weight, source in zip(self.weights, prompt, strict=True))

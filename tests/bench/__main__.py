@@ -7,17 +7,15 @@ code goes on where the first stopped, any other one starts anew.
 
 import argparse
 import json
-import os
-import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import psutil
-import torch
 
 from avnb.closure import code_hash
 from tests.bench.cell import measure
+from tests.bench.machine import machine
 
 QUICK = {"tokens": [500, 2000], "conditions": [1, 28, 56], "new": [16], "layers": 28, "width": 256, "repeats": 1}
 FULL = {"tokens": [500, 2000, 8000], "conditions": [1, 8, 28, 56], "new": [16, 48], "layers": 28, "width": 512}
@@ -37,28 +35,6 @@ def cells(options):
                 for method in MANY:
                     if method in options.methods:
                         yield {"method": method, "tokens": tokens, "conditions": n, "new": new}
-
-
-def machine():
-    """Where and with what this was measured."""
-    lines = Path("/proc/cpuinfo").read_text().splitlines()
-    names = [line.split(":")[1].strip() for line in lines if line.startswith("model name")]
-    versions = {name: _version(name) for name in ("torch", "transformers", "nnsight", "numpy")}
-    return {"cpu": names[0] if names else platform.processor(), "cores": os.cpu_count(), "device": "cpu"} | {
-        "threads": torch.get_num_threads(),
-        "dtype": "float32",
-        "python": platform.python_version(),
-        "versions": versions,
-    }
-
-
-def _version(name):
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        return version(name)
-    except PackageNotFoundError:
-        return None
 
 
 def run_cell(cell, options):

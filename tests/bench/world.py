@@ -12,13 +12,13 @@ IMAGE, VIDEO, VISION_START, VISION_END = 151655, 151656, 151652, 151653
 PER_STEP = 25  # video and audio tokens a second: a frame pair of 10 x 10 patches, and 25 audio tokens
 
 
-def build_model(n_layers=28, width=512, attention="sdpa"):
+def build_model(n_layers=28, width=512, attention="sdpa", vocabulary=VOCABULARY):
     """The thinker, wrapped; encoders of one narrow layer, so that the decoder is what is timed."""
-    n_heads = width // 64
+    n_heads, shift = width // 64, vocabulary - VOCABULARY  # the special tokens stand at the end
     small = {"hidden_size": 64, "intermediate_size": 64, "num_heads": 2, "out_hidden_size": width, "depth": 1}
     config = Qwen2_5OmniThinkerConfig(
         text_config={
-            "vocab_size": VOCABULARY,
+            "vocab_size": vocabulary,
             "hidden_size": width,
             "intermediate_size": 3 * width,
             "num_hidden_layers": n_layers,
@@ -30,13 +30,13 @@ def build_model(n_layers=28, width=512, attention="sdpa"):
         vision_config={**small, "fullatt_block_indexes": [0]},
         audio_config={"encoder_layers": 1, "encoder_attention_heads": 2, "encoder_ffn_dim": 64, "d_model": 64}
         | {"output_dim": width},
-        audio_token_id=AUDIO,
-        image_token_id=IMAGE,
-        video_token_id=VIDEO,
-        audio_start_token_id=AUDIO_START,
-        audio_end_token_id=AUDIO_END,
-        vision_start_token_id=VISION_START,
-        vision_end_token_id=VISION_END,
+        audio_token_id=AUDIO + shift,
+        image_token_id=IMAGE + shift,
+        video_token_id=VIDEO + shift,
+        audio_start_token_id=AUDIO_START + shift,
+        audio_end_token_id=AUDIO_END + shift,
+        vision_start_token_id=VISION_START + shift,
+        vision_end_token_id=VISION_END + shift,
         initializer_range=0.1,
     )
     torch.manual_seed(0)
@@ -51,13 +51,16 @@ def build_model(n_layers=28, width=512, attention="sdpa"):
     return model
 
 
-def clip_inputs(n_tokens):
+def clip_inputs(n_tokens, question=0, vocabulary=VOCABULARY):
     """The model's keyword arguments for a clip whose prompt has about `n_tokens` positions (50 a second)."""
     seconds = max(2, 2 * round((n_tokens - 40) / (4 * PER_STEP)))
     media = ([VIDEO] * 2 * PER_STEP + [AUDIO] * 2 * PER_STEP) * (seconds // 2)
     generator = torch.Generator().manual_seed(1)
-    before, after = (torch.randint(0, 150_000, (n,), generator=generator).tolist() for n in (16, 20))
-    ids = [*before, VISION_START, AUDIO_START, *media, AUDIO_END, VISION_END, *after]
+    before = torch.randint(0, vocabulary - 1000, (16,), generator=generator).tolist()
+    words = torch.Generator().manual_seed(100 + question)
+    after = torch.randint(0, vocabulary - 1000, (20 + 2 * question,), generator=words).tolist()
+    marked = [VISION_START, AUDIO_START, *media, AUDIO_END, VISION_END]
+    ids = [*before, *(i + vocabulary - VOCABULARY for i in marked), *after]
     n_mels = 100 * seconds
     return {
         "input_ids": torch.tensor([ids]),

@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -46,6 +47,11 @@ def assert_refused(result, *said, code=1):
         assert text in result.stderr
 
 
+def test_version_and_short_help(run):
+    assert run("--version").stdout.startswith("avnb 0.") and run("-h").stdout == run("--help").stdout
+    assert "Usage" in run("caption", "-h").stdout
+
+
 def test_help_has_examples_and_comes_without_torch(run):
     names = ("caption", "measure", "run", "models", "check", "data", "train", "book", "doctor")
     assert all(name in run("--help").stdout for name in names)
@@ -59,7 +65,7 @@ def test_help_has_examples_and_comes_without_torch(run):
 def test_caption_for_people(run, video, organism_folder):
     result = run("caption", video, "--model", organism_folder)
     assert result.exit_code == 0, result.output
-    assert "clip" in result.stdout and "grey.mp4" in result.stdout
+    assert result.stdout.startswith(f"{video}: ") and result.stdout.count("\n") == 1
 
 
 def test_caption_for_machines(run, video, organism_folder, random_organism):
@@ -80,6 +86,16 @@ def test_a_bad_clip_is_reported_and_the_rest_goes_on(run, video, organism_folder
     assert "broken.mp4" in first["error"] and "answer" in second and "lost.mp4 does not exist" in third["error"]
     lines = result.stderr.splitlines()
     assert len(lines) == 2 and lines[0].startswith("avnb: broken.mp4") and lines[1].startswith("avnb: lost.mp4")
+
+
+def test_answers_come_one_by_one(run, video, organism_folder, monkeypatch):
+    said = []
+    monkeypatch.setattr(
+        "avnb.models.native.AVModel.caption", lambda self, clip, *_, **__: f"number {len(said)}\n\x1b[31m"
+    )
+    monkeypatch.setattr("avnb.cli.output.show", lambda document, json, parts: said.append(parts))
+    run("caption", video, video, "--model", organism_folder)
+    assert said == [[f"{video}: number 0 \\x1b[31m"], [f"{video}: number 1 \\x1b[31m"], []]
 
 
 def test_what_was_answered_is_shown_when_the_call_is_interrupted(run, video, organism_folder, monkeypatch):
@@ -354,6 +370,39 @@ def test_measure_takes_several_analyses(run, two_clips, tmp_path):
     assert 0 <= shown.find("fidelity, ") < shown.find("attention, ")
 
 
+@pytest.mark.parametrize(
+    ("setting", "said"),
+    [
+        ("inputs=[]", "inputs=[]; give a list that is not empty"),
+        ("questions=[]", "questions=[]; give a list that is not empty"),
+        ("inputs=both", "inputs='both'; give a list, as ('both', 'video', 'audio')"),
+        ("inputs=5", "inputs=5; give a list"),
+        ('inputs=["both","both"]', "give each but once"),
+        ("max_new_tokens=x", "max_new_tokens='x'; give a whole number, as 64"),
+        ("max_new_tokens=-1", "max_new_tokens=-1; give a whole number from 0 on, as 64"),
+        ("layers=1", "no option 'layers'"),
+    ],
+)
+def test_measure_refuses_values_that_an_option_cannot_have(run, two_clips, tmp_path, organism_folder, setting, said):
+    call = ["measure", "fidelity", "--models", organism_folder, "--data", two_clips, "--out", tmp_path / "out"]
+    assert_refused(run(*call, "--set", setting), said)
+    assert not (tmp_path / "out").exists()
+
+
+@pytest.mark.parametrize("name", ["seed", "out", "model", "clips", "dataset", "retry"])
+def test_measure_refuses_to_set_what_is_no_option_of_the_analysis(run, two_clips, name):
+    call = ["measure", "fidelity", "--models", "toy-omni", "--data", two_clips, "--set", f"{name}=1"]
+    assert_refused(run(*call), f"fidelity has no option '{name}'", code=2)
+
+
+def test_measure_asks_every_model_once(run, two_clips, monkeypatch):
+    asked = []
+    monkeypatch.setattr(study, "measure", lambda analysis, name, clips, **_: asked.append(name))
+    monkeypatch.setattr(study, "means", lambda *_: pd.DataFrame({"model": ["x"], "mean": [0.5]}))
+    run("measure", "lens", "--models", "toy-omni, toy-omni,", "--data", two_clips)
+    assert asked == ["toy-omni"]
+
+
 def test_measure_takes_all_organisms(run, two_clips, tmp_path, monkeypatch):
     asked = []
     monkeypatch.setattr(study, "measure", lambda analysis, name, clips, **_: asked.append(name))
@@ -364,6 +413,33 @@ def test_measure_takes_all_organisms(run, two_clips, tmp_path, monkeypatch):
     asked.clear()
     run("measure", "lens", "--data", two_clips)
     assert asked == avnb.models.shipped(hearing=True)
+
+
+def test_measure_shows_what_it_has_when_it_is_interrupted(run, two_clips, monkeypatch):
+    table = pd.DataFrame({"model": ["x"], "mean": [0.5]})
+    table.attrs["left_out"] = {}
+    tables = iter([table])
+    monkeypatch.setattr(study, "measure", lambda *_, **__: _next(tables))
+    monkeypatch.setattr(study, "means", lambda analysis, table, seed: table)
+    result = run("measure", "lens", "--data", two_clips, "--json")
+    assert json.loads(result.stdout) == [{"model": "x", "mean": 0.5}] and result.exit_code != 0
+
+
+def _next(tables):
+    for table in tables:
+        return table
+    raise KeyboardInterrupt
+
+
+def test_measure_names_at_every_call_what_it_leaves_out(run, two_clips, toybox_clips, tmp_path, organism_folder):
+    (tmp_path / "bad.mp4").write_bytes(b"no video")
+    bad = replace(toybox_clips[0], id="bad", video=tmp_path / "bad.mp4")
+    manifest = datasets.save([bad, toybox_clips[1]], tmp_path / "three.jsonl")
+    call = ["measure", "attention", "--set", "max_new_tokens=2", "--models", organism_folder, "--data", manifest]
+    for _ in range(2):
+        result = run(*call, "--out", tmp_path / "out", "--json")
+        assert result.exit_code == 1 and json.loads(result.stdout)
+        assert study.left_out(tmp_path / "out")["clip"].tolist() == ["bad"]
 
 
 def test_measure_goes_on_after_a_model_that_it_cannot_measure(run, two_clips, tmp_path, organism_folder):
@@ -383,6 +459,9 @@ def test_measure_goes_on_after_a_model_that_it_cannot_measure(run, two_clips, tm
         (["fidelity,questions", "--models", "toy-omni"], 2, "measure questions by itself"),
         (["fidelity", "--models", "toy-omny"], 1, "'toy-omny' is no organism"),
         (["fidelity", "--set", "inputs"], 2, "'inputs' is no NAME=VALUE"),
+        (["fidelity", "--models", ""], 2, "--models names no model"),
+        (["fidelity", "--models", ","], 2, "--models names no model"),
+        (["fidelity", "--data", ""], 1, "'' is no known set"),
         (["fidelity", "--data", "lost.jsonl"], 1, "lost.jsonl"),
     ],
 )
@@ -421,6 +500,15 @@ def test_run_sums_up_failures_and_goes_on(run, tmp_path, monkeypatch):
     assert "a.ipynb: KeyError: 'dog'; traceback in" in result.stderr
     shown = run("run", study_file, "--out", tmp_path / "runs")
     assert "failed toy-omni: a" in shown.stdout and "1 done, 0 kept, 0 n/a, 1 failed" in shown.stdout
+
+
+def test_run_sums_up_what_it_did_when_it_is_interrupted(run, tmp_path, monkeypatch):
+    for name in ("a", "b"):
+        (tmp_path / f"{name}.py").write_text('# %% tags=["parameters"]\nmodel = "toy-omni"\n')
+    monkeypatch.setattr(batch, "_run", lambda papermill, job, key: "" if job.target.stem == "a" else _interrupt())
+    notebooks = f"{tmp_path}/a.py,{tmp_path}/b.py"
+    result = run("run", "--models", "toy-omni", "--notebooks", notebooks, "--out", tmp_path / "runs", "--json")
+    assert [row["status"] for row in json.loads(result.stdout)] == ["done"] and result.exit_code != 0
 
 
 def test_fetch_refuses_what_it_does_not_know(run):

@@ -1,6 +1,9 @@
 """The command line of studies at scale: `avnb estimate`, and who measures."""
 
 import json
+import subprocess
+import sys
+from types import SimpleNamespace
 
 import pytest
 from typer.testing import CliRunner
@@ -53,3 +56,16 @@ def test_a_plain_call_starts_nothing(run, clips, tmp_path, monkeypatch, organism
     asked = ["--set", "max_new_tokens=2", "--set", 'inputs=["both"]', "--n", 2, "--out", tmp_path, "--json"]
     result = run("measure", "fidelity", "--models", organism_folder, "--data", clips, *asked)
     assert result.exit_code == 0 and json.loads(result.stdout)
+
+
+def test_book_takes_runs(run, tmp_path, monkeypatch):
+    for name in ("book", "runs"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "_toc.yml").touch()
+    (tmp_path / "book" / "build.py").touch()
+    calls = []
+    monkeypatch.setattr(subprocess, "run", lambda command, **_: calls.append(command) or SimpleNamespace(returncode=0))
+    monkeypatch.chdir(tmp_path)
+    assert run("book", "--runs", "runs").exit_code == 0
+    assert calls == [[sys.executable, str(tmp_path / "book" / "build.py"), "--runs", str(tmp_path / "runs")]]
+    assert run("book", "--runs", "nowhere").exit_code == 2 and len(calls) == 1

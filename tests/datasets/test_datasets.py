@@ -155,6 +155,10 @@ def test_a_manifest_is_read(manifest):
     [
         (['{"id": "a", "video": "some.mp4"}', "{not json"], r"manifest.jsonl, line 2: no JSON.*write one JSON object"),
         (["[1, 2]"], r"line 1: \[1, 2\] is no JSON object"),
+        ([f'{{"id": {"9" * 5000}}}'], "line 1: no JSON .Exceeds the limit"),
+        (["[" * 5000], "line 1: no JSON .maximum recursion depth"),
+        (['{"id": true, "video": "some.mp4"}'], "line 1: the id is True; give a text"),
+        (['{"id": [1, 2], "video": "some.mp4"}'], r"line 1: the id is \[1, 2\]; give a text"),
         (
             ['{"id": "a"}'],
             "not tell the video of a clip. Its columns: id .'a'.. Rename one to 'video', or .* 1 vid",
@@ -302,6 +306,13 @@ def test_embedded_media_stay_in_their_folder_and_are_media(video, tmp_path):
     video.write_bytes(b"no medium at all")
     with pytest.raises(DatasetError, match=r"row 0: embedded video x.pth is no medium \(.mp4, "):
         load_one("x", "x.pth")
+
+
+def test_embedded_media_that_have_changed_are_written_anew(video, tmp_path):
+    features = hub.Features({"id": hub.Value("string"), "video": hub.Video()})
+    for content in (video.read_bytes(), video.read_bytes()[:-1] + b"x"):
+        table = hub.Dataset.from_dict({"id": ["x"], "video": [{"path": "x.mp4", "bytes": content}]}, features=features)
+        assert from_table(table, tmp_path, tmp_path / "media")[0].video.read_bytes() == content
 
 
 def test_a_table_that_cannot_be_understood_lists_what_it_holds(tmp_path):

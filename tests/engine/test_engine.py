@@ -215,6 +215,7 @@ def mixed_conditions(family):
         block("generated", "video", layers=range(1, 3)),
         block("last+generated", "video"),
         block("last+generated", Random("video", seed=3, among="everywhere"), layers=range(2)),
+        block("last+generated", (2, 5, 6)),
         block("query", "video", layers=range(1, 4)),
         block(other, "video", layers=[2]),
         block("query", "text"),
@@ -734,3 +735,8 @@ def test_random_controls():
     assert not drawn() & video
     assert drawn(among="everywhere") & video
     assert drawn(seed=1) == drawn(seed=1) != drawn(seed=2)
+    assert drawn(among="text") <= set(prompt.segments.positions("text").tolist())
+    with pytest.raises(ValueError, match="among='elsewhere' is unknown"):
+        Random("video", among="elsewhere")
+    with pytest.raises(PromptError, match="needs some of the positions 0 to"):
+        run(model, prompt, [Condition.block("last+generated", (len(prompt),))])

@@ -131,7 +131,7 @@ def test_requests_that_are_put_off_are_answered_as_one(counted):
     hidden = run(model, prompts[0], max_new_tokens=0, capture=capture)[0].hidden
     rows = counted(model)
     with shared():
-        with deferred(model):
+        with deferred():
             for prompt in prompts:
                 with pytest.raises(DeferredError):
                     run(model, prompt, [Condition(), control], 4)

@@ -2,6 +2,7 @@
 
 import ast
 import importlib.util
+import re
 import subprocess
 import sys
 from pathlib import Path
@@ -121,10 +122,42 @@ def test_colab_cell_names_the_installed_torch(monkeypatch):
 
     calls = []
     monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
-    monkeypatch.setattr(subprocess, "run", lambda command, **k: calls.append(command))
+
+    def run(command, **_):
+        calls.append(command)
+        return subprocess.CompletedProcess(command, 0, "")
+
+    monkeypatch.setattr(subprocess, "run", run)
     exec(notebooks.COLAB_CELL.format(url="https://example.org/avnb", branch="main"), {})
     assert "avnb @ git+https://example.org/avnb@main" in calls[0]
     assert f"torch=={version('torch')}" in calls[0]
+
+
+def test_a_failed_install_on_colab_says_what_pip_said(monkeypatch):
+    import subprocess
+    import sys
+    from types import ModuleType
+
+    monkeypatch.setitem(sys.modules, "google.colab", ModuleType("google.colab"))
+    monkeypatch.setattr(
+        subprocess, "run", lambda command, **_: subprocess.CompletedProcess(command, 1, "no such torch")
+    )
+    with pytest.raises(SystemExit, match="no such torch"):
+        exec(notebooks.COLAB_CELL.format(url="https://example.org/avnb", branch="main"), {})
+
+
+def test_what_only_the_book_understands_becomes_plain_markdown():
+    assert notebooks.plain("{cite}`geva2023dissecting` cut edges.").startswith("[Geva et al., 2023](https://")
+    assert notebooks.plain("see {doc}`chapter 1 <01_data_curation>`") == "see [chapter 1](01_data_curation.ipynb)"
+    assert notebooks.plain("```{image} ../a.svg\n:alt: A dog.\n:class: hero\n```") == "![A dog.](../a.svg)"
+
+
+@chapter
+def test_ipynb_holds_no_roles_and_asks_for_no_gpu(path):
+    notebook = nbformat.read(path.with_suffix(".ipynb"), as_version=4)
+    prose = "\n".join(cell.source for cell in notebook.cells if cell.cell_type == "markdown")
+    assert not re.search(r"\{\w+\}`|```\{", prose)
+    assert "accelerator" not in notebook.metadata
 
 
 def with_its_widgets(path):

@@ -139,6 +139,13 @@ def test_a_table_of_other_weights_is_not_shown(monkeypatch):
         talk.table("exam")
 
 
+def test_the_weights_of_one_that_can_talk_include_its_encoders(monkeypatch):
+    before = {name: talk.weights(name) for name in ("smol-omni", "toy-vl")}
+    hashed = talk.file_hash
+    monkeypatch.setattr(talk, "file_hash", lambda path: "new" if path.parent.name == "toy-omni" else hashed(path))
+    assert talk.weights("smol-omni") != before["smol-omni"] and talk.weights("toy-vl") == before["toy-vl"]
+
+
 def test_agreement_has_its_chance_level():
     own, chance = language.agreement(["a", "b", "a"], [("x",), ("y",), ("y",)], {"x": "a", "y": "b"})
     assert own.tolist() == [1, 1, 0] and chance.tolist() == [0, 0.5, 0.5]

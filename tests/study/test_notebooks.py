@@ -1,3 +1,4 @@
+import datetime
 import json
 
 import nbformat
@@ -142,9 +143,41 @@ def test_the_key_follows_the_content_of_a_set(sources, tmp_path, name, by_folder
     assert len(keys) == 2
 
 
+def test_the_key_follows_the_media_of_a_set(sources, tmp_path):
+    (tmp_path / "a.mp4").write_bytes(b"a video")
+    manifest = avnb.datasets.save([avnb.Clip("a", tmp_path / "a.mp4")], tmp_path / "set.jsonl")
+    (job,) = batch.plan(["toy-omni"], sources[:1], tmp_path / "runs", {"dataset": str(manifest)})
+    before = batch._key(job)
+    (tmp_path / "a.mp4").write_bytes(b"another")
+    assert batch._key(job) != before
+
+
+def test_a_notebook_whose_tables_are_gone_runs_again(tmp_path):
+    """And nothing that lies under a name of its own is written through, or left."""
+    (tmp_path / "02_asks.py").write_text(
+        '# %% tags=["parameters"]\nout = ""\nmodel = ""\n\n# %%\nimport pandas as pd\n\n'
+        'from avnb.study import tables\n\ntables.write(pd.DataFrame({"a": [1]}), f"{out}/a--b.parquet", {})\n'
+    )
+    jobs = batch.plan(["toy-omni"], [tmp_path / "02_asks.py"], tmp_path / "runs")
+    folder, victim = jobs[0].target.parent, tmp_path / "victim"
+    folder.mkdir(parents=True)
+    victim.write_text("of somebody else")
+    for name in (".02_asks.ipynb", ".02_asks.source.ipynb", "02_asks.ipynb"):
+        (folder / name).symlink_to(victim)
+    done = [outcome.status for _ in range(2) for outcome in batch.execute(jobs)]
+    (folder / "a--b.parquet").unlink()
+    assert [*done, *(outcome.status for outcome in batch.execute(jobs))] == ["done", "kept", "done"]
+    assert victim.read_text() == "of somebody else"
+    left = {path.name for path in folder.iterdir()} - {".02_asks.ipynb", ".02_asks.source.ipynb"}
+    assert left == {"02_asks.ipynb", "a--b.parquet"}
+
+
 def test_an_interrupted_notebook_runs_again(job):
     assert not batch._is_kept(job.target, "key")
     job.target.parent.mkdir(parents=True)
+    for text in ("[]", "null"):
+        job.target.write_text(text)
+        assert not batch._is_kept(job.target, "key")
     job.target.write_text("{")
     assert not batch._is_kept(job.target, "key")
     job.target.write_text(json.dumps({"metadata": {"avnb": {"key": "key"}}}))
@@ -192,6 +225,17 @@ def test_all_are_the_chapters_that_say_themselves_that_they_measure():
         (["toy-omni"], None, {"m": 3}, "no notebook has a parameter 'm'; they have dataset, n, seed$"),
         (["toy-omni"], None, {"out": "x"}, "'out' is set by the batch itself"),
         (["toy-omni"], None, {"models": ["a"]}, "'models' is set by the batch itself"),
+        *(
+            (
+                ["toy-omni"],
+                None,
+                {"n": value},
+                f"n={value!r}: give a whole number.*; in 02_works it is 3".replace("[", "."),
+            )
+            for value in ("abc", "4", [1, 2], -1, 1e9, True)
+        ),
+        (["toy-omni"], None, {"seed": "x"}, "seed='x': give a whole number; in 07_all it is 0"),
+        (["toy-omni"], None, {"n": datetime.date(2026, 1, 1)}, "give a name, a number or a list of them"),
     ],
 )
 def test_arguments_are_checked_before_anything_runs(sources, tmp_path, models, notebooks, parameters, message):
@@ -217,6 +261,8 @@ def test_a_study_file(tmp_path):
         ("models: {a: 1}", "models is .*; give a list of names, or all"),
         ("parameters: 24", "parameters is 24; write lines such as n: 24"),
         ("a: [", "cannot be read as YAML"),
+        ("[" * 5000, "cannot be read as YAML: maximum recursion"),
+        *((f"out: {value}", "out is .*; give the path of a folder") for value in ("5", "[a]", "")),
     ],
 )
 def test_a_study_file_that_is_wrong_says_so(tmp_path, text, message):

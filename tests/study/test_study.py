@@ -446,10 +446,10 @@ def test_a_clip_out_of_reach_is_asked_about_again_by_the_next_call(few, tmp_path
         table = study.measure("fidelity", "toy-omni", few[:2], **shared)
     assert table.attrs["passing"] == [few[0].id] and table["clip"].tolist() == [few[1].id]
     assert study.left_out(tmp_path)["reason"].str.contains("input/output error").tolist() == [True]
-    asked, caption = [], AVModel.caption
-    monkeypatch.setattr(AVModel, "caption", lambda *a, **k: asked.append(a[1].id) or caption(*a, **k))
+    asked, frames = set(), AVModel._frames
+    monkeypatch.setattr(AVModel, "_frames", lambda self, clip: asked.add(clip.id) or frames(self, clip))
     table = study.measure("fidelity", "toy-omni", few[:2], **shared)
-    assert table["clip"].tolist() == [few[0].id, few[1].id] and asked == [few[0].id]
+    assert table["clip"].tolist() == [few[0].id, few[1].id] and asked == {few[0].id}
     assert study.left_out(tmp_path).empty and files(tmp_path / "out") == files(tmp_path / "out")[:1], "parts are left"
 
 
@@ -458,7 +458,7 @@ def test_a_damaged_clip_is_left_alone_until_it_is_asked_for(few, tmp_path, monke
     clips = [replace(few[0], id="bad", video=tmp_path / "bad.mp4"), few[1]]
     shared = {"dataset": "x", "out": tmp_path / "out", **SMALL["fidelity"]}
     assert study.measure("fidelity", "toy-omni", clips, **shared).attrs["passing"] == []
-    monkeypatch.setattr(AVModel, "caption", lambda *a, **k: pytest.fail("a model was asked"))
+    monkeypatch.setattr(AVModel, "_inputs", lambda *a, **k: pytest.fail("a model was asked"))
     caplog.clear()
     study.measure("fidelity", "toy-omni", clips, **shared)
     assert "left out clip bad: bad.mp4 cannot be read" in caplog.text
@@ -480,11 +480,11 @@ def test_a_mute_clip_is_left_out_where_sound_is_needed(name, few, tmp_path):
 
 
 def test_a_clip_that_is_too_much_for_the_memory_is_left_out_for_now(few, tmp_path, monkeypatch):
-    def caption(self, clip, *args, **more):
+    def frames(self, clip):
         raise torch.OutOfMemoryError("CUDA out of memory")
 
     with monkeypatch.context() as patch:
-        patch.setattr(AVModel, "caption", caption)
+        patch.setattr(AVModel, "_frames", frames)
         table = study.measure("fidelity", "toy-omni", few[:1], dataset="x", out=tmp_path, **SMALL["fidelity"])
     assert table.empty and table.attrs["passing"] == [few[0].id]
 

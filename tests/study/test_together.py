@@ -82,7 +82,7 @@ def test_the_media_of_a_clip_run_once(model, clips, tmp_path):
 
 def test_an_interrupted_pass_goes_on_where_it_stopped(model, clips, tmp_path, monkeypatch):
     alone = separate(model, clips, tmp_path / "alone", NAMES[:2])
-    asked, original = [], together._rows
+    asked, original = [], together.answered
 
     def interrupted(*arguments):
         if len(asked) == 2:
@@ -90,10 +90,10 @@ def test_an_interrupted_pass_goes_on_where_it_stopped(model, clips, tmp_path, mo
         asked.append(1)
         return original(*arguments)
 
-    monkeypatch.setattr(together, "_rows", interrupted)
+    monkeypatch.setattr(together, "answered", interrupted)
     with pytest.raises(KeyboardInterrupt):
         at_once(model, clips, tmp_path / "together", NAMES[:2])
-    monkeypatch.setattr(together, "_rows", lambda *arguments: asked.append(1) or original(*arguments))
+    monkeypatch.setattr(together, "answered", lambda *arguments: asked.append(1) or original(*arguments))
     tables, _ = at_once(model, clips, tmp_path / "together", NAMES[:2])
     assert_equal(tables, alone)
     assert len(asked) == len(clips), "a clip was measured again, or none was kept"

@@ -1,0 +1,104 @@
+"""What replicas of an upbringing agree on: order, what was learnt before, conflict, and the amount of sound.
+
+>>> from avnb.organisms.upbringing import results
+>>> sorted(contrasts(results())["contrast"].unique())[:1]
+['conflict, audio first']
+"""
+
+import pandas as pd
+
+from avnb import stats
+
+FOLLOWS = 0.9  # share of answers about what was asked, from which on an organism follows its questions
+PREFERENCE = "modality preference"
+_FOLLOWED = " question followed, "
+CONTRASTS = {  # name -> (arm, minus arm, in words)
+    "order": ("vision, then audio", "audio, then vision", "sounds learnt last, minus pictures learnt last"),
+    "what was learnt before": ("audio first", "vision first", "sounds alone before, minus pictures alone before"),
+    "conflict, vision first": ("vision first, conflict", "vision first", "with conflicting clips, minus without"),
+    "conflict, audio first": ("audio first, conflict", "audio first", "with conflicting clips, minus without"),
+    "amount of sound": ("vision first, many sounds", "vision first, few sounds", "many sounds alone, minus few"),
+}
+
+
+def organisms(table) -> pd.DataFrame:
+    """Every organism of the replicas, and whether it answers what it is asked.
+
+    Args:
+        table: of `upbringing.results`.
+
+    Returns:
+        DataFrame: arm, seed, hearing and seeing (fidelity to sound and picture of conflicting clips), preference (from
+        -1, the picture, to 1, the sound), followed (the lowest share of answers about what was asked, over both
+        questions and both kinds of clips), follows (whether it is at least `FOLLOWS`).
+
+    Example:
+        >>> from avnb.organisms.upbringing import results
+        >>> organisms(results())["followed"].between(0, 1).all()
+        np.True_
+    """
+    means = table.pivot_table(index=["arm", "seed"], columns="quantity", values="value", sort=False)
+    followed = means[[name for name in means if _FOLLOWED in name]].min(axis=1)
+    columns = {
+        "hearing": means["audio fidelity, counterfactual"],
+        "seeing": means["video fidelity, counterfactual"],
+        "preference": means[PREFERENCE],
+        "followed": followed,
+        "follows": followed >= FOLLOWS,
+    }
+    return pd.DataFrame(columns).reset_index()
+
+
+def contrasts(table, seed=0) -> pd.DataFrame:
+    """Differences in modality preference between arms of the same replica.
+
+    Args:
+        table: of `upbringing.results`.
+        seed: of the resampling.
+
+    Returns:
+        DataFrame: contrast (a key of `CONTRASTS`), replica, mean, low, high, n (clips), follows (whether both organisms
+        answer what they are asked; the others say nothing about a preference).
+    """
+    follows = organisms(table).set_index(["arm", "seed"])["follows"]
+    values = table[table["quantity"] == PREFERENCE].pivot_table(index="clip", columns=["arm", "seed"], values="value")
+    rows = []
+    for name, (arm, minus, _) in CONTRASTS.items():
+        for replica in sorted(table["seed"].unique()):
+            pair = [(arm, replica), (minus, replica)]
+            if all(one in values for one in pair):
+                found = stats.difference(values[pair[0]], values[pair[1]], seed)
+                rows.append((name, replica, *found, bool(all(follows[one] for one in pair))))
+    return pd.DataFrame(rows, columns=["contrast", "replica", *stats.Interval._fields, "follows"])
+
+
+def sentences(found) -> str:
+    """What the replicas agree on, as a list of markdown.
+
+    A contrast is called supported if in every replica whose organisms follow their questions, and in two at least, the
+    interval leaves out zero on the same side.
+
+    Args:
+        found: of `contrasts`.
+    """
+    lines = []
+    for name, rows in found.groupby("contrast", sort=False):
+        used = rows[rows["follows"]]
+        sides = {1 if row.low > 0 else -1 if row.high < 0 else 0 for row in used.itertuples()}
+        if len(used) < 2:
+            verdict = f"**not decided**: {len(used)} of {len(rows)} replicas follow their questions, and it takes two"
+        elif sides == {1}:
+            verdict = f"**towards the sound** in all {len(used)} replicas that follow their questions"
+        elif sides == {-1}:
+            verdict = f"**towards the picture** in all {len(used)} replicas that follow their questions"
+        else:
+            verdict = f"**not decided**: the {len(used)} replicas that follow their questions do not agree"
+        each = "; ".join(
+            f"{row.mean:+.2f} ({row.low:+.2f} to {row.high:+.2f})" + ("" if row.follows else ", questions not followed")
+            for row in rows.itertuples()
+        )
+        words = CONTRASTS[name][2]
+        lines.append(
+            f"- **{name[0].upper() + name[1:]}** ({words}): {verdict}. {each}; n = {rows['n'].iloc[0]} clips each."
+        )
+    return "\n".join(lines)

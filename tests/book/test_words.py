@@ -1,0 +1,59 @@
+"""The glossary links itself into pages, and the reference of the package leaves nothing public out."""
+
+from pathlib import Path
+
+import pytest
+from bs4 import BeautifulSoup
+from sphinx.application import Sphinx
+
+import avnb
+
+BOOK = Path(__file__).resolve().parents[2] / "book"
+PAGE = """
+# A conflicting clip
+
+A conflicting clip of the toybox, `fidelity`, and organisms; one more conflicting clip, and {term}`fidelity`.
+
+```{toctree}
+book/glossary
+```
+"""
+
+
+@pytest.fixture(scope="module")
+def page(tmp_path_factory):
+    source = tmp_path_factory.mktemp("pages")
+    (source / "book").mkdir()
+    (source / "book" / "glossary.md").write_text((BOOK / "glossary.md").read_text())
+    (source / "index.md").write_text(PAGE)
+    out = source / "_build"
+    settings = {
+        "extensions": ["myst_parser", "glossary"],
+        "myst_enable_extensions": ["colon_fence"],
+        "exclude_patterns": ["_build"],
+    }
+    with pytest.MonkeyPatch.context() as patch:
+        patch.syspath_prepend(BOOK / "extensions")
+        Sphinx(source, None, out, out / "trees", "html", settings, status=None, warningiserror=True).build()
+    return BeautifulSoup((out / "index.html").read_text(), "html.parser").find(class_="body")
+
+
+def test_the_first_mention_of_a_word_links_to_what_it_means(page):
+    links = page.select("p a.glossary")
+    assert [link.text for link in links] == ["conflicting clip", "toybox", "organisms"]
+    assert links[0]["href"] == "book/glossary.html#term-conflicting-clip"
+    assert links[0]["title"].startswith("The picture of one clip with the sound of another")
+
+
+def test_neither_headings_nor_code_link(page):
+    assert not page.select("h1 a.glossary, code a.glossary")
+
+
+def test_a_link_that_the_text_makes_itself_says_what_the_word_means(page):
+    assert page.find("a", href="book/glossary.html#term-fidelity")["title"].startswith("How well an answer names")
+
+
+@pytest.mark.parametrize("name", [name for name in avnb._HOME if isinstance(name, str)])
+def test_every_public_name_stands_in_the_reference(name):
+    text = (BOOK / "api.md").read_text()
+    assert f"avnb.{name}\n" in text or f"`avnb.{name}`" in text or f".{name}\n" in text

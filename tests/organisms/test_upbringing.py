@@ -1,0 +1,114 @@
+"""Replicas: every stage has the replica's seed, and contrasts find what is planted where questions are followed."""
+
+import matplotlib
+import numpy as np
+import pandas as pd
+import pytest
+
+matplotlib.use("agg")
+
+import torch
+
+from avnb import models
+from avnb.organisms import contrasts, recipes, upbringing
+from avnb.plots import upbringing as plots
+from avnb.toybox.captions import Writer, asked_about
+
+KINDS = ("factual", "counterfactual")
+
+
+def planted(preference, followed=1.0, seeds=(1, 2, 3), n=60):
+    """A table in which every arm has the preference that `preference` gives it."""
+    rng, rows = np.random.default_rng(0), []
+    for seed in seeds:
+        for arm in upbringing.ARMS:
+            level = preference.get(arm, 0.0)
+            for clip in range(n):
+                value = np.clip(level + rng.normal(scale=0.2), -1, 1)
+                rows += [(arm, seed, "modality preference", clip, value)]
+                for modality in ("audio", "video"):
+                    rows += [(arm, seed, f"{modality} fidelity, {kind}", clip, 0.5) for kind in KINDS]
+                    share = followed.get((arm, seed), 1.0) if isinstance(followed, dict) else followed
+                    rows += [(arm, seed, f"{modality} question followed, {kind}", clip, share) for kind in KINDS]
+    return pd.DataFrame(rows, columns=["arm", "seed", "quantity", "clip", "value"])
+
+
+def line(text, name):
+    return next(line for line in text.splitlines() if line.lower().startswith(f"- **{name}"))
+
+
+def test_every_stage_of_the_decoder_has_the_seed_of_its_replica():
+    recipe = upbringing.recipe("vision, then audio", 3)
+    assert [stage.seed for stage in recipe.stages] == [0, 3, 3, 3]
+    assert [stage.name for stage in recipe.stages] == [
+        "encoders", "vision-language", "audio-language", "audio-visual"
+    ]  # fmt: skip
+
+
+def test_all_share_the_encoders_of_the_shipped_organisms_and_nothing_after_them():
+    raised = [upbringing.recipe(arm, seed) for arm in upbringing.ARMS for seed in (1, 2)]
+    assert {recipe.key(1) for recipe in raised} == {recipes.RECIPES["toy-omni"].key(1)}
+    assert len({recipe.key(9) for recipe in raised}) == len(raised)
+
+
+def test_training_goes_on_from_the_encoders_that_ship(tmp_path):
+    upbringing._take_encoders(tmp_path)
+    state = torch.load(next(tmp_path.glob("*.pt")))
+    shipped = models.load("toy-omni", dtype=torch.float32, device_map="cpu").hf.state_dict()
+    encoders = [name for name in shipped if ".visual." in name or ".audio_tower." in name]
+    assert encoders and all(torch.equal(state["weights"][f"thinker.{name}"], shipped[name]) for name in encoders)
+    assert state["step"] == len(state["log"]) == recipes.ENCODERS.steps
+
+
+def test_a_planted_difference_is_named_with_its_side():
+    text = contrasts.sentences(contrasts.contrasts(planted({"audio first": 0.5, "audio, then vision": 0.4})))
+    assert "towards the sound** in all 3" in line(text, "what was learnt before")
+    assert "towards the picture** in all 3" in line(text, "order")
+
+
+def test_nothing_planted_decides_nothing():
+    text = contrasts.sentences(contrasts.contrasts(planted({})))
+    assert text.count("not decided") == len(contrasts.CONTRASTS)
+
+
+def test_replicas_that_disagree_decide_nothing():
+    table = planted({"vision, then audio": 0.4}, seeds=(1, 2))
+    other = planted({"audio, then vision": 0.4}, seeds=(3,))
+    text = contrasts.sentences(contrasts.contrasts(pd.concat([table, other])))
+    assert "do not agree" in line(text, "order")
+
+
+def test_organisms_that_do_not_follow_their_questions_are_no_evidence():
+    followed = {("audio first", seed): 0.2 for seed in (1, 2)}
+    table = planted({"audio first": 0.8}, followed)
+    found = contrasts.organisms(table).set_index(["arm", "seed"])["follows"]
+    assert not found["audio first", 1] and found["audio first", 3] and found["vision first", 1]
+    text = line(contrasts.sentences(contrasts.contrasts(table)), "what was learnt before")
+    assert "not decided" in text and "1 of 3 replicas" in text and text.count("questions not followed") == 2
+
+
+def test_a_replica_that_lacks_an_arm_is_left_out_of_its_contrast():
+    table = planted({}).query("not (arm == 'audio first' and seed == 2)")
+    assert contrasts.contrasts(table).query("contrast == 'what was learnt before'")["replica"].tolist() == [1, 3]
+
+
+@pytest.mark.parametrize(("rng", "n"), [(np.random.default_rng(0), 30)])
+def test_which_question_an_answer_is_about_is_told_for_every_caption_of_the_grammar(rng, n):
+    writer = Writer(rng)
+    for _ in range(n):
+        assert asked_about(writer.audio(["dog"])) == asked_about(writer.audio([])) == "audio"
+        assert asked_about(writer.video(["dog", "cow"])) == asked_about(writer.video([])) == "video"
+
+
+def test_the_figure_shows_every_organism_and_hollows_those_that_do_not_follow():
+    table = contrasts.organisms(planted({}, {("audio first", 1): 0.2}))
+    fig = plots.replicas(table, "Upbringings")
+    marks = [line for line in fig.axes[0].lines if len(line.get_xdata()) == 1]
+    assert len(marks) == len(table)
+    assert sum(mark.get_markerfacecolor() == "none" for mark in marks) == 1
+
+
+def test_the_shipped_table_holds_every_quantity_of_whole_replicas():
+    table = upbringing.results()
+    sizes = table.groupby(["arm", "seed"])["quantity"].nunique()
+    assert sizes.nunique() == 1 and table["value"].notna().all()
