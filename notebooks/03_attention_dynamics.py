@@ -218,7 +218,7 @@ Markdown(
         for group in ("audio", "video", "text")
     )
     + ".\n\nDo positions of audio draw more than positions of video? With $a$ and $v$ the shares of audio and video, each "
-    "over its baseline, the preference is $(a - v)/(a + v)$: +1 only audio, −1 only video. "
+    "over its uniform share, the preference is $(a - v)/(a + v)$: +1 only audio, −1 only video. "
     + verdict.text
 )
 
@@ -272,14 +272,15 @@ Markdown(text)
 # %% [markdown]
 # ## Text is not one thing, and the answer looks at itself
 #
-# “Text” holds the question, but also the system message, the chat template and the marks around the media. Apart from
+# “Text” holds the question (*query*), but also the system message, the marks of the chat (*template*), those around the
+# media (*boundary*) and the last position before the answer (*last*). Apart from
 # each other, and as shares of everything, the answer's own tokens included:
 
 # %% tags=["hide-input"]
 fine = measure(groups="fine", over="all")
 show.figure(
     plots.attention.fine(fine),
-    f"Attention of {avllm.name} to every type of position, the answer's own tokens (*generated*) included; lines are 95 % "
+    f"Attention of {avllm.name} to every type of position, the answer's own tokens (“generated”) included; lines are 95 % "
     "intervals over clips, grey ticks the uniform share.",
     "A row for each type of position: its share of all attention, beside its uniform share.",
     data=stats.summarise(fine, ["group", "layer"]),

@@ -38,15 +38,15 @@ tables = claims.measure(
     model, treated, dataset=dataset, n=n, seed=seed, each=each, out=out
 )
 found = claims.claims(tables, seed)
-same = [one for one in found if one.verdict == claims.YES]
+studied = [one for one in found if one.paper != "not measured"]
+same = [one for one in studied if one.verdict == claims.YES]
 added = [one for one in found if one.verdict == claims.ADDED]
-open_ = [one for one in found if one.verdict in (claims.NO, claims.UNCLEAR)]
 examples = datasets.load(dataset, n=12, seed=seed + 1, fewer=True)
 clip, answer = fidelity.example(avllm, examples)
 silent = avllm.caption(clip, "Describe what you hear.", modalities=("audio",))
 show.in_short(
-    f"Of the {len(same) + len(open_)} claims of the study that {model} allows to test, {len(same)} hold as the study has them, "
-    f"and {len(open_)} do not or are unclear; {len(added)} more findings are of this book.",
+    f"Of the {len(studied)} claims of the study that {model} allows to test, {len(same)} hold as the study has them, and "
+    f"{len(studied) - len(same)} do not or are unclear; {len(added)} more findings are of this book.",
     {
         f"{one.claim} (chapter {one.chapter})": f"{show.told(one.here, signed=True)}"
         for one in found

@@ -101,7 +101,7 @@ def _taken_title(fig):
 
 def _sentence(text):
     text = " ".join(text.split())
-    return text if not text or text[-1] in ".?!”" else f"{text}."
+    return text if not text or text.rstrip("”")[-1:] in (".", "?", "!") else f"{text}."
 
 
 def _svg(fig, number):
