@@ -11,6 +11,8 @@ from collections import Counter
 from importlib import import_module
 from pathlib import Path
 
+import yaml
+
 from avnb import speed
 from avnb.analyses import ANALYSES
 from avnb.models import CHECKPOINTS, base_of, memory, shipped, talking
@@ -101,6 +103,14 @@ def sizes():
         yield f"`{one.name}`", base, f"{one.layers}", *weights, f"{one.positions}", f"{memory.cache(one):.2f} GB"
 
 
+def reading():
+    """Where the book is read: its address, once it has one."""
+    address = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))["html"]["baseurl"]
+    if address:
+        return f"**[Read the book]({address})**: nothing to install, clips play in the page.\n"
+    return "**Read the book:** `make book`, then open `_build/html/index.html`; clips play in the page.\n"
+
+
 def glance():
     """What the organisms say, in four numbers each: those of their cards."""
     yield "", '"hear": own sound', '"hear": another sound', '"hear": sound alone', '"see": another sound'
@@ -150,13 +160,12 @@ def numbers():
 
 def outdated():
     """Path -> the text that it should hold, where it does not."""
-    tables = {
-        function.__name__: function
-        for function in (rooms, models, sizes, families, shown, glance, analyses, scale, numbers)
-    }
+    functions = (rooms, models, sizes, families, shown, glance, reading, analyses, scale, numbers)
+    tables = {function.__name__: function for function in functions}
 
     def replaced(match):
-        rows = "".join(f"| {' | '.join(row)} |\n" for row in tables[match[2]]())
+        found = tables[match[2]]()
+        rows = found if isinstance(found, str) else "".join(f"| {' | '.join(row)} |\n" for row in found)
         return f"{match[1]}{rows}{match[3]}"
 
     found = {ROOT / name: (ROOT / name).read_text(encoding="utf8") for name in FILES}
