@@ -185,7 +185,7 @@ class Planted:
     def head(self, logits):
         return logits
 
-    def run(self, model, prompt, max_new_tokens, capture):
+    def run(self, model, prompt, conditions, max_new_tokens, capture):
         assert model is self and max_new_tokens == 0 and capture.hidden == "audio"
         positions = prompt.segments.positions("audio")
         hidden = torch.zeros(len(capture.layers), len(positions), 96)
@@ -287,6 +287,19 @@ def test_layers_agree_with_decode(random_organism, toybox_clips):
 def distinct(clips):
     """Two clips with no event in common."""
     return next([a, b] for a in clips for b in clips if not {*a.heard, *a.seen} & {*b.heard, *b.seen})
+
+
+def test_a_cut_reaches_what_is_read_and_nothing_before_it(random_organism, toybox_clips):
+    prompt = random_organism.prompt(toybox_clips[0], "Describe what you hear.")
+    free, cut = (
+        lens.decode(random_organism, prompt, "audio+video", top_k=1, cut=one) for one in (None, ("audio", "video"))
+    )
+    changed = (free["probability"] != cut["probability"]).groupby(free["position"]).any()
+    audio, video = (set(prompt.segments.positions(name).tolist()) for name in ("audio", "video"))
+    after = {position for position in audio if position > min(video)}
+    assert {position for position, any_layer in changed.items() if any_layer} & audio == after
+    same = lens.event_ranks(random_organism, toybox_clips, cut=["audio", "video"])
+    assert not same["rank"].equals(lens.event_ranks(random_organism, toybox_clips)["rank"])
 
 
 def test_a_random_model_recalls_as_much_as_its_null(random_organism):
