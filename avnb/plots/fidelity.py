@@ -31,7 +31,7 @@ def cells(table, null, title, xlabel="fidelity (0 to 1)"):
     rows = list(means.sort_values(by[:3], kind="stable")[by[:3]].drop_duplicates().itertuples(index=False, name=None))
     fig, ax = plt.subplots(figsize=(7.4, 1.3 + 0.42 * len(rows)), layout="constrained")
     for y, row in enumerate(rows):
-        colour, shown = PALETTE[row[0]], means[(means[by[:3]] == row).all(axis=1)].set_index("kind")
+        colour, shown = PALETTE[row[0]], means[(means[by[:3]] == list(row)).all(axis=1)].set_index("kind")
         ax.hlines(y, shown["mean"].min(), shown["mean"].max(), color=colour, linewidth=1.5, alpha=0.5)
         for kind, shift in (("factual", -0.13), ("counterfactual", 0.13)):
             if kind in shown.index:
