@@ -32,7 +32,7 @@ test: smol chromium
 	$(tests) $(ARGS)
 
 check: lint
-	$(tests) -m "not chapter and not book and not organism" $(ARGS)
+	$(tests) -m "not chapter and not book and not organism and not soak" $(ARGS)
 
 bench: $(ready)
 	$(python) -m pytest tests/bench -o python_files='bench_*.py' -s -q

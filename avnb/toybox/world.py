@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
+from tqdm import tqdm
 
 from avnb.files import whole
 from avnb.media import editing
@@ -110,7 +111,7 @@ def write(out, n, seed=0, split="test", relation=None):
     """
     out = Path(out)
     rows = []
-    for index in range(n):
+    for index in tqdm(range(n), "toybox", unit="clip", disable=None, leave=False):
         example = sample(split, seed, index, relation)
         path = example.record(out / "clips")
         writer = Writer(np.random.default_rng([seed, index]))
