@@ -13,7 +13,7 @@
 # ---
 
 # %% [markdown]
-# # 12. What we learnt
+# # 11. What we learnt
 #
 # **Claim by claim: what the study says, what was found here, and where the chapters disagree.**
 
