@@ -12,7 +12,7 @@ import pytest
 
 from avnb import datasets, study
 
-N_KILLS = 5
+N_KILLS = 3
 
 STUDY = """
 import sys
@@ -69,7 +69,7 @@ def test_a_study_that_is_killed_at_random_ends_as_the_undisturbed_one(start, tmp
         process.send_signal(signal.SIGKILL)
         n_killed += process.wait() == -signal.SIGKILL
         n_left.append(len(list(disturbed.rglob(".unfinished*"))))
-    assert n_killed >= N_KILLS - 2, "hardly a study was killed: the last ones may have ended before"
+    assert n_killed >= N_KILLS - 1, "the last one may have ended before"
     assert max(n_left) <= 2, "what killed ones leave grows"
     assert start(disturbed).wait() == 0
 
