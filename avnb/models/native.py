@@ -121,7 +121,7 @@ class AVModel:
                 most = processing.longest_sound(self.processor)
                 rate = processing.sound_extractor(self.processor).sampling_rate
                 audio = clip.wave(rate, max_seconds=most and most + 1)
-                processing.check_length(self.processor, audio)
+                processing.check_length(self.processor, audio, clip.id)
             if "video" in modalities and self.sees:
                 video, fps = (like or self)._frames(clip)
             if modalities and video is None and audio is None:

@@ -38,12 +38,18 @@ def longest_sound(processor):
     return most.default / extractor.sampling_rate if most is not None and most.default else None
 
 
-def check_length(processor, audio):
-    """A ClipError if a mono wave float32 [n] at the extractor's rate is longer than the processor takes."""
+def check_length(processor, audio, name=None):
+    """A ClipError if a mono wave float32 [n] at the extractor's rate is longer than the processor takes.
+
+    Args:
+        processor: of the model.
+        audio: the wave.
+        name: of the clip, for the error.
+    """
     rate, most = sound_extractor(processor).sampling_rate, longest_sound(processor)
     if most and len(audio) > most * rate:
         raise ClipError(
-            f"{len(audio) / rate:.1f} s of sound are more than the {most:g} s that {type(processor).__name__} takes; "
+            f"{f'{name}: ' if name else ''}{len(audio) / rate:.1f} s of sound are more than the {most:g} s that {type(processor).__name__} takes; "
             "cut the clip"
         )
 

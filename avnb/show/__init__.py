@@ -58,7 +58,7 @@ def player(clips, width=320, caption=""):
     Example:
         >>> player("no-such-file.mp4")
         Traceback (most recent call last):
-        avnb.ClipError: no-such-file.mp4 does not exist; check the path
+        avnb.media.reading.UnreachableError: no-such-file.mp4 does not exist; check the path
     """
     from IPython.display import HTML
 

@@ -71,7 +71,7 @@ def table(analysis, model, *, dataset, n, seed=0, each=None, kinds=None, out=Non
 
 
 def measure(
-    analysis, model, clips, *, dataset, seed=0, out=None, retry=False, share=None, load=models.load, **options
+    analysis, model, clips, *, dataset, seed=0, out=None, retry=False, share=None, load=None, **options
 ) -> pd.DataFrame:
     """The table of one analysis, measured on first use and read from disk afterwards.
 
@@ -88,7 +88,7 @@ def measure(
         retry: ask again about the clips that were left out, and have answers without a score judged again.
         share: a slice of the jobs. Where there is no table yet, only their parts are measured, and their rows given as
             they are; the table is left to a call without it.
-        load: what loads a model by its name.
+        load: what loads a model by its name; None is `models.load`.
         **options: of the analysis; names, numbers, or lists of them.
 
     Returns:
@@ -125,7 +125,7 @@ def steps(
     out=None,
     retry=False,
     share=None,
-    load=models.load,
+    load=None,
     at_once=None,
     **options,
 ):
@@ -147,6 +147,7 @@ def steps(
     clips = list(clips)
     if not clips:
         raise StudyError(f"{analysis} was asked for without a clip; give at least one")
+    load = load or models.load
     model = load(model) if isinstance(model, str) else model
     options = _options(analysis, function, options, seed)
     others = _others(model, options, load)
@@ -283,11 +284,11 @@ def asked(analysis, model, dataset, n, seed, each, kinds, options):
     return Asked(analysis, model.name, str(dataset), n, seed, each, kinds, options), list(others.values())
 
 
-def _others(model, options, load=models.load):
+def _others(model, options, load=None):
     """The models that an analysis compares with, loaded once, not once per clip; named in the options."""
     if options.get("base", "") is None:  # named, so that the table is of this base and its weights
         options["base"] = models.base_of(model.name)
-    return {key: load(options[key]) for key in ("base",) if isinstance(options.get(key), str)}
+    return {key: (load or models.load)(options[key]) for key in ("base",) if isinstance(options.get(key), str)}
 
 
 def _options(analysis, function, given, seed):

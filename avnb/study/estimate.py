@@ -4,7 +4,7 @@ and what it will ask of a judge by model.
 >>> clips = avnb.datasets.load("toybox", n=6)
 >>> found = estimate("fidelity", "toy-omni", clips, n_timed=2, questions=["Describe what you hear."])
 >>> found.jobs, found.timed, found.seconds > found.load, found.requests
-(6, 2, True, 0)
+(6, 2, True, 0.0)
 """
 
 import tempfile

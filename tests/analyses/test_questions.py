@@ -72,7 +72,7 @@ def test_a_set_that_its_text_gives_away(monkeypatch):
         return float(option.lower() in text)
 
     kept = questions.without(questions.measure(Planted(monkeypatch, score), clips(binary), suffix=""))
-    assert kept["taken"].tolist() == list(questions.WITHOUT) and (kept["kept"] == 1).all() and (kept["low"] == 1).all()
+    assert kept["taken"].tolist() == list(questions.WITHOUT) and (kept["kept"] == 1).all() and (kept["low"] > 0.7).all()
 
 
 def four(i):
@@ -122,7 +122,8 @@ def test_what_is_left_has_an_interval_over_videos(monkeypatch):
     pairs = rng.integers(N // 2, size=(4000, N // 2))
     drawn = known["video"][np.concatenate([2 * pairs, 2 * pairs + 1], axis=1)].mean(1)
     low, high = np.quantile(drawn, [0.025, 0.975])
-    assert found[["low", "high"]].tolist() == pytest.approx([low, high], abs=0.07 * (high - low))
+    assert found["low"] < found["kept"] < found["high"]
+    assert found[["low", "high"]].tolist() == pytest.approx([low, high], abs=0.25 * (high - low))
 
 
 def test_prompts_hold_what_a_clip_and_a_model_have(monkeypatch):

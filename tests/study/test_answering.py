@@ -47,7 +47,7 @@ def test_what_came_before_an_error_is_kept(toybox_clips, tmp_path):
             while True:
                 found = answered([work for _, work in todo.send(found)])
         except StopIteration as end:
-            return end.value[0]
+            return end.value
 
     with pytest.raises(RuntimeError, match="interrupted"):
         filled()
