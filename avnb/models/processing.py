@@ -48,8 +48,9 @@ def check_length(processor, audio, name=None):
     """
     rate, most = sound_extractor(processor).sampling_rate, longest_sound(processor)
     if most and len(audio) > most * rate:
+        whose, seconds = f"{name}: " if name else "", len(audio) / rate
         raise ClipError(
-            f"{f'{name}: ' if name else ''}{len(audio) / rate:.1f} s of sound are more than the {most:g} s that {type(processor).__name__} takes; "
+            f"{whose}{seconds:.1f} s of sound are more than the {most:g} s that {type(processor).__name__} takes; "
             "cut the clip"
         )
 
