@@ -71,10 +71,10 @@ class Asked(NamedTuple):
                 kept.append(clip)
         return kept
 
-    def rows(self, table):
-        """The rows of a table that holds more."""
+    def rows(self, table, kinds=None):
+        """The rows of a table that holds more, and is of clips of these kinds."""
         kept = pd.Series(True, table.index)
-        if self.kinds is not None:
+        if self.kinds != kinds:  # else rows may be of other kinds than the clips: a swap makes conflicting ones
             kept &= table["kind"].isin(self.kinds)
         for name in _LISTS.keys() & self.parameters.keys():
             if self.parameters[name] is not None:
@@ -100,7 +100,7 @@ def find(asked, models):
     for path in sorted(FOLDER.glob(f"{safe_name(asked.model)}--*.parquet")):
         about = read_about(path)
         if asked.is_within(about) and about["weights"] == [model_fingerprint(model) for model in models]:
-            return asked.rows(read(path))
+            return asked.rows(read(path), about["kinds"])
     return None
 
 

@@ -62,6 +62,7 @@ def test_only_what_is_asked_for_is_cut_out():
     ]
     assert set(found["kind"]) == {"factual"} and set(found["question"]) == {HEAR}
     assert len(asked().rows(table)) == len(table)
+    assert len(asked(["factual"]).rows(table, ["factual"])) == len(table), "rows may be of other kinds than their clips"
 
 
 def test_the_first_clips_of_each_kind_count(toybox_clips):
