@@ -7,19 +7,15 @@ import typer
 
 from avnb.analyses import ANALYSES
 from avnb.cli import output
-from avnb.cli.output import OPTIONS, Json, Settings
+from avnb.cli.output import OPTIONS, Data, Json, N, Seed, Settings
 
 
 def estimate(
     analysis: Annotated[str, typer.Argument(help=f"One of {', '.join(ANALYSES)}.")],
     models: Annotated[str, typer.Option(help=f"Models, with commas between them; {OPTIONS}.")],
-    data: Annotated[
-        str, typer.Option(help="A set by name, a Hub address, or a path; for questions SET:FOLDER.")
-    ] = "toybox",
-    n: Annotated[
-        int | None, typer.Option(min=1, help="Number of clips, over all kinds; default 400 of the toybox, else all.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clips.")] = 0,
+    data: Data = "toybox",
+    n: N = None,
+    seed: Seed = 0,
     timed: Annotated[int, typer.Option(min=1, help="How many clips to measure for it.")] = 3,
     workers: Annotated[int, typer.Option(min=1, help="How many will share the clips, on devices like this one.")] = 1,
     prices: Annotated[

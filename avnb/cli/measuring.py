@@ -11,7 +11,7 @@ import typer
 
 from avnb.analyses import ANALYSES, find
 from avnb.cli import output
-from avnb.cli.output import OPTIONS, Cluster, Json, Scheduler, Settings, Workers
+from avnb.cli.output import OPTIONS, Cluster, Data, Json, N, Scheduler, Seed, Settings, Workers
 
 
 class Modality(StrEnum):
@@ -68,13 +68,9 @@ def measure(
     models: Annotated[
         str, typer.Option(help=f"Models, with commas between them, or all the organisms; {OPTIONS}.")
     ] = "all",
-    data: Annotated[
-        str, typer.Option(help="A set by name, a Hub address, or a path; for questions SET:FOLDER.")
-    ] = "toybox",
-    n: Annotated[
-        int | None, typer.Option(min=1, help="Number of clips, over all kinds; default 400 of the toybox, else all.")
-    ] = None,
-    seed: Annotated[int, typer.Option(min=0, help="The same seed gives the same clips.")] = 0,
+    data: Data = "toybox",
+    n: N = None,
+    seed: Seed = 0,
     out: Annotated[Path | None, typer.Option(help="Folder for the tables; default the cache folder.")] = None,
     retry: Annotated[bool, typer.Option("--retry", help="Ask again about what was left out or has no score.")] = False,
     options: Settings = None,

@@ -18,6 +18,12 @@ Settings = Annotated[
     typer.Option("--set", metavar="NAME=VALUE", help="A parameter; values are read as JSON, else as text. Repeatable."),
 ]
 
+Data = Annotated[str, typer.Option(help="A set by name, a Hub address, or a path; for questions SET:FOLDER.")]
+N = Annotated[
+    int | None, typer.Option(min=1, help="Number of clips, over all kinds; default 400 of the toybox, else all.")
+]
+Seed = Annotated[int, typer.Option(min=0, help="The same seed gives the same clips.")]
+
 Workers = Annotated[
     int | None, typer.Option(min=1, help="Share the work between so many processes, a GPU each where there are any.")
 ]

@@ -30,8 +30,9 @@ start({order: data.orders[0], dose: "0"}, body => {
       const same = data.runs[i].order === state.order;
       dot.setAttribute("r", on ? 7 : 4);
       dot.setAttribute("style", `cursor:pointer;fill:currentColor;fill-opacity:${on ? 1 : same ? 0.45 : 0.15}`);
-      if (on) dot.parentNode.append(dot);
     });
+    const inFront = (_, i) => chosen.includes(data.runs[i]);
+    plane.append(...dots.filter((dot, i) => !inFront(dot, i)), ...dots.filter(inFront));
     const mean = name => (chosen.reduce((sum, run) => sum + run[name], 0) / chosen.length).toFixed(2);
     plane.setAttribute("aria-label", `${data.runs.length} organisms, seeing against hearing. ${state.order}, ${told(share)} conflict: sees ${mean("sees")}, hears ${mean("hears")}`);
     numbers.replaceChildren(element("table", {},
