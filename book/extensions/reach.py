@@ -109,11 +109,20 @@ def write_sitemap(app, exception):
         Path(app.outdir, "sitemap.xml").write_text(text, encoding="utf8")
 
 
+def list_no_entries(app, page, template, context, doctree):
+    """Bibliography entries are no list items to a screen reader, so that what holds them must not call itself a list."""
+    if "body" in context:
+        context["body"] = context["body"].replace(
+            '<div role="list" class="citation-list">', '<div class="citation-list">'
+        )
+
+
 def setup(app):
     """Register with Sphinx."""
     app.add_search_language(Search)
     app.connect("config-inited", leave_out_what_leads_nowhere)
     app.connect("html-page-context", add_tags)
     app.connect("html-page-context", offer_the_notebook)
+    app.connect("html-page-context", list_no_entries)
     app.connect("build-finished", write_sitemap)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
