@@ -110,11 +110,9 @@ def write_sitemap(app, exception):
 
 
 def list_no_entries(app, page, template, context, doctree):
-    """Bibliography entries are no list items to a screen reader, so that what holds them must not call itself a list."""
+    """Entries of a bibliography are no list items to a screen reader, so what holds them must not be called a list."""
     if "body" in context:
-        context["body"] = context["body"].replace(
-            '<div role="list" class="citation-list">', '<div class="citation-list">'
-        )
+        context["body"] = context["body"].replace(' role="list" class="citation-list"', ' class="citation-list"')
 
 
 def setup(app):
