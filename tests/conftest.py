@@ -1,5 +1,8 @@
 """Shared fixtures: an organism with random weights, and a few real clips."""
 
+import contextlib
+import os
+
 import pytest
 
 from tests import recordings
@@ -17,12 +20,16 @@ def pytest_runtest_makereport(item):
 
 @pytest.fixture(scope="session", autouse=True)
 def cache_folder(tmp_path_factory):
-    """Clips that tests make do not go to the user's cache. Yields the folder of the language model in that one."""
+    """Clips that tests make do not go to the user's cache, but to one that all workers of a run share.
+
+    Yields the folder of the language model in the user's cache.
+    """
     from avnb.models import smollm
 
-    fetched = smollm.folder()
+    fetched, run = smollm.folder(), tmp_path_factory.getbasetemp()
+    cache = (run.parent if "PYTEST_XDIST_WORKER" in os.environ else run) / "cache"
     with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("AVNB_CACHE", str(tmp_path_factory.mktemp("cache")))
+        patch.setenv("AVNB_CACHE", str(cache))
         yield fetched
 
 
@@ -35,7 +42,9 @@ def smol(cache_folder):
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("AVNB_CACHE", str(cache_folder.parent))
         smollm.fetch()
-    here.symlink_to(cache_folder)
+    here.parent.mkdir(exist_ok=True)
+    with contextlib.suppress(FileExistsError):  # another worker was here
+        here.symlink_to(cache_folder)
 
 
 @pytest.fixture(scope="session")

@@ -265,7 +265,7 @@ def _piece(name, label, data, still, caption):
     style, common, own = read.values()
     content = json.dumps(data | {"words": KINDS}, ensure_ascii=False).replace("<", "\\u003c")
     return HTML(
-        f'<section class="avnb-piece" id="{name}" aria-label="{html.escape(label, quote=True)}">'
+        f'<section class="avnb-piece" data-piece="{name}" aria-label="{html.escape(label, quote=True)}">'
         f'<style>{style}</style><div class="avnb-still">{show.table(still, caption).data}</div>'
         f'<script type="application/json">{content}</script>'
         f'<script>(() => {{\n"use strict";\nconst PIECE = "{name}";\n{common}\n{own}\n}})();</script></section>'

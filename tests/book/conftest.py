@@ -13,7 +13,7 @@ HTML = ROOT / "_build" / "html"
 
 
 @pytest.fixture(scope="session")
-def book():
+def book(smol):
     """Builds what is out of date (notebooks that did not change come from the cache); page name -> parsed page."""
     done = subprocess.run([sys.executable, "book/build.py"], cwd=ROOT, capture_output=True, text=True)
     assert done.returncode == 0, (done.stdout + done.stderr)[-6000:]

@@ -115,17 +115,23 @@ def test_everyone_can_use_a_page(visit, axe, name):
 
 
 def pieces(book):
-    """(page, id) of every piece of the book."""
-    return [(name, section["id"]) for name, page in book.items() for section in page.select("section.avnb-piece")]
+    """(page, kind) of every piece of the book."""
+    return [
+        (name, section["data-piece"]) for name, page in book.items() for section in page.select("section.avnb-piece")
+    ]
 
 
 def test_every_kind_of_piece_is_somewhere_in_the_book(book):
     assert {piece for _, piece in pieces(book)} == set(PIECES)
 
 
+def within(page, piece, part):
+    return page.locator(f"[data-piece={piece}] {part}")
+
+
 def said(page, piece):
     """What a piece shows: its texts and the classes of its cells."""
-    return page.locator(f"#{piece} .avnb-live").evaluate(
+    return within(page, piece, ".avnb-live").evaluate(
         "live => [live.innerText, ...[...live.querySelectorAll('td, circle')].map(cell => cell.outerHTML)]"
     )
 
@@ -135,14 +141,14 @@ def test_a_piece_answers_to_the_keyboard_and_its_address_brings_it_back(visit, b
     name = next(page for page, found in pieces(book) if found == piece)
     page = visit(f"{name}.html")
     before = said(page, piece)
-    if page.locator(f"#{piece} input").count():
-        page.locator(f"#{piece} input").last.focus()
+    if within(page, piece, "input").count():
+        within(page, piece, "input").last.focus()
         for key in ("ArrowLeft", "Home", "End"):
             page.keyboard.press(key)
             if said(page, piece) != before:
                 break
     else:
-        page.locator(f"#{piece} button[role=switch]").focus()
+        within(page, piece, "button[role=switch]").focus()
         page.keyboard.press("Enter")
     after, shared = said(page, piece), page.evaluate("location.hash")
     assert after != before and shared.startswith(f"#{piece}?")
@@ -156,7 +162,7 @@ def test_a_piece_answers_to_the_keyboard_and_its_address_brings_it_back(visit, b
 def test_without_scripts_and_on_paper_a_piece_is_a_table(visit, book, piece):
     name = next(page for page, found in pieces(book) if found == piece)
     page = visit(f"{name}.html")
-    still, live = (page.locator(f"#{piece} .avnb-{part}") for part in ("still", "live"))
+    still, live = (within(page, piece, f".avnb-{part}") for part in ("still", "live"))
     assert live.is_visible() and not still.is_visible()
     page.emulate_media(media="print")
     assert still.is_visible() and not live.is_visible()

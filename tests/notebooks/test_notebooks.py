@@ -171,7 +171,7 @@ def with_its_widgets(path):
 
 @pytest.mark.chapter
 @chapter
-def test_runs_through_papermill(path, tmp_path):
+def test_runs_through_papermill(path, tmp_path, smol):
     small = {name: value for name, value in SMALL.items() if name in parameters(path)} | {"out": str(tmp_path / "out")}
     source, target = tmp_path / "source.ipynb", tmp_path / "run.ipynb"
     nbformat.write(with_its_widgets(path.with_suffix(".ipynb")), source)

@@ -1,6 +1,6 @@
 // What every piece shares: its data, its state, which stands in the address of the page, and its controls.
 
-const root = document.getElementById(PIECE);
+const root = document.currentScript.parentElement;
 const data = JSON.parse(root.querySelector("script[type='application/json']").textContent);
 const state = {};
 const controls = {};  // name of a part of the state -> {valid(value), follow()}
