@@ -20,8 +20,8 @@ ready := .venv/.ready
 endif
 python := $(VENV)/bin/python
 # A process and a thread for each core: half the time of one process with all of them. A file stays with one process, so
-# that the book is built once.
-tests := OMP_NUM_THREADS=1 $(python) -m pytest -n logical --dist loadfile
+# that the book is built once; files come in the order of tests/conftest.py.
+tests := OMP_NUM_THREADS=1 $(python) -m pytest -n logical --dist loadfile --no-loadscope-reorder
 
 .PHONY: book test check bench smol chromium lint notebooks clean
 

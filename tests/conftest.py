@@ -7,6 +7,13 @@ import pytest
 
 from tests import recordings
 
+_LONGEST = ("test_book.py", "test_notebooks.py")
+
+
+def pytest_collection_modifyitems(items):
+    """The files that take longest come first: one worker builds the book while another one runs the chapters."""
+    items.sort(key=lambda item: item.path.name not in _LONGEST)
+
 
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_makereport(item):
