@@ -5,6 +5,7 @@ and intercept the call of its decoder. What every position is follows from the p
 """
 
 import inspect
+import logging
 from itertools import groupby
 
 import numpy as np
@@ -17,6 +18,8 @@ from avnb.models.prompt import MEDIA, Prompt, PromptError, Segments
 from avnb.models.shared import current, encoders_once
 
 __all__ = ["SYSTEM", "AVModel"]
+
+logger = logging.getLogger(__name__)
 
 
 class AVModel:
@@ -31,12 +34,14 @@ class AVModel:
         decoder: the language model stack; returns the hidden states after the final norm.
         stop_ids: the token ids that end an answer.
         unused: names of weights in the checkpoint that have no place in the model; None if it came from memory.
+        source: the name that alone loads the model again; None if there is none.
+        practice: seconds of the clips that an organism was trained on; None for other models.
 
     Raises:
         PromptError: the model holds no decoder that can be called on embeddings.
     """
 
-    unused = None
+    unused = source = practice = None
 
     def __init__(self, hf, processor=None, name=None):
         self.hf = getattr(hf, "thinker", hf).eval()
@@ -122,6 +127,7 @@ class AVModel:
                 rate = processing.sound_extractor(self.processor).sampling_rate
                 audio = clip.wave(rate, max_seconds=most and most + 1)
                 processing.check_length(self.processor, audio, clip.id)
+                self._check_practice(clip, len(audio) / rate)
             if "video" in modalities and self.sees:
                 video, fps = (like or self)._frames(clip)
             if modalities and video is None and audio is None:
@@ -140,8 +146,17 @@ class AVModel:
     def _frames(self, clip):
         """The frames that this model wants of a clip, and how many a second these are."""
         fps, sample = processing.sampling(self.processor, self.processor_options)
-        frames, times = clip.frames(fps=fps, sample=sample)
+        frames, times = clip.frames(fps=fps, sample=sample, max_pixels=processing.most_pixels(self.processor))
+        self._check_practice(clip, times[-1])
         return frames, round((len(times) - 1) / (times[-1] - times[0]), 6) if len(times) > 1 else fps
+
+    def _check_practice(self, clip, seconds):
+        """Warns of a clip that is much longer than all that an organism was trained on."""
+        if self.practice is not None and seconds > 2 * self.practice:
+            logger.warning(
+                "%s: %s was trained on clips of %g s; to %.0f s its answers mean little",
+                clip.id, self.name, self.practice, seconds,
+            )  # fmt: skip
 
     def _heard(self, clip, modalities):
         return "audio" in modalities and self.hears and clip.kind != "mute"

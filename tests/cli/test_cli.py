@@ -490,7 +490,7 @@ def test_run_sums_up_failures_and_goes_on(run, tmp_path, monkeypatch):
         seen.append(job.parameters)
         return "KeyError: 'dog'" if job.target.stem == "a" else ""
 
-    monkeypatch.setattr(batch, "_run", one)
+    monkeypatch.setattr(batch, "run", one)
     result = run("run", study_file, "--out", tmp_path / "runs", "--set", "n=7", "--json")
     assert result.exit_code == 1
     assert seen == [{"n": 7, "seed": 1, "model": "toy-omni"}] * 2
@@ -505,7 +505,7 @@ def test_run_sums_up_failures_and_goes_on(run, tmp_path, monkeypatch):
 def test_run_sums_up_what_it_did_when_it_is_interrupted(run, tmp_path, monkeypatch):
     for name in ("a", "b"):
         (tmp_path / f"{name}.py").write_text('# %% tags=["parameters"]\nmodel = "toy-omni"\n')
-    monkeypatch.setattr(batch, "_run", lambda papermill, job, key: "" if job.target.stem == "a" else _interrupt())
+    monkeypatch.setattr(batch, "run", lambda notebook, job, key: "" if job.target.stem == "a" else _interrupt())
     notebooks = f"{tmp_path}/a.py,{tmp_path}/b.py"
     result = run("run", "--models", "toy-omni", "--notebooks", notebooks, "--out", tmp_path / "runs", "--json")
     assert [row["status"] for row in json.loads(result.stdout)] == ["done"] and result.exit_code != 0
