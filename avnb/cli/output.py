@@ -1,6 +1,7 @@
 """What all commands share: their common options, and how they print, for people and for machines."""
 
 import json as json_format
+import logging
 from typing import Annotated
 
 import typer
@@ -107,6 +108,13 @@ def one_line(error):
     """
     text = " ".join(str(error).split())
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+class OneLine(logging.Formatter):
+    """Warnings in one line each, likewise."""
+
+    def formatMessage(self, record):  # noqa: N802 (the name is that of the parent)
+        return one_line(super().formatMessage(record))
 
 
 def named(error):

@@ -19,6 +19,8 @@ from avnb.models.shared import current, encoders_once
 
 __all__ = ["SYSTEM", "AVModel"]
 
+_UNPRACTISED = "%s is %.0f s long, and %s was trained on clips of %g s: its answers mean little"
+
 logger = logging.getLogger(__name__)
 
 
@@ -48,6 +50,7 @@ class AVModel:
         self.processor = processor
         self.tokenizer = getattr(processor, "tokenizer", processor)
         self.name = name or type(hf).__name__
+        self._warned = set()
         self.decoder = getattr(getattr(self.hf, "model", None), "language_model", None) or self.hf.get_decoder()
         if not hasattr(self.decoder, "layers") and hasattr(self.decoder, "get_decoder"):
             self.decoder = self.decoder.get_decoder()  # a language model with a head of its own
@@ -121,19 +124,24 @@ class AVModel:
 
     def _inputs(self, clip, question, modalities, system=None, like=None):
         video = audio = fps = None
+        seconds = 0.0
         try:
             if self._heard(clip, modalities):  # first: it is the smaller one, and may be too long
                 most = processing.longest_sound(self.processor)
                 rate = processing.sound_extractor(self.processor).sampling_rate
                 audio = clip.wave(rate, max_seconds=most and most + 1)
                 processing.check_length(self.processor, audio, clip.id)
-                self._check_practice(clip, len(audio) / rate)
+                seconds = len(audio) / rate
             if "video" in modalities and self.sees:
                 video, fps = (like or self)._frames(clip)
+                seconds = max(seconds, len(video) / fps)
             if modalities and video is None and audio is None:
                 raise PromptError(
                     f"{clip.id}: no modality is left of {modalities} for {self.name} (clip of kind {clip.kind})"
                 )
+            if self.practice is not None and seconds > 2 * self.practice and clip.id not in self._warned:
+                self._warned.add(clip.id)
+                logger.warning(_UNPRACTISED, clip.id, seconds, self.name, self.practice)
             return self.process(video, audio, question, system, fps)
         except (PromptError, ClipError, MemoryError, torch.OutOfMemoryError):
             raise
@@ -147,16 +155,7 @@ class AVModel:
         """The frames that this model wants of a clip, and how many a second these are."""
         fps, sample = processing.sampling(self.processor, self.processor_options)
         frames, times = clip.frames(fps=fps, sample=sample, max_pixels=processing.most_pixels(self.processor))
-        self._check_practice(clip, times[-1])
         return frames, round((len(times) - 1) / (times[-1] - times[0]), 6) if len(times) > 1 else fps
-
-    def _check_practice(self, clip, seconds):
-        """Warns of a clip that is much longer than all that an organism was trained on."""
-        if self.practice is not None and seconds > 2 * self.practice:
-            logger.warning(
-                "%s: %s was trained on clips of %g s; to %.0f s its answers mean little",
-                clip.id, self.name, self.practice, seconds,
-            )  # fmt: skip
 
     def _heard(self, clip, modalities):
         return "audio" in modalities and self.hears and clip.kind != "mute"

@@ -35,7 +35,6 @@ def measure(names, model, clips, *, dataset, seed=0, out=None, retry=False, shar
     names, clips = list(names), list(clips)
     if len(set(names)) < len(names):
         raise study.StudyError(f"{', '.join(names)}: an analysis is named twice; name each once")
-    model = (load or models.load)(model) if isinstance(model, str) else model
     same = {"dataset": dataset, "seed": seed, "out": out, "retry": retry, "share": share, "load": load}
     if len(names) == 1:
         try:
@@ -45,6 +44,7 @@ def measure(names, model, clips, *, dataset, seed=0, out=None, retry=False, shar
     accepted = {name: options_of(name) for name in names}
     if unknown := options.keys() - set().union(*accepted.values()):
         raise study.StudyError(f"none of {', '.join(names)} has an option {min(unknown)!r}")
+    model = (load or models.load)(model) if isinstance(model, str) else model
     running = _Running(clips)
     for name in names:
         own = {key: value for key, value in options.items() if key in accepted[name]}

@@ -288,6 +288,15 @@ def test_a_cell_may_not_take_for_ever(tmp_path, monkeypatch):
     assert outcome.status == "failed" and "2 seconds" in outcome.error.replace("timed out after", "")
 
 
+def test_files_of_the_current_folder_are_no_modules_of_a_chapter(tmp_path, monkeypatch):
+    (tmp_path / "av.py").write_text("raise ImportError('not this one')")
+    source = tmp_path / "02_reads.py"
+    source.write_text(WORKS.partition('# %% tags=["skip')[0] + "\nimport av\n\nav.open\n")
+    monkeypatch.chdir(tmp_path)
+    (outcome,) = batch.execute(batch.plan(["toy-omni"], [source], tmp_path / "runs"))
+    assert outcome.status == "done", outcome.error
+
+
 def test_a_chapter_that_does_not_apply_is_no_failure(tmp_path):
     """Chapter 6 and a model without a known base: the notebook shows the reason alone, and does not run again."""
     (tmp_path / "06_base.py").write_text(
