@@ -232,12 +232,30 @@ if len(unscored):
 Markdown("\n".join(lines))
 
 # %% tags=["hide-input"]
+lower = drop.query("inputs == 'both'").assign(
+    told=lambda rows: [
+        show.told(stats.Interval(*row))
+        for row in rows[[*stats.Interval._fields]].values
+    ]
+)
+lower = lower.pivot(
+    index=["question", "modality", "factual", "counterfactual"],
+    columns="drop",
+    values="told",
+)
 show.table(
-    drop.query("inputs == 'both'").rename(
-        columns={"factual": "ordinary", "counterfactual": "conflicting"}
+    lower.reset_index()
+    .replace({"modality": {"audio": "the sound", "video": "the picture"}})
+    .rename(
+        columns={
+            "modality": "judged for",
+            "factual": "ordinary",
+            "counterfactual": "conflicting",
+            "absolute": "lower by",
+            "relative": "lower by, of that on ordinary ones",
+        }
     ),
-    f"{avllm.name}: how much lower fidelity is on conflicting clips, absolute (0 to 1) and as a share of that on ordinary "
-    "ones; low and high bound the 95 % interval",
+    f"{avllm.name}: how much lower fidelity (0 to 1) is on conflicting clips, with 95 % intervals",
 )
 
 # %% [markdown]

@@ -131,7 +131,8 @@ show.in_short(
 # answers should turn to the picture. This chapter measures where they turn.
 
 # %% tags=["hide-input"]
-Markdown(needs.told(avllm, clips, 6, max_new_tokens=max_new_tokens))
+cost = needs.told(avllm, clips, 6, max_new_tokens=max_new_tokens)
+Markdown(cost) if cost else None
 
 # %% [markdown]
 # ## One clip, word by word
@@ -331,7 +332,7 @@ show.figure(
     plots.attention.without_sinks(shares, measure(without_sinks=sink), positions, sink),
     f"Left: attention of {avllm.name} to each prompt position over the uniform share (log scale). Right: the curves with and "
     "without sinks.",
-) if len(found) else Markdown("")
+) if len(found) else None
 
 # %% [markdown]
 # ## Head by head

@@ -258,8 +258,9 @@ show.figure(
 # probable tokens at any audio position $p$ after any layer in a part $L$ of the decoder; its **null** is the same share
 # for the events of every other clip $d$ that shares nothing with $c$:
 #
-# $$D(c) = \{e : \min_{\ell \in L,\,p}\ \mathrm{rank}^{(\ell)}_p(V(e)) \le k\}, \qquad
-# \mathrm{recall}(c) = \frac{|E(c) \cap D(c)|}{|E(c)|}, \qquad
+# $$D(c) = \{e : \min_{\ell \in L,\,p}\ \mathrm{rank}^{(\ell)}_p(V(e)) \le k\},$$
+#
+# $$\mathrm{recall}(c) = \frac{|E(c) \cap D(c)|}{|E(c)|}, \qquad
 # \mathrm{null}(c) = \operatorname*{mean}_{d}\frac{|E(d) \cap D(c)|}{|E(d)|}.$$
 #
 # The study reports one number and does not publish how it pools. The null matters as much: a recall of 0.9 means nothing

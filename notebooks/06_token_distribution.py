@@ -120,7 +120,7 @@ Markdown(f"{judges.told(judge, examples)}\n\n{cost}")
 # ## One clip, token by token
 #
 # The clip above is not among those that are counted; of 24 others it is the first conflicting one about whose sound the
-# model names something that is only to be seen. Below is what it says to hear, once for each model that was made to say
+# model names something that is only to be seen. Below is what it says it hears, once for each model that was made to say
 # the same words. Light: that one would have said this token itself, as its most probable one. Dark: it would have said
 # something else. Point at a token, or unfold the table, for the numbers.
 
@@ -167,9 +167,8 @@ seeing = avnb.load(base)
 common = tokens.common_tokens(avllm, seeing)
 sizes = [m.decoder.config.vocab_size for m in (avllm, seeing)]
 words = table[table["against"] == "base model"]
-events = ", ".join(
-    f"“{t.strip()}”" for t in words.loc[words["is_audio"], "token"].unique()
-)
+found = [f"“{t.strip()}”" for t in words.loc[words["is_audio"], "token"].unique()]
+events = ", ".join(found[:40]) + (f" and {len(found) - 40} more" if found[40:] else "")
 Markdown(
     f"`{avllm.name}` and `{of_base}` share **{len(common):,}** tokens (of {sizes[0]:,} and {sizes[1]:,}); distributions are over "
     f"these. The {words['clip'].nunique()} answers hold {len(words):,} tokens, of which **{words['is_audio'].sum():,}** name a "
@@ -225,12 +224,10 @@ lines = [
     f"- {kinds_told.get(name, name)}: {one.text}" for name, one in verdicts.items()
 ]
 Markdown(
-    ""
-    if not lines
-    else "Is it the picture that makes the base agree? A question alone makes some words probable, too. Share of first tokens "
+    "Is it the picture that makes the base agree? A question alone makes some words probable, too. Share of first tokens "
     "that the base would say, with that of the same base without the pictures as the control:\n\n"
     + "\n".join(lines)
-)
+) if lines else None
 
 # %% [markdown]
 # ## How far apart, in nats
@@ -260,11 +257,9 @@ lines = [
     for name in kinds
 ]
 Markdown(
-    ""
-    if not lines
-    else "Do the words that name sounds need the sound more than other words do? KL (nats) to the model without audio on them, "
+    "Do the words that name sounds need the sound more than other words do? KL (nats) to the model without audio on them, "
     "with as many tokens drawn at random as the control:\n\n" + "\n".join(lines)
-)
+) if lines else None
 
 # %% [markdown]
 # ## Right and hallucinated words
