@@ -9,9 +9,9 @@
     True
 
 The prompt runs through the decoder once. Conditions differ from the **branch point** on: the first prompt position that
-any rule or patch touches, or the end of the prompt if rules touch generated positions only. Everything before it is shared and
-stored once. Prompt positions after it are computed again per branch, each branch starting at the first layer that its
-rules touch, because all layers below see what the prefill saw. Then all branches decode as one batch.
+any rule or patch touches, or the end of the prompt if rules touch generated positions only. Everything before it is
+shared and stored once. Prompt positions after it are computed again per branch, each branch starting at the first layer
+that its rules touch, because all layers below see what the prefill saw. Then all branches decode as one batch.
 
 Several prompts of a clip are a tree (`run_all`): the media that they begin with are the **trunk**, which runs once, the
 questions leave it, and the conditions leave these. The branches of all prompts decode as one batch.
@@ -80,8 +80,8 @@ class Run:
         shares: float32 [n_tokens, n_layers, n_heads, n_groups]; each row sums to 1 over groups. Step 0 is the last
             prompt position.
         map_positions, maps: prompt positions, and float32 [n_tokens, n_layers, n_positions].
-        hidden_positions, hidden: positions (from T on: answer tokens), and a tensor [n_layers, n_positions, width]: what
-            the layers gave, before anything was patched.
+        hidden_positions, hidden: positions (from T on: answer tokens), and a tensor [n_layers, n_positions, width]:
+            what the layers gave, before anything was patched.
         logits: float32 [n_tokens, vocabulary].
     """
 

@@ -58,7 +58,8 @@ def _placed(patch, prompt, n_layers):
         positions = np.unique(np.concatenate(found))
     else:
         positions = np.asarray(patch.target, dtype=np.int64)
-        if not len(positions) or positions.min() < 0 or positions.max() >= len(prompt) or (np.diff(positions) < 1).any():
+        inside = len(positions) and positions.min() >= 0 and positions.max() < len(prompt)
+        if not inside or (np.diff(positions) < 1).any():
             raise ValueError(f"{patch}: name positions of the prompt, 0 to {len(prompt) - 1}, ascending")
     if wrong := [i for i in patch.layers if not 0 <= i < n_layers - 1]:
         raise ValueError(f"{patch}: use layers 0 to {n_layers - 2}, which have one behind them, not {wrong[0]}")
