@@ -43,7 +43,7 @@ plan = jobs.each
 
 
 def measure(
-    model, clips, question=HEAR, *, taught_on="toybox", n_taught=400, n_chosen=100, times=4, judge="events"
+    model, clips, question=HEAR, *, taught_on="toybox", n_taught=240, n_chosen=80, times=4, judge="events"
 ) -> pd.DataFrame:
     """How four readouts rank the events of a set, from the mean over the audio positions after every layer.
 

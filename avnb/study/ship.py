@@ -46,6 +46,7 @@ TABLES = {
     "by-token": Table("knockout.by_token", {}, kinds=_CONFLICT),
     "instead": Table("instead.measure", {"n_draws": 1}, kinds=_CONFLICT),
     "patching": Table("patching.measure", {}, kinds=_CONFLICT),
+    "probe": Table("probe.measure", {}),
     "knockout-whole": Table(
         "knockout", _HEAR | {"spans": [_WHOLE], "blocked": _GROUPS, "n_draws": 1}, HEARING, _CONFLICT
     ),

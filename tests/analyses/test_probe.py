@@ -1,5 +1,6 @@
 """Probes: what was planted in the states is found, what was not is not; the regression is the textbook's."""
 
+from collections import Counter
 from dataclasses import replace
 from zlib import crc32
 
