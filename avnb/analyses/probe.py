@@ -5,7 +5,7 @@ probe is taught to read it: a linear map from the mean of the stream over the po
 What the one misses and the other finds is held there in another code.
 
     >>> model, clips = avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4)
-    >>> table = measure(model, clips, n_taught=24, n_chosen=24, times=1)
+    >>> table = measure(model, clips, n_taught=24, times=1)
     >>> table["readout"].unique().tolist()
     ['lens', 'heard', 'seen', 'shuffled']
 
@@ -42,9 +42,7 @@ STRENGTHS = tuple(10.0**power for power in range(-4, 3))  # of the ridge, relati
 plan = jobs.each
 
 
-def measure(
-    model, clips, question=HEAR, *, taught_on="toybox", n_taught=240, n_chosen=80, times=4, judge="events"
-) -> pd.DataFrame:
+def measure(model, clips, question=HEAR, *, taught_on="toybox", n_taught=240, times=4, judge="events") -> pd.DataFrame:
     """How four readouts rank the events of a set, from the mean over the audio positions after every layer.
 
     The first is the logit lens (final norm, unembedding, the best token that names the event). The others are linear
@@ -57,7 +55,7 @@ def measure(
         clips: clips; one with bad media is reported and left out (`jobs.over`).
         question: what the prompts ask.
         taught_on: the set that probes are taught on, a name for `datasets.load`.
-        n_taught, n_chosen: clips of its training and of its validation split.
+        n_taught: clips of its training split; a third as many are taken of its validation split.
         times: with how many sounds of other clips each of their pictures is put together.
         judge: who says what is heard and seen, a name of `avnb.judge`.
 
@@ -72,7 +70,7 @@ def measure(
     by_whom = named(judge)
 
     def rows(job):
-        taught = _taught(model, question, taught_on, n_taught, n_chosen, times, judge)
+        taught = _taught(model, question, taught_on, n_taught, times, judge)
         ranks = taught.ranks(_states(model, job.clip, question))
         axes = pd.MultiIndex.from_product([READOUTS, range(ranks.shape[1]), taught.events], names=_COLUMNS[3:6])
         found = axes.to_frame(index=False).assign(clip=job.clip.id, kind=job.clip.kind, question=question)
@@ -237,9 +235,9 @@ def crossed(clips, times, seed=0) -> list:
 
 
 @lru_cache(maxsize=4)
-def _taught(model, question, taught_on, n_taught, n_chosen, times, judge):
+def _taught(model, question, taught_on, n_taught, times, judge):
     by_whom, samples = named(judge), []
-    for split, n in (("train", n_taught), ("validation", n_chosen)):
+    for split, n in (("train", n_taught), ("validation", n_taught // 3)):
         clips = crossed(datasets.load(taught_on, split, n=n, fewer=True), times)
         if not clips:
             raise AnalysisError(f"{taught_on}, split {split}: no sound of one clip differs from the picture of another")

@@ -40,7 +40,7 @@ def table(random_organism):
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(probe, "_states", states)
         patch.setattr(datasets, "load", lambda name, split, n, fewer: drawn(n, len(split)))
-        found = probe.measure(random_organism, drawn(60, 1), n_taught=150, n_chosen=40, times=2)
+        found = probe.measure(random_organism, drawn(60, 1), n_taught=150, times=2)
     probe._taught.cache_clear()
     return found
 
@@ -103,7 +103,7 @@ def test_sounds_are_put_to_pictures_that_share_nothing_with_them():
 def test_a_set_without_conflicts_is_refused(monkeypatch, random_organism):
     monkeypatch.setattr(datasets, "load", lambda *_, **__: [replace(clip, heard=("bell",)) for clip in drawn(4, 0)])
     with pytest.raises(AnalysisError, match="no sound of one clip differs"):
-        probe.measure(random_organism, drawn(2, 1), n_taught=7, n_chosen=7)
+        probe.measure(random_organism, drawn(2, 1), n_taught=7)
 
 
 @pytest.mark.organism
