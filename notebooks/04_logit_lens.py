@@ -54,7 +54,7 @@ from avnb import (
 from avnb import judge as judges
 from avnb.analyses import patches, probe
 from avnb.engine import needs
-from avnb.layers import depth_layers
+from avnb.layers import depth_layers, ranges
 from IPython.display import Markdown
 
 plots.style()
@@ -443,7 +443,7 @@ Markdown(text)
 # %% tags=["hide-input"]
 known_by = None
 if taught is not None and len(taught):
-    last_part = f"the last {n_layers - min(depth_layers(n_layers, depth)):d} layers"
+    last_part = f"layers {ranges(depth_layers(n_layers, depth))}"
     known_by = probe.verdict(taught, depth, seed, of_source(taught["clip"].unique()))
 show.figure(
     plots.lens.readouts(

@@ -4,11 +4,6 @@ The logit lens reads the residual stream with the model's own output layer, and 
 probe is taught to read it: a linear map from the mean of the stream over the positions of the sound to what is heard.
 What the one misses and the other finds is held there in another code.
 
-    >>> model, clips = avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4)
-    >>> table = measure(model, clips, n_taught=24, times=1)
-    >>> table["readout"].unique().tolist()
-    ['lens', 'heard', 'seen', 'shuffled']
-
 Probes are taught on pictures with the sounds of other clips, where what is heard does not tell what is seen: taught on
 ordinary clips, a probe could name the sound by the picture.
 """
