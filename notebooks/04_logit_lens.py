@@ -32,6 +32,7 @@ top_k = 3
 depth = [0.75, 1.0]  # the part of the decoder that counts
 match = "words"  # or a sentence embedder: which tokens name an event
 judge = None  # by whom answers are judged; None is by what is known of the clips
+n_taught = 240  # clips that probes are taught on
 out = None  # folder for the tables; None is the cache folder
 
 # %% tags=["hide-input"]
@@ -51,7 +52,9 @@ from avnb import (
     vocabulary,
 )
 from avnb import judge as judges
+from avnb.analyses import patches, probe
 from avnb.engine import needs
+from avnb.layers import depth_layers, ranges
 from IPython.display import Markdown
 
 plots.style()
@@ -102,6 +105,20 @@ moved = study.table(
     **some,
     **asked,
 )
+patched = study.table("patching.measure", avllm, question=question, **some, **asked)
+patched = patched[patched["kind"] == "counterfactual"]
+taught = None  # probes need clips of the same kind as those that they are tried on
+if dataset == "toybox":
+    taught = study.table(
+        "probe.measure",
+        avllm,
+        each=each,
+        question=question,
+        taught_on=dataset,
+        n_taught=n_taught,
+        **asked,
+    )
+    taught = probe.recall(taught, top_k).query("kind == 'counterfactual'")
 recalled = lens.from_ranks(ranks, top_k, depth)
 without = lens.from_ranks(cut_off, top_k, depth)
 
@@ -417,6 +434,106 @@ if rows:
 Markdown(text)
 
 # %% [markdown]
+# ## Is the sound gone where the lens reads the picture?
+#
+# The lens knows the code of the output alone. A **probe** {cite}`alain2016probes` is taught to read: for every layer, a
+# linear map (a ridge regression) from the mean of the residual stream over the positions of the sound to what is heard. It is taught on
+# pictures of the training split with the sounds of other clips, so that it cannot go by the picture; its strength is set on
+# the validation split; what it finds is counted on the clips of this chapter. Beside it are the lens, which here reads the
+# same means and ranks the same events, a probe that was taught what is *seen*, and, as a control {cite}`hewitt2019control`, one that was taught shuffled sounds.
+
+# %% tags=["hide-input"]
+known_by = None
+if taught is not None and len(taught):
+    last_part = f"layers {ranges(depth_layers(n_layers, depth))}"
+    known_by = probe.verdict(taught, depth, seed, of_source(taught["clip"].unique()))
+show.figure(
+    plots.lens.readouts(
+        taught,
+        top_k,
+        f"In {last_part} a probe names {known_by.probe.effect.mean:.0%} of what is heard, the lens {known_by.lens.mean:.0%}",
+    ),
+    f"Share of events among the first {top_k}, by layer, read from the mean over the positions of the sound; colours as above. "
+    f"Conflicting clips, n = {known_by.probe.effect.n}; bands are 95 % intervals over clips, layer by layer.",
+    alt="Curves over layers for the lens and three probes: the share of what is heard, seen, and heard in other clips.",
+    data=taught.groupby(["readout", "layer", "target"])["value"].mean().reset_index(),
+) if known_by else Markdown(
+    "**Not measured here**: a probe is taught on clips of the same kind, and of this set there are none to spare."
+)
+
+# %% tags=["hide-input"]
+text = ""
+if known_by:
+    text = (
+        f"In {last_part}, a part that was fixed beforehand, the probe of what is heard against that of shuffled sounds: "
+        f"{known_by.probe.text} Against the lens on the same states: {show.told(known_by.apart, signed=True)}; against the "
+        f"probes of the first half of the layers: {show.told(known_by.lost, signed=True)}. "
+    )
+    if known_by.probe.stands and known_by.apart.low > 0:
+        text += (
+            "**The sound is not overwritten, only outvoted**: where the lens reads the picture, the sound can still be told from "
+            "the same numbers."
+            if not known_by.lost.high < 0
+            else "**The sound fades, and is not gone**: less of it can be told than in the first half of the layers, and more than "
+            "the lens reads."
+        )
+    elif known_by.probe.stands:
+        text += "**The lens misses nothing**: the probe finds no more of the sound than it does."
+    else:
+        text += "**The sound was not found** where the lens reads the picture."
+Markdown(text)
+
+# %% [markdown]
+# ## From which positions does the answer take its word?
+#
+# What can be told from a position need not be used. So the positions themselves are changed, and nothing else: **patching**
+# {cite}`meng2022locating` puts in what they hold in another run, after a layer and all later ones, so that nothing can be
+# written over it. The positions of the sound get what they hold if cut off from the picture, or without any picture: does
+# the answer then name the sound? They get the sound of another clip; and those of the picture get another picture. Whether
+# such a patch carries a sound at all, an answer shows that cannot look at the picture.
+
+# %% tags=["hide-input"]
+taken = patches.verdict(
+    patched, seed=seed, clusters=of_source(patched["clip"].unique())
+)
+titles = {
+    "picture": "The answer names the picture that is put in, and not the sound",
+    "both": "With the undisturbed sound put in, the answer names it",
+    "sound": "The answer names the sound that is put in, and not the picture",
+    "neither": "Neither what is put in as sound nor as picture is named more often",
+    "": "What answers name with states of another run put in",
+}
+show.figure(
+    plots.lens.patched(patched, titles[taken.claim]),
+    f"Share of what was put in that the answer names as heard. Conflicting clips, n = {taken.own.n}; bands are 95 % intervals "
+    "over clips, layer by layer.",
+    alt="Curves over layers: the share of answers that name what was put in at the positions of the sound or of the picture.",
+    data=patched.groupby(["instead", "start", "quantity"], sort=False)["value"]
+    .mean()
+    .reset_index(),
+) if taken else Markdown(
+    "There are no conflicting clips here that share nothing, so that nothing is decided."
+)
+
+# %% tags=["hide-input"]
+decided = {
+    "picture": "**The answer takes its word from the positions of the picture.** Those of the sound hold the sound, in a form "
+    "that an answer can read; with the picture in sight it does not.",
+    "both": "**The answer takes its word from the positions of the sound, too**: undisturbed, they bring it back.",
+    "sound": "**The answer takes its word from the positions of the sound.**",
+    "neither": "**Not decided**: neither place is clearly the one that is read.",
+    "": "**Not decided**: a sound that is put in is not named by an answer without the picture either, so that the patch carries "
+    "none.",
+}
+Markdown(
+    f"From the first layer on, which was fixed beforehand: the own sound, undisturbed by the picture, changes the fidelity of "
+    f"the answer by {show.told(taken.own, signed=True)} (a change of {stats.detectable(taken.own):.2f} would have been seen in "
+    f"four of five such samples). Of another clip's sound the answer names {show.told(taken.sound)}; of another clip's picture, "
+    f"{show.told(taken.picture)}; the difference is {show.told(taken.apart, signed=True)}. Without a view of the picture it "
+    f"names {show.told(taken.carried)} of the sound that was put in.\n\n{decided[taken.claim]}"
+) if taken else Markdown("")
+
+# %% [markdown]
 # ## Heard inside, and said?
 #
 # If recall read the sound, and the answer drew on it, then what is decoded should be what is said. Each event heard falls
@@ -601,6 +718,17 @@ if freed is not None and freed.low > 0 and not used:
         f"- What is read there is not what the answer uses: the cut changes recall by {show.told(freed, signed=True)}, and the "
         f"answer by {show.told(idle, signed=True)}."
     )
+if known_by and known_by.probe.stands and known_by.apart.low > 0:
+    lines.append(
+        f"- The picture is written over what the lens reads, not over all that is there: in {last_part} a probe names "
+        f"{show.told(known_by.probe.effect)} of what is heard at the same positions, the lens {show.told(known_by.lens)}."
+    )
+if taken and taken.claim == "picture":
+    lines.append(
+        f"- The answer takes its word from the positions of the picture: it names {taken.picture.mean:.0%} of a picture that is "
+        f"put in there, and {taken.sound.mean:.0%} of a sound that is put in at those of the sound (difference "
+        f"{show.told(taken.apart, signed=True)})."
+    )
 Markdown("\n".join(lines))
 
 # %% [markdown]
@@ -610,6 +738,10 @@ Markdown("\n".join(lines))
 #   edge; {doc}`05_attention_knockout` makes the others.
 # - What a position holds in another code than that of the output, the lens misses. A low recall does not show deafness,
 #   least of all in early layers.
+# - A probe shows what can be told from a state, not that the model does tell it; another map might tell more, so that what
+#   it finds is a lower bound.
+# - States that are put in come from another run, in which other positions held other things: together they are a state
+#   that the model is never in by itself.
 # - Recall rises with everything that is looked at: layers, positions, $k$. Only what stands above the null counts, and
 #   numbers of models with other vocabularies or longer sounds cannot be compared without it.
 # - An event counts as its words are listed. Words that a tokenizer splits are matched by a first piece.

@@ -6,6 +6,8 @@ import pandas as pd
 from matplotlib import font_manager
 
 from avnb import stats
+from avnb.analyses import patches
+from avnb.analyses.changes import NOTHING
 from avnb.layers import relative_depth
 from avnb.plots import sounds
 from avnb.plots.style import KINDS, PALETTE
@@ -16,6 +18,22 @@ _LABELS = {
     "seen": "what is seen",
     "other clips": "what is heard in other clips (control)",
 }
+_PLACES = {
+    "last": "where the answer goes on",
+    "lens": "the lens",
+    "heard": "probe, taught what is heard",
+    "seen": "probe, taught what is seen",
+    "shuffled": "probe, taught shuffled sounds (control)",
+}
+_PATCHES = {  # whose states, and what of them the answer names -> colour, line, label
+    (patches.FREE, patches.LENT): (
+        PALETTE["audio"], "o:", "sound of another clip, answer cut off\nfrom the picture: that sound (control)"
+    ),
+    (patches.PICTURE, patches.LENT): (PALETTE["video"], "s-", "picture of another clip: that picture"),
+    (patches.OTHER, patches.LENT): (PALETTE["audio"], "s--", "sound of another clip: that sound"),
+    (patches.ALONE, patches.HEARD): (PALETTE["audio"], "o-", "own sound alone: what is heard"),
+    (patches.CUT_OFF, patches.HEARD): (PALETTE["other"], "x-", "own sound, cut off from the picture:\nwhat is heard"),
+}  # fmt: skip
 _CELLS = COLOURS | {"heard and seen": PALETTE["other"], "": PALETTE["text"]}
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _WIDE_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Droid Sans Fallback")
@@ -206,6 +224,50 @@ def cut_off(rows, title):
     return fig
 
 
+def readouts(table, top_k, title):
+    """What the lens and the probes find at the positions of the sound after every layer, with intervals over clips.
+
+    Args:
+        table: from `probe.recall`.
+        top_k: of that table.
+        title: of the figure.
+
+    Returns:
+        The figure: one panel per kind of clip and readout.
+    """
+    fig, axes = _curves(table.rename(columns={"readout": "group"}), title, f"share named in the top {top_k}")
+    for ax in axes.flat:
+        ax.set(ylim=(-0.03, 1.03))
+    return fig
+
+
+def patched(table, title):
+    """What answers name with states of another run put in after a layer and all later ones, by that layer.
+
+    Args:
+        table: from `patching.measure`, of one kind of clips.
+        title: of the figure.
+
+    Returns:
+        The figure: a line for each kind of states, with intervals over clips; dashed, what is heard without a patch.
+    """
+    fig, ax = plt.subplots(figsize=(8.4, 3.8), layout="constrained")
+    handles = []
+    for (instead, quantity), (colour, style, label) in _PATCHES.items():
+        some = table[(table["instead"] == instead) & (table["quantity"] == quantity) & table["value"].notna()]
+        if len(some):
+            line = stats.summarise(some, "start").sort_values("start")
+            handles += ax.plot(line["start"], line["mean"], style, markersize=4, color=colour, label=label)
+            ax.fill_between(line["start"], line["low"], line["high"], color=colour, alpha=0.15, lw=0)
+    free = table[(table["instead"] == NOTHING) & (table["quantity"] == patches.HEARD)]["value"]
+    handles.append(ax.axhline(free.mean(), color="black", linestyle="--", lw=1, label="nothing put in: what is heard"))
+    ax.set(ylim=(-0.03, 1.03), xlabel="put in after this layer and all later ones", ylabel="share named in the answer")
+    ax.set_xticks(sorted(table.loc[table["instead"] != NOTHING, "start"].unique()))
+    ax.set_title(title, fontsize="medium")
+    fig.legend(handles=handles, loc="outside right upper", frameon=False)
+    return fig
+
+
 def _curves(table, title, ylabel, scale=lambda value: value):
     """Lines over relative depth with bands: kinds of clips by groups of positions."""
     n_layers = table["layer"].max() + 1
@@ -226,7 +288,7 @@ def _curves(table, title, ylabel, scale=lambda value: value):
             depth = relative_depth(n_layers)[line["layer"]]
             ax.plot(depth, scale(line["mean"]), style, marker="o", markersize=3, color=colour)
             ax.fill_between(depth, scale(line["low"]), scale(line["high"]), color=colour, alpha=0.2, lw=0)
-        place = {"last": "where the answer goes on"}.get(group, f"{group} positions")
+        place = _PLACES.get(group, f"{group} positions")
         ax.set_title(f"{place}\n{KINDS.get(kind, kind)}, n = {some['n'].max()}", fontsize="small")
     axes[0, 0].set(xlim=(0, 1))
     axes[-1, len(groups) // 2].set(xlabel=f"relative depth of {n_layers} layers (0 input, 1 output)")

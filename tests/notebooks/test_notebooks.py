@@ -16,7 +16,7 @@ import yaml
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.py"))
 PARAMETERS = {"seed"}  # every chapter
-SMALL = {"n": 6, "steps": 4}
+SMALL = {"n": 6, "steps": 4, "n_taught": 24}
 
 
 def loaded(name):
