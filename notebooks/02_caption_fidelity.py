@@ -50,7 +50,7 @@ from avnb import (
 from avnb import judge as judges
 from avnb.engine import needs
 from avnb.questions import BOTH, HEAR, SEE, modalities_of
-from avnb.study import fingerprints
+from avnb.study import claims, fingerprints
 from IPython.display import Markdown
 
 plots.style()
@@ -74,12 +74,12 @@ here = fidelity.as_published(answers)
 own, other = (
     here.get(f"audio fidelity, {kind}") for kind in ("factual", "counterfactual")
 )
-by_inputs = (
-    answers.query("kind == 'counterfactual' and question == @HEAR")
-    .pivot(index="clip", columns="inputs", values="value")
-    .reindex(columns=["audio", "both"])
-    .dropna()
-)
+by_inputs = pd.DataFrame(
+    {
+        inputs: fidelity.by_clip(answers, "counterfactual", inputs)
+        for inputs in ("audio", "both")
+    }
+).dropna()
 alone = stats.interval(by_inputs["audio"]) if len(by_inputs) else None
 change = here.get("audio fidelity, counterfactual - factual")
 show.in_short(
@@ -89,12 +89,16 @@ show.in_short(
     if own
     else f"What {avllm.name} says it hears could not be judged on these clips.",
     {
-        name: one
-        for name, one in {
-            "fidelity of what is heard (0 to 1), ordinary clips": own,
-            "the same, conflicting clips": other,
-            "the same, conflicting clips, sound alone": alone,
-        }.items()
+        label: show.told(one, of=f"{avllm.name}: audio fidelity, {name}")
+        for label, name, one in (
+            ("fidelity of what is heard (0 to 1), ordinary clips", "factual", own),
+            ("the same, conflicting clips", "counterfactual", other),
+            (
+                "the same, conflicting clips, sound alone",
+                "counterfactual, sound alone",
+                alone,
+            ),
+        )
         if one
     },
     "not judged"
@@ -298,7 +302,13 @@ show.figure(
 
 # %% tags=["hide-input"]
 gain = (
-    stats.difference(by_inputs["audio"], by_inputs["both"]) if len(by_inputs) else None
+    stats.difference(
+        by_inputs["audio"],
+        by_inputs["both"],
+        clusters=datasets.sources(by_inputs.index),
+    )
+    if len(by_inputs)
+    else None
 )
 if gain is None:
     heard = "**Not measured** is what the picture hides: no answer about the sound has a score"
@@ -310,7 +320,9 @@ else:
     heard = "Taking the picture away does not clearly change what it says it hears"
 lines = []
 if len(conflict):
-    verdict = stats.verdict(conflict["value"], conflict["null"])
+    verdict = stats.verdict(
+        conflict["value"], conflict["null"], clusters=datasets.sources(conflict.index)
+    )
     lines.append(
         f"Share of {verdict.effect.n} conflicting clips in which something only seen is named as a sound, with the share by "
         f"chance as the control. {verdict.text}"
@@ -319,7 +331,7 @@ lines.append(
     f"{heard}."
     if gain is None
     else f"{heard} ({by_inputs['audio'].mean():.2f} from the sound alone, {by_inputs['both'].mean():.2f} with the picture of "
-    f"something else; difference {gain.mean:+.2f}, {gain.low:+.2f} to {gain.high:+.2f}, n = {gain.n})."
+    f"something else; difference {show.told(gain, signed=True, of=f'{avllm.name}: {claims.GAIN}')})."
 )
 Markdown("\n\n".join(lines))
 
