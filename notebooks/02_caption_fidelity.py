@@ -464,6 +464,45 @@ explore.how_many_clips(
 )
 
 # %% [markdown]
+# ### What clips share
+#
+# Clips are no strangers to each other: sounds are lent in turn, and two clips may show the same source. So the same
+# values are resampled in groups. What widens an interval, tells what it can speak of.
+
+# %% tags=["hide-input"]
+conflicting = fidelity.by_clip(answers, "counterfactual")
+groups = {
+    "clips whose sounds were exchanged": conflicting.index.map(
+        lambda name: tuple(sorted(name.split("+")))
+    ),
+    "clips whose picture shows the same source": datasets.sources(conflicting.index),
+}
+alike = {"every clip on its own": stats.interval(conflicting)} | {
+    name: stats.interval(conflicting, clusters=of)
+    for name, of in groups.items()
+    if of is not None
+}
+widths = {name: one.high - one.low for name, one in alike.items()}
+narrow = widths["every clip on its own"]
+show.table(
+    pd.DataFrame(
+        [
+            (name, one.mean, one.low, one.high, widths[name] / narrow)
+            for name, one in alike.items()
+        ],
+        columns=["resampled together", "mean", "low", "high", "times as wide"],
+    ),
+    f"Fidelity of what {avllm.name} says it hears in conflicting clips, n = {len(conflicting)}",
+)
+
+# %% [markdown]
+# Exchanged sounds hardly matter, sources do. So this book uses two intervals, and says which:
+#
+# - A **level**, such as a fidelity, is about this world with its two dozen sources; its interval is over clips.
+# - An **effect** on which a verdict rests (a difference, a change, what lies beyond a control) should hold for other sources
+#   too. There, clips whose picture shows the same source are resampled together.
+
+# %% [markdown]
 # ## What this shows
 
 # %% tags=["hide-input"]

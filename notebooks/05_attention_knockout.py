@@ -170,6 +170,10 @@ show.in_short(
 # If a model names the sound of what it sees, although something else is to be heard, then either the sound never
 # arrived, or the picture outshouts it. The two can be told apart: keep the answer from attending to the picture. If the
 # sound then comes out, it was there all along.
+#
+# A cut is one more answer, and there are many: they are measured on the first clips of each kind of the set (`each`). What
+# these score without a cut differs a little from the fidelity of all of them, which {doc}`chapter 2
+# <02_caption_fidelity>` has.
 
 # %% tags=["hide-input"]
 n_conditions = 1 + len(from_first) * len(groups) * (1 + n_draws)
