@@ -467,7 +467,9 @@ Markdown(text)
 known_by = None
 if taught is not None and len(taught):
     last_part = f"layers {ranges(depth_layers(n_layers, depth))}"
-    known_by = probe.verdict(taught, depth, seed, of_source(taught["clip"].unique()))
+    known_by = probe.verdict(
+        taught, depth, seed, datasets.sources(taught["clip"].unique())
+    )
 show.figure(
     plots.lens.readouts(
         taught,
@@ -515,7 +517,7 @@ Markdown(text)
 
 # %% tags=["hide-input"]
 taken = patches.verdict(
-    patched, seed=seed, clusters=of_source(patched["clip"].unique())
+    patched, seed=seed, clusters=datasets.sources(patched["clip"].unique())
 )
 titles = {
     "picture": "The answer names the picture that is put in, and not the sound",
