@@ -50,7 +50,7 @@ from avnb import (
 from avnb import judge as judges
 from avnb.engine import needs
 from avnb.questions import BOTH, HEAR, SEE, modalities_of
-from avnb.study import fingerprints
+from avnb.study import claims, fingerprints
 from IPython.display import Markdown
 
 plots.style()
@@ -74,12 +74,12 @@ here = fidelity.as_published(answers)
 own, other = (
     here.get(f"audio fidelity, {kind}") for kind in ("factual", "counterfactual")
 )
-by_inputs = (
-    answers.query("kind == 'counterfactual' and question == @HEAR")
-    .pivot(index="clip", columns="inputs", values="value")
-    .reindex(columns=["audio", "both"])
-    .dropna()
-)
+by_inputs = pd.DataFrame(
+    {
+        inputs: fidelity.by_clip(answers, "counterfactual", inputs)
+        for inputs in ("audio", "both")
+    }
+).dropna()
 alone = stats.interval(by_inputs["audio"]) if len(by_inputs) else None
 change = here.get("audio fidelity, counterfactual - factual")
 show.in_short(
@@ -89,12 +89,16 @@ show.in_short(
     if own
     else f"What {avllm.name} says it hears could not be judged on these clips.",
     {
-        name: one
-        for name, one in {
-            "fidelity of what is heard (0 to 1), ordinary clips": own,
-            "the same, conflicting clips": other,
-            "the same, conflicting clips, sound alone": alone,
-        }.items()
+        label: show.told(one, of=f"{avllm.name}: audio fidelity, {name}")
+        for label, name, one in (
+            ("fidelity of what is heard (0 to 1), ordinary clips", "factual", own),
+            ("the same, conflicting clips", "counterfactual", other),
+            (
+                "the same, conflicting clips, sound alone",
+                "counterfactual, sound alone",
+                alone,
+            ),
+        )
         if one
     },
     "not judged"
@@ -316,7 +320,13 @@ show.figure(
 
 # %% tags=["hide-input"]
 gain = (
-    stats.difference(by_inputs["audio"], by_inputs["both"]) if len(by_inputs) else None
+    stats.difference(
+        by_inputs["audio"],
+        by_inputs["both"],
+        clusters=datasets.sources(by_inputs.index),
+    )
+    if len(by_inputs)
+    else None
 )
 if gain is None:
     heard = "**Not measured** is what the picture hides: no answer about the sound has a score"
@@ -328,7 +338,9 @@ else:
     heard = "Taking the picture away does not clearly change what it says it hears"
 lines = []
 if len(conflict):
-    verdict = stats.verdict(conflict["value"], conflict["null"])
+    verdict = stats.verdict(
+        conflict["value"], conflict["null"], clusters=datasets.sources(conflict.index)
+    )
     lines.append(
         f"Share of {verdict.effect.n} conflicting clips in which {avllm.name} names something only seen as a sound, with the share "
         f"by chance as the control. {verdict.text}"
@@ -337,7 +349,7 @@ lines.append(
     f"{heard}."
     if gain is None
     else f"{heard} ({by_inputs['audio'].mean():.2f} from the sound alone, {by_inputs['both'].mean():.2f} with the picture of "
-    f"something else; difference {gain.mean:+.2f}, {gain.low:+.2f} to {gain.high:+.2f}, n = {gain.n})."
+    f"something else; difference {show.told(gain, signed=True, of=f'{avllm.name}: {claims.GAIN}')})."
 )
 Markdown("\n\n".join(lines))
 
@@ -468,6 +480,45 @@ explore.how_many_clips(
     {name: cards.answers(name).query(swapped)["value"] for name in names},
     "all 200 clips",
 )
+
+# %% [markdown]
+# ### What clips share
+#
+# Clips are no strangers to each other: sounds are lent in turn, and two clips may show the same source. So the same
+# values are resampled in groups. What widens an interval, tells what it can speak of.
+
+# %% tags=["hide-input"]
+conflicting = fidelity.by_clip(answers, "counterfactual")
+groups = {
+    "clips whose sounds were exchanged": conflicting.index.map(
+        lambda name: tuple(sorted(name.split("+")))
+    ),
+    "clips whose picture shows the same source": datasets.sources(conflicting.index),
+}
+alike = {"every clip on its own": stats.interval(conflicting)} | {
+    name: stats.interval(conflicting, clusters=of)
+    for name, of in groups.items()
+    if of is not None
+}
+widths = {name: one.high - one.low for name, one in alike.items()}
+narrow = widths["every clip on its own"]
+show.table(
+    pd.DataFrame(
+        [
+            (name, one.mean, one.low, one.high, widths[name] / narrow)
+            for name, one in alike.items()
+        ],
+        columns=["resampled together", "mean", "low", "high", "times as wide"],
+    ),
+    f"Fidelity of what {avllm.name} says it hears in conflicting clips, n = {len(conflicting)}",
+)
+
+# %% [markdown]
+# Exchanged sounds hardly matter, sources do. So this book uses two intervals, and says which:
+#
+# - A **level**, such as a fidelity, is about this world with its two dozen sources; its interval is over clips.
+# - An **effect** on which a verdict rests (a difference, a change, what lies beyond a control) should hold for other sources
+#   too. There, clips whose picture shows the same source are resampled together.
 
 # %% [markdown]
 # ## What this shows

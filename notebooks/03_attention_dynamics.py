@@ -49,6 +49,7 @@ from avnb import (
     study,
 )
 from avnb.engine import needs
+from avnb.study import claims
 from IPython.display import Markdown
 
 plots.style()
@@ -76,7 +77,10 @@ def contrasts(table):
     return attention.preference(table).groupby("clip")["value"].mean()
 
 
-verdict = stats.verdict(contrasts(shares), contrasts(shuffled), seed)
+here = contrasts(shares)
+verdict = stats.verdict(
+    here, contrasts(shuffled), clusters=datasets.sources(here.index)
+)
 leaning = verdict.effect if verdict.stands else None
 prefers = (
     "sound"
@@ -103,10 +107,12 @@ show.in_short(
     ),
     {
         "preference of sound over picture (−1 to +1)": show.told(
-            verdict.effect, signed=True
+            verdict.effect, signed=True, of=f"{avllm.name}: {claims.PREFERENCE}"
         ),
         "the same, labels of positions shuffled (control)": show.told(
-            verdict.control, signed=True
+            verdict.control,
+            signed=True,
+            of=f"{avllm.name}: {claims.PREFERENCE}, labels shuffled",
         ),
     }
     | {

@@ -55,6 +55,7 @@ from avnb import judge as judges
 from avnb.analyses import patches, probe
 from avnb.engine import needs
 from avnb.layers import depth_layers, ranges
+from avnb.study import claims
 from IPython.display import Markdown
 
 plots.style()
@@ -128,18 +129,11 @@ left_out = recalled.loc[recalled["reason"] != "", "reason"].value_counts()
 recalled = recalled[recalled["reason"] == ""]
 by_clip = recalled.set_index("clip")
 conflicting = by_clip[by_clip["kind"] == "counterfactual"]
-# Clips that show the same thing are no independent witnesses of what its picture does: they count together.
-shown = ranks[ranks["seen"]].groupby("clip")["event"].first()
-
-
-def of_source(clips):
-    """To which source each clip belongs, if what is seen is known of all of them."""
-    return shown.reindex(clips) if shown.reindex(clips).notna().all() else None
-
-
 told = {}
 for kind, rows in by_clip.groupby("kind", sort=False):
-    told[kind] = stats.verdict(rows["value"], rows["null"], seed)
+    told[kind] = stats.verdict(
+        rows["value"], rows["null"], clusters=datasets.sources(rows.index)
+    )
 freed, idle = None, None
 before, after = (
     t.set_index("clip")["value"].dropna() for t in (conflicting.reset_index(), without)
@@ -147,13 +141,14 @@ before, after = (
 common = before.index.intersection(after.index)
 if len(common):
     freed = stats.difference(
-        after[common], before[common], seed, clusters=of_source(common)
+        after[common], before[common], clusters=datasets.sources(common)
     )
     change = knockout.effect(knockout.change(moved), "video", whole, modality="audio")
     change = change.reindex(common)
-    idle = stats.interval(change, seed, signed=True, clusters=of_source(common))
+    idle = stats.interval(change, signed=True, clusters=datasets.sources(common))
 used = None if idle is None else idle.low > 0 or idle.high < 0
 known = told.get("counterfactual") or next(iter(told.values()))
+recall = stats.interval(conflicting["value"]) if len(conflicting) else None
 read = "beyond chance" if known.stands else "no more often than those of other clips"
 show.in_short(
     f"In {avllm.name}, the positions of the sound name it {read}"
@@ -169,15 +164,35 @@ show.in_short(
         )
     ),
     {
-        name: one
-        for name, one in {
-            "latent recall, conflicting clips (0 to 1)": known.effect,
-            "chance: the sounds of other clips": known.control,
-            "change of recall, sound cut off from the picture": freed,
-            "change of the answer's fidelity by the same cut": idle,
-        }.items()
+        label: show.told(one, signed=signed, of=f"{avllm.name}: {name}")
+        for label, name, one, signed in (
+            (
+                "latent recall, conflicting clips (0 to 1)",
+                "latent recall, counterfactual",
+                recall,
+                False,
+            ),
+            (
+                "beyond chance, the sounds of other clips",
+                claims.ABOVE,
+                known.difference,
+                True,
+            ),
+            (
+                "change of recall, sound cut off from the picture",
+                "latent recall, counterfactual, picture cut off from the sound - free",
+                freed,
+                True,
+            ),
+            (
+                "change of the answer's fidelity by the same cut",
+                claims.INSIDE,
+                idle,
+                True,
+            ),
+        )
         if one is not None
-    },
+    },  # fmt: skip
     "as in the study: known inside"
     if known.stands
     else "not as in the study: not clearly known inside",
@@ -305,7 +320,11 @@ lines = [
 ]
 swapped = conflicting[conflicting["value_seen"].notna()]
 if len(swapped):
-    verdict = stats.verdict(swapped["value_seen"], swapped["null"], seed)
+    verdict = stats.verdict(
+        swapped["value_seen"],
+        swapped["null"],
+        clusters=datasets.sources(swapped.index),
+    )
     lines.append(
         f"- **conflicting clips, what is seen**: how often the *audio* positions name it. {verdict.text}"
     )
@@ -320,7 +339,9 @@ Markdown("\n".join(lines))
 
 # %% tags=["hide-input"]
 curves = latent.recall(ranks, top_k, by_layer=True)
-gaps = latent.gaps(curves, seed=seed, clusters=of_source(curves["clip"].unique()))
+gaps = latent.gaps(
+    curves, seed=seed, clusters=datasets.sources(curves["clip"].unique())
+)
 conflict = gaps[gaps["kind"] == "counterfactual"]
 at_sound = conflict[conflict["group"] == "audio"]
 first = at_sound.loc[at_sound["low"] > 0, "layer"]
@@ -388,7 +409,7 @@ if len(common):
         without.set_index("clip")["value_seen"].reindex(common).fillna(0),
         conflicting["value_seen"].reindex(common).fillna(0),
         seed,
-        clusters=of_source(common),
+        clusters=datasets.sources(common),
     )
     level = knockout.baseline(moved, modality="audio").reindex(common)
     rows = [
@@ -446,7 +467,9 @@ Markdown(text)
 known_by = None
 if taught is not None and len(taught):
     last_part = f"layers {ranges(depth_layers(n_layers, depth))}"
-    known_by = probe.verdict(taught, depth, seed, of_source(taught["clip"].unique()))
+    known_by = probe.verdict(
+        taught, depth, seed, datasets.sources(taught["clip"].unique())
+    )
 show.figure(
     plots.lens.readouts(
         taught,
@@ -494,7 +517,7 @@ Markdown(text)
 
 # %% tags=["hide-input"]
 taken = patches.verdict(
-    patched, seed=seed, clusters=of_source(patched["clip"].unique())
+    patched, seed=seed, clusters=datasets.sources(patched["clip"].unique())
 )
 titles = {
     "picture": "The answer names the picture that is put in, and not the sound",
@@ -605,7 +628,9 @@ raw = study.table(
 rows = []
 for name, table in (("normed", recalled), ("raw", raw[raw["reason"] == ""])):
     for kind, group in table.groupby("kind", sort=False):
-        gap = stats.difference(group["value"], group["null"], seed)
+        gap = stats.difference(
+            group["value"], group["null"], clusters=datasets.sources(group["clip"])
+        )
         means = group["value"].mean(), group["null"].mean()
         rows.append((name, kinds_told.get(kind, kind), *means, *gap))
 columns = ["lens", "clips", "recall", "null", "recall - null", "low", "high", "n"]

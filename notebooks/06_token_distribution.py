@@ -67,16 +67,15 @@ def per_clip(name, value, baseline, group="audio events"):
 groups = tokens.by_group(table, seed)
 unshifted = groups["base_rank"] == 1
 kinds = list(groups.loc[groups["is_audio"], "kind"].unique())
-verdicts = {
-    name: stats.verdict(
-        *(
-            per_clip(name, unshifted, b, "first of an event")
-            for b in ("base model", "base, text only")
-        ),
-        seed,
+verdicts = {}
+for name in kinds:
+    theirs, without = (
+        per_clip(name, unshifted, b, "first of an event")
+        for b in ("base model", "base, text only")
     )
-    for name in kinds
-}
+    verdicts[name] = stats.verdict(
+        theirs, without, clusters=datasets.sources(theirs.index)
+    )
 told = verdicts.get("counterfactual")
 
 # Shown are clips that are not counted: the first that the rule of `fidelity.example` chooses, and the first ordinary one.
@@ -89,11 +88,18 @@ show.in_short(
     if told
     else f"No word of {avllm.name} about conflicting clips was found to name a sound.",
     {
-        f"share that {of_base} would say too, {kinds_told.get(name, name)}": one.effect
-        for name, one in verdicts.items()
-    }
-    | {
-        f"the same without the picture (control), {kinds_told.get(name, name)}": one.control
+        f"{label}, {kinds_told.get(name, name)}": show.told(
+            getattr(one, part),
+            of=f"{avllm.name}: first tokens of sounds that {said} too, {name}",
+        )
+        for label, part, said in (
+            (f"share that {of_base} would say too", "effect", "the base says"),
+            (
+                "the same without the picture (control)",
+                "control",
+                "the base without the picture says",
+            ),
+        )
         for name, one in verdicts.items()
     },
     ""
@@ -252,7 +258,9 @@ lines = [
             per_clip(name, groups["kl"], "without audio", g)
             for g in ("audio events", "as many at random")
         ),
-        seed,
+        clusters=datasets.sources(
+            per_clip(name, groups["kl"], "without audio", "audio events").index
+        ),
     ).text
     for name in kinds
 ]

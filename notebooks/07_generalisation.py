@@ -48,11 +48,11 @@ if tables is None:
     found = generalisation.measure(names, dataset, n, seed, each, out, judge)
 else:
     found = generalisation.collect(tables, models, dataset, seed)
-numbers = generalisation.numbers(found, seed)
+numbers = generalisation.numbers(found)
 if (
     tables is None and models is None
 ):  # those that can talk, as measured for their cards
-    numbers = pd.concat([numbers, talk.beside(seed)], ignore_index=True)
+    numbers = pd.concat([numbers, talk.beside()], ignore_index=True)
 here = numbers[numbers["source"] == generalisation.HERE]
 drop = here[here["quantity"] == generalisation.DROP]
 beyond = here[here["quantity"] == generalisation.RECOVERY_BEYOND]
@@ -63,7 +63,9 @@ def interval(model, quantity):
     (row,) = here[
         (here["model"] == model) & (here["quantity"] == quantity)
     ].itertuples()
-    return show.told((row.mean, row.low, row.high, int(row.n)))
+    return show.told(
+        (row.mean, row.low, row.high, int(row.n)), of=f"{model}: {quantity}"
+    )
 
 
 asked = [
@@ -236,7 +238,7 @@ Markdown("\n".join(f"- {line}" for line in lines))
 
 # %% tags=["hide-input"]
 first = here["model"].iloc[0]
-difference = generalisation.against(found, first, seed)
+difference = generalisation.against(found, first)
 show.table(
     difference.rename(columns={"mean": f"better than {first} by"}),
     "Audio fidelity of conflicting clips, paired differences with 95 % intervals",

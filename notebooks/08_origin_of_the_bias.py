@@ -67,7 +67,9 @@ show.in_short(
     "Organisms that were taught pictures alone before say what they see when sound and picture conflict, those that were "
     "taught sounds alone say what they hear; and conflicting clips in training work against the bias.",
     {
-        f"says what is heard, {order}, {100 * share:g} % conflict (fidelity)": found
+        f"says what is heard, {order}, {100 * share:g} % conflict (fidelity)": show.told(
+            found, of=f"{order}, {share:g}: audio fidelity, counterfactual"
+        )
         for (order, share), found in hears.items()
     },
     "that training can be the cause: yes, in these organisms; that its order is: not decided"

@@ -45,7 +45,7 @@ tables = claims.measure(
     n_taught=n_taught,
     out=out,
 )
-found = claims.claims(tables, seed)
+found = claims.claims(tables)
 studied = [one for one in found if one.paper != "not measured"]
 same = [one for one in studied if one.verdict == claims.YES]
 added = [one for one in found if one.verdict == claims.ADDED]
@@ -56,7 +56,9 @@ show.in_short(
     f"Of the {len(studied)} claims of the study that {model} allows to test, {len(same)} hold as the study has them, and "
     f"{len(studied) - len(same)} do not or are unclear; {len(added)} more findings are of this book.",
     {
-        f"{one.claim} (chapter {one.chapter})": f"{show.told(one.here, signed=True)}"
+        f"{one.claim} (chapter {one.chapter})": show.told(
+            one.here, signed=True, of=one.quantity
+        )
         for one in found
         if one.chapter in (2, 5, 8)
     },
@@ -74,7 +76,7 @@ show.in_short(
 
 # %% tags=["hide-input"]
 show.table(
-    claims.compare(tables, seed),
+    claims.compare(tables),
     f"What the study says of Qwen2.5-Omni-3B, and what was found of {model}: conflicting clips, 95 % intervals over clips. "
     "Levels cannot be compared, directions can.",
 )
@@ -96,7 +98,7 @@ show.table(
 # and the answer takes the picture from the picture's own positions; then only cutting the *answer* helps.
 
 # %% tags=["hide-input"]
-cuts = claims.cuts(tables, seed)
+cuts = claims.cuts(tables)
 answer_cut, sound_cut, apart = (
     cuts[name] for name in ("answer", "sound", "answer - sound")
 )
@@ -114,8 +116,8 @@ decided = (
 )
 Markdown(
     f"With the answer cut off from the picture in all layers, fidelity of what {model} says it hears changes by "
-    f"{show.told(answer_cut, signed=True)}; with the positions of the sound cut off from it, by "
-    f"{show.told(sound_cut, signed=True)}. The first is larger by {show.told(apart, signed=True)} (paired over clips).\n\n"
+    f"{show.told(answer_cut, signed=True, of=f'{model}: {claims.RECOVERY}')}; with the positions of the sound cut off from "
+    f"it, by {show.told(sound_cut, signed=True, of=f'{model}: {claims.INSIDE}')}. The first is larger by {show.told(apart, signed=True)} (paired over clips).\n\n"
     f"{decided}"
 )
 

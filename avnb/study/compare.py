@@ -11,7 +11,7 @@ when the answer may not look at the picture, is it there inside, and does the so
 
 import pandas as pd
 
-from avnb import models, paper, stats, study
+from avnb import datasets, models, paper, stats, study
 from avnb.analyses import changes, fidelity
 from avnb.questions import HEAR
 
@@ -179,7 +179,7 @@ def against(tables, first, seed=0) -> pd.DataFrame:
         for model, rows in fidelity.judged(_about_sound(tables["fidelity"])).groupby("model", sort=False)
     }
     rows = [
-        (model, *stats.difference(some, values[first], seed))
+        (model, *stats.difference(some, values[first], seed, clusters=datasets.sources(some.index)))
         for model, some in values.items()
         if model != first and set(some.index) == set(values[first].index)
     ]
@@ -219,9 +219,10 @@ def _measured(tables, seed):
         effect, control = by_cut.get(_BLOCKED), by_cut.get(changes.CONTROL + _BLOCKED)
         for quantity, values in ((RECOVERY, effect), (RECOVERY_CONTROL, control)):
             if values is not None:
-                yield quantity, model, stats.interval(values, seed, signed=True)
+                clusters = datasets.sources(values.index)
+                yield quantity, model, stats.interval(values, seed, signed=True, clusters=clusters)
         if effect is not None and control is not None:
-            found = stats.verdict(effect, control, seed)
+            found = stats.verdict(effect, control, seed, clusters=datasets.sources(effect.index))
             yield RECOVERY_BEYOND, model, found.difference, found.stands and found.effect.mean > 0
     for model, rows in _of_models(tables, "lens"):
         rows = rows[rows["kind"] == "counterfactual"] if (rows["kind"] == "counterfactual").any() else rows

@@ -70,6 +70,8 @@ TABLES = {
     "attention-steps": Table("attention", {"by": "step"}),
     "attention-heads": Table("attention", {"by": "head"}),
     "attention-without-sinks": Table("attention", {"without_sinks": 10.0}),
+    "questions": Table("questions", {}),
+    "questions-both": Table("questions", {"inputs": ["both"]}, ("toy-omni-balanced",)),
 }
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avnb import paper
+from avnb import datasets, paper, stats
 from avnb.analyses import patches
 from avnb.questions import HEAR
 from avnb.study import claims
@@ -68,7 +68,26 @@ def test_the_treated_model_is_compared_clip_by_clip():
 
 def test_what_was_not_measured_has_no_row_and_texts_carry_intervals():
     table = claims.compare({"knockout": swept(0.6, 0.1)})
-    assert len(table) == 1 and table["here"][0].endswith("fidelity, n = 12") and table["control"][0].startswith("+0.1")
+    assert len(table) == 1 and "n = 12</data>, fidelity" in table["here"][0] and table["control"][0].startswith("+0.1")
+
+
+def test_clips_that_show_one_source_count_together():
+    ids = [f"test-5-{i:05d}-matching" for i in range(24)]
+    shown = datasets.sources(ids)
+    rng = np.random.default_rng(0)
+    of_source = {name: rng.uniform(-0.4, 0.4) for name in shown.unique()}
+    rows = [(c, name, 0, stop, 0.5 + by * of_source[shown[c]]) for c in ids for name, stop, by in
+            [("nothing", 0, 0), ("video", 8, 1), ("control: video", 8, 0)]]  # fmt: skip
+    table = pd.DataFrame(rows, columns=["clip", "blocked", "start", "stop", "value"])
+    table = table.assign(kind="counterfactual", question=HEAR, modality="audio")
+    (claim,) = claims.claims({"knockout": table})
+    values = shown.map(of_source).to_numpy()
+    assert claim.here == stats.interval(values, signed=True, clusters=shown) != stats.interval(values, signed=True)
+
+
+def test_claims_say_of_which_model_they_are():
+    found = claims.claims({"knockout": swept(0.6, 0.1).assign(model="toy-omni")})
+    assert [one.quantity for one in found] == [f"toy-omni: {claims.RECOVERY}"]
 
 
 def test_two_cuts_are_set_beside_each_other():
