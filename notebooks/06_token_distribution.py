@@ -280,13 +280,15 @@ right = summary[
     (summary["against"] == "base model")
     & summary["group"].isin(["right", "hallucinated", "first of an event"])
 ]
+right = right[right["n"] >= plots.tokens.FEWEST]
 show.table(
-    right[right["n"] >= plots.tokens.FEWEST]
-    .drop(columns="against")
+    right.drop(columns="against")
     .replace({"kind": kinds_told})
     .replace({"quantity": {"kl": "KL, nats", "kl_reverse": "reverse KL, nats"}}),
     f"{avllm.name} against {of_base}: means with 95 % intervals over the n clips that have such tokens; groups of fewer than five "
     "clips are left out",
+) if len(right) else Markdown(
+    f"**Not measured**: fewer than {plots.tokens.FEWEST} clips have such words."
 )
 
 # %% [markdown]
