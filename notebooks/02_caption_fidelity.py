@@ -213,7 +213,12 @@ if len(hear):
     lines.append(
         f"Asked what it hears, {avllm.name} scores **{fall['factual']:.2f}** on ordinary clips and "
         f"**{fall['counterfactual']:.2f}** on conflicting ones. The difference is {-fall['mean']:.2f} "
-        f"({-fall['high']:.2f} to {-fall['low']:.2f}; n = {fall['n']}), or {-relative['mean']:.0%} of the first."
+        f"({-fall['high']:.2f} to {-fall['low']:.2f}; n = {fall['n']})"
+        + (
+            "."
+            if pd.isna(relative["mean"])
+            else f", or {-relative['mean']:.0%} of the first."
+        )
     )
 lines += [
     f"Asked what it sees, it scores {row.factual:.2f} and {row.counterfactual:.2f}, a difference of {-row.mean:.2f} "

@@ -162,7 +162,11 @@ def _figure(clip, caption, width):
         path = _as_heard(clip, Path(folder) / "clip.mp4") if isinstance(clip, Clip) else Path(clip)
         (poster, (columns, rows)), source = _poster(path), _video(path)
     label = html.escape(caption or name, quote=True)
-    below = f'<figcaption style="font-size:0.9em;margin-top:0.35rem">{label}</figcaption>' if caption else ""
+    below = (
+        f'<figcaption style="font-size:0.9em;margin-top:0.35rem;overflow-wrap:anywhere">{label}</figcaption>'
+        if caption
+        else ""
+    )
     return (
         '<figure style="margin:0">'
         f'<video controls playsinline preload="metadata" aria-label="{label}" title="{label}" poster="{poster}"'

@@ -14,15 +14,19 @@ PAGE = """
 # A conflicting clip
 
 A conflicting clip of the toybox, `fidelity`, and organisms; one more conflicting clip, and {term}`fidelity`.
+"""
+CONTENTS = """
+# A book
 
 ```{toctree}
+page
 book/glossary
 ```
 """
 
 
 def built(source):
-    """The body of the only page that is no glossary, as Sphinx leaves it."""
+    """The body of the page, as Sphinx leaves it."""
     out = source / "_build"
     settings = {
         "extensions": ["myst_parser", "glossary"],
@@ -32,7 +36,7 @@ def built(source):
     with pytest.MonkeyPatch.context() as patch, docutils_namespace():
         patch.syspath_prepend(BOOK / "extensions")
         Sphinx(source, None, out, out / "trees", "html", settings, status=None, warningiserror=True).build()
-    return BeautifulSoup((out / "index.html").read_text(), "html.parser").find(class_="body")
+    return BeautifulSoup((out / "page.html").read_text(), "html.parser").find(class_="body")
 
 
 @pytest.fixture(scope="module")
@@ -40,7 +44,8 @@ def source(tmp_path_factory):
     source = tmp_path_factory.mktemp("pages")
     (source / "book").mkdir()
     (source / "book" / "glossary.md").write_text((BOOK / "glossary.md").read_text())
-    (source / "index.md").write_text(PAGE)
+    (source / "index.md").write_text(CONTENTS)
+    (source / "page.md").write_text(PAGE)
     return source
 
 
