@@ -96,7 +96,7 @@ def difference(a, b, seed=0, *, clusters=None) -> Interval:
     return interval(a - b, seed, signed=True, clusters=clusters)
 
 
-def resampled(statistic, *samples, seed=0) -> Interval:
+def resampled(statistic, *samples, seed=0, clusters=None) -> Interval:
     """Any statistic of means over clips, with its bootstrap 95 % interval (see the module).
 
     Every sample has weights of its own, so that two samples may hold different clips.
@@ -105,6 +105,7 @@ def resampled(statistic, *samples, seed=0) -> Interval:
         statistic: takes the mean of each sample, [n_draws] or [n_draws, k], and gives one value per draw.
         samples: arrays [n_clips], or [n_clips, k] for k means over the same clips.
         seed: of the draws.
+        clusters: for each sample, as in `interval`; None if none has any.
 
     Returns:
         `Interval`, n counting the clips of all samples. Its low and high are NaN if a sample holds a single clip, or
@@ -121,7 +122,8 @@ def resampled(statistic, *samples, seed=0) -> Interval:
     sizes = [len(sample) for sample in samples]
     if not all(sizes):
         raise ValueError(f"samples of {sizes} clips; each needs at least one")
-    return _found(statistic, [_Sample(sample) for sample in samples], seed)
+    clusters = clusters or [None] * len(samples)
+    return _found(statistic, [_Sample(*pair) for pair in zip(samples, clusters, strict=True)], seed)
 
 
 def clustered(values, clusters, statistic=None, seed=0) -> Interval:

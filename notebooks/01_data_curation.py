@@ -69,12 +69,14 @@ show.in_short(
     f"Of {len(clips)} ordinary clips, {len(swapped)} become conflicting ones; none gets a sound of what it shows"
     f"{f', which {sum(clashes(by_chance)):.0f} would with a random sound' if any(c.heard for c in clips) else ''}.",
     {
-        "similarity of the two captions, chosen sound (0 to 1)": stats.interval(
-            similarity[which, chosen], seed
-        ),
-        "the same, random sound (control)": stats.interval(
-            similarity[which, by_chance], seed
-        ),
+        f"similarity of the two captions, {name} (0 to 1)": show.told(
+            stats.interval(similarity[which, donor]),
+            of=f"{dataset}: similarity of captions, {name}",
+        )
+        for name, donor in {
+            "chosen sound": chosen,
+            "random sound (control)": by_chance,
+        }.items()
     },
     clip=show.player(swapped[0], width=240, caption=show.about(swapped[0])),
 )
@@ -223,7 +225,7 @@ names = [
     "mute",
     "shifted: its own sound, 1.5 s late",
 ]
-show.player([clips[0], swapped[0], *silent, *late], width=200, caption=names)
+show.player([clips[0], swapped[0], *silent, *late], width=180, caption=names)
 
 # %% tags=["hide-input"]
 show.figure(

@@ -48,11 +48,11 @@ if tables is None:
     found = generalisation.measure(names, dataset, n, seed, each, out, judge)
 else:
     found = generalisation.collect(tables, models, dataset, seed)
-numbers = generalisation.numbers(found, seed)
+numbers = generalisation.numbers(found)
 if (
     tables is None and models is None
 ):  # those that can talk, as measured for their cards
-    numbers = pd.concat([numbers, talk.beside(seed)], ignore_index=True)
+    numbers = pd.concat([numbers, talk.beside()], ignore_index=True)
 here = numbers[numbers["source"] == generalisation.HERE]
 drop = here[here["quantity"] == generalisation.DROP]
 beyond = here[here["quantity"] == generalisation.RECOVERY_BEYOND]
@@ -63,7 +63,9 @@ def interval(model, quantity):
     (row,) = here[
         (here["model"] == model) & (here["quantity"] == quantity)
     ].itertuples()
-    return show.told((row.mean, row.low, row.high, int(row.n)))
+    return show.told(
+        (row.mean, row.low, row.high, int(row.n)), of=f"{model}: {quantity}"
+    )
 
 
 asked = [
@@ -236,7 +238,7 @@ Markdown("\n".join(f"- {line}" for line in lines))
 
 # %% tags=["hide-input"]
 first = here["model"].iloc[0]
-difference = generalisation.against(found, first, seed)
+difference = generalisation.against(found, first)
 show.table(
     difference.rename(columns={"mean": f"better than {first} by"}),
     "Audio fidelity of conflicting clips, paired differences with 95 % intervals",
@@ -256,23 +258,26 @@ Markdown(
             f"{row.model} differs by **{row.mean:+.2f}**" for row in clear.itertuples()
         )
         + (
-            ". These checkpoints differ; with one training run per recipe, this names no cause."
+            ". These checkpoints differ; with one training run per recipe, no cause can be named."
             if same
             else ". These models differ in more than their training, so no cause is named."
         )
     )
-    if len(difference)
-    else ""
-)
+) if len(difference) else None
 
 # %% [markdown]
 # ## Paper and here
 
 # %% tags=["hide-input"]
-show.table(
-    generalisation.overview(numbers).drop(columns="source"),
-    "Every number of this chapter; in round brackets 95 % intervals, in square ones how a published number is known",
+from IPython.display import display
+
+brackets = (
+    "in round brackets 95 % intervals, in square ones how a published number is known"
 )
+parts = generalisation.parts(generalisation.overview(numbers))
+for i, part in enumerate(parts, start=1):
+    title = f"Every number of this chapter, {i} of {len(parts)}; {brackets}"
+    display(show.table(part.drop(columns="source"), title))
 
 # %% [markdown]
 # ## What this shows

@@ -67,7 +67,9 @@ show.in_short(
     "Organisms that were taught pictures alone before say what they see when sound and picture conflict, those that were "
     "taught sounds alone say what they hear; and conflicting clips in training work against the bias.",
     {
-        f"says what is heard, {order}, {100 * share:g} % conflict (fidelity)": found
+        f"says what is heard, {order}, {100 * share:g} % conflict (fidelity)": show.told(
+            found, of=f"{order}, {share:g}: audio fidelity, counterfactual"
+        )
         for (order, share), found in hears.items()
     },
     "that training can be the cause: yes, in these organisms; that its order is: not decided"
@@ -105,7 +107,16 @@ single = cards["question"].isin([HEAR, SEE]) & cards["given"].isin(
 )
 about = cards["judged"] == cards["question"].map({HEAR: "audio", SEE: "video"})
 base = cards["given"].eq("pictures alone") & cards["question"].eq(SEE)
-show.table(cards[single & about | base], "What the shipped organisms do")
+clearer = {
+    HEAR: "hear",
+    SEE: "see",
+    "factual": "ordinary",
+    "counterfactual": "conflicting",
+}
+show.table(
+    cards[single & about | base].replace(clearer).drop(columns="judged"),
+    "What the shipped organisms do: fidelity of what they say to hear and to see",
+)
 
 # %% [markdown]
 # ## The design
@@ -270,9 +281,7 @@ shown_replicas
 # %% tags=["hide-input"]
 Markdown(
     f"{contrasts.sentences(contrasts.contrasts(replicas, seed))}\n\n{command}; their table comes with the package."
-    if len(replicas)
-    else ""
-)
+) if len(replicas) else None
 
 # %% [markdown]
 # ## Paper and here

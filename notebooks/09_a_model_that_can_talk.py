@@ -68,10 +68,15 @@ show.in_short(
     f"ordinary clips, {conflict.mean:.2f} in conflicting ones and {alone.mean:.2f} from the sound alone; raised with conflict, "
     f"{raised.mean:.2f}.",
     {
-        f"{model}: fidelity of what is heard (0 to 1), ordinary clips": own,
-        f"{model}: the same, conflicting clips": conflict,
-        f"{model}: the same, sound alone": alone,
-        f"{model}-balanced: the same, conflicting clips": raised,
+        f"{name}: fidelity of what is heard (0 to 1), {clips}": show.told(
+            found, of=f"{name}: audio fidelity, {what}"
+        )
+        for name, clips, what, found in (
+            (model, "ordinary clips", "factual", own),
+            (model, "conflicting clips", "counterfactual", conflict),
+            (model, "sound alone", "sound alone", alone),
+            (f"{model}-balanced", "conflicting clips", "counterfactual", raised),
+        )
     },
     "the bias is no matter of a small grammar"
     if conflict.high < min(own.low, alone.low)

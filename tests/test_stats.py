@@ -167,6 +167,19 @@ def test_resampled_statistics():
     assert wide[:3] == pytest.approx((2, 2, 2))
 
 
+def test_resampled_statistics_of_clusters_are_those_of_their_means():
+    rng = np.random.default_rng(0)
+    means, clusters = rng.normal(size=20), np.repeat(np.arange(20), 8)
+
+    def same(x):
+        return x
+
+    wide = resampled(same, means[clusters], clusters=[clusters])
+    assert wide.n == 160 and wide[:3] == pytest.approx(resampled(same, means)[:3])
+    narrow = resampled(same, means[clusters])
+    assert wide.high - wide.low > 2 * (narrow.high - narrow.low)
+
+
 def test_resampled_statistics_that_say_nothing():
     def share(a, b):
         return b / a

@@ -14,6 +14,7 @@ import pandas as pd
 
 from avnb import judge as judges
 from avnb.analyses.jobs import each, over
+from avnb.datasets import sources
 from avnb.judge.words import mentioned, world_of
 from avnb.questions import HEAR, MAX_NEW_TOKENS, MODALITIES, OTHER, QUESTIONS, SEE, modalities_of
 from avnb.stats import Interval, difference, interval, resampled
@@ -114,11 +115,33 @@ def judged(table):
     return table[table["value"].notna()]
 
 
+def by_clip(table, kind, inputs="both", modality="audio") -> pd.Series:
+    """How well a model names what it was asked for, one value per clip.
+
+    Args:
+        table: from `measure`.
+        kind: of the clips.
+        inputs: what the prompts held.
+        modality: "audio" for what is said to be heard, "video" for what is said to be seen.
+
+    Returns:
+        Series indexed by clip, in the order of the table; answers without a score are left out.
+
+    Example:
+        >>> table = measure(avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4), inputs=["both"])
+        >>> by_clip(table, "factual").between(0, 1).tolist()
+        [True, True]
+    """
+    cell = [inputs, {"audio": HEAR, "video": SEE}[modality], modality, kind]
+    return judged(table[(table[[*CELL, "kind"]] == cell).all(axis=1)]).set_index("clip")["value"]
+
+
 def drop(table, seed=0) -> pd.DataFrame:
     """How far fidelity falls from factual to counterfactual clips.
 
-    The two kinds are different clips, so each is resampled on its own. With F the mean over factual clips and C the
-    mean over counterfactual ones, the absolute drop is F - C, the relative drop (F - C) / F.
+    The two kinds are different clips, so each is resampled on its own, clips of one source together. With F the mean
+    over factual clips and C the mean over counterfactual ones, the absolute drop is F - C, the relative drop
+    (F - C) / F.
 
     Args:
         table: from `measure`, of clips of both kinds; other kinds are left out.
@@ -144,10 +167,11 @@ def drop(table, seed=0) -> pd.DataFrame:
     }
     rows = []
     for cell, group in judged(table).groupby(CELL, sort=False):
-        f, c = (group.loc[group["kind"] == kind, "value"] for kind in ("factual", "counterfactual"))
+        f, c = (group[group["kind"] == kind] for kind in ("factual", "counterfactual"))
         if len(f) and len(c):
             for name, statistic in statistics.items():
-                rows.append((*cell, f.mean(), c.mean(), name, *resampled(statistic, f, c, seed=seed)))
+                found = resampled(statistic, f["value"], c["value"], seed=seed, clusters=_sources(f, c))
+                rows.append((*cell, f["value"].mean(), c["value"].mean(), name, *found))
     return pd.DataFrame(rows, columns=[*CELL, "factual", "counterfactual", "drop", *Interval._fields])
 
 
@@ -283,7 +307,13 @@ def _with_null(table, held, said, compare):
 
 def _gap(table, other, seed):
     """The mean of one table above that of another one, of other clips."""
-    return resampled(lambda a, b: a - b, table["value"], other["value"], seed=seed)
+    clusters = _sources(table, other)
+    return resampled(lambda a, b: a - b, table["value"], other["value"], seed=seed, clusters=clusters)
+
+
+def _sources(*tables):
+    """What is resampled together in each table: clips whose picture shows the same source, where that is known."""
+    return [sources(table["clip"]) for table in tables]
 
 
 def _paired(table, changed, seed):
@@ -291,7 +321,7 @@ def _paired(table, changed, seed):
     before, after = table.set_index("clip")["value"], changed.set_index("clip")["value"]
     after.index = after.index.str.rsplit("+", n=1).str[0]
     common = before.index.intersection(after.index)
-    return difference(after[common], before[common], seed)
+    return difference(after[common], before[common], seed, clusters=sources(common))
 
 
 def _jaccard(a, b):

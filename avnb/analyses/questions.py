@@ -92,6 +92,28 @@ def measure(model, clips, *, inputs=INPUTS, suffix=None, max_new_tokens=16) -> p
     return over(plan(clips), of_clip, _COLUMNS)
 
 
+def asked(table) -> pd.DataFrame:
+    """The questions that a table is about, one a row, for `benchmarks.counts` and `traps.told`.
+
+    Args:
+        table: from `measure`.
+
+    Returns:
+        DataFrame: source, task, item, clip, cluster, conflict, question (as asked), options, said, answer (the right
+        one).
+
+    Example:
+        >>> clips = avnb.benchmarks.load("toybox", n=2)
+        >>> table = asked(measure(avnb.load("toy-omni"), clips, inputs=["both"]))
+        >>> avnb.benchmarks.counts(table)["questions"].tolist() == avnb.benchmarks.counts(clips)["questions"].tolist()
+        True
+    """
+    columns = ["source", "task", "item", "clip", "cluster", "conflict", "question", "options", "said"]
+    rows = table.drop_duplicates(["clip", "item"])[[*columns, "right"]].rename(columns={"right": "answer"})
+    lists = {name: rows[name].map(tuple) for name in ("options", "said")}  # as they are before they lie on disk
+    return rows.assign(**lists).reset_index(drop=True)
+
+
 def scores(table) -> pd.DataFrame:
     """Whether each answer is right: by its margin, and by each published rule.
 

@@ -119,10 +119,16 @@ def choice(name, text, options, answer, task, form="{}", suffix=_LETTER):
 def table(clips) -> pd.DataFrame:
     """All questions about some clips, one a row.
 
+    Args:
+        clips: clips with questions; or such a table, which is given back (`analyses.questions.asked` makes one of
+            questions that were asked).
+
     Returns:
         DataFrame: source, task, item (id of the question), clip, cluster, video, audio (None: the video's own),
         conflict, question, options, said, answer.
     """
+    if isinstance(clips, pd.DataFrame):
+        return clips
     rows = [
         (clip.source, one.task, one.id, clip.id, clip.cluster or clip.id, clip.video, clip.audio, clip.conflict,
          one.text, one.options, one.said, one.answer)
@@ -135,6 +141,9 @@ def table(clips) -> pd.DataFrame:
 
 def counts(clips) -> pd.DataFrame:
     """How many questions each task of a set holds, about how many videos, and how often each answer is right.
+
+    Args:
+        clips: as in `table`.
 
     Returns:
         DataFrame: source, task, questions, videos, answers (e.g. "no 2, yes 3"), chance (accuracy of guessing),

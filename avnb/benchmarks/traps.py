@@ -20,7 +20,7 @@ def repeated(clips) -> pd.DataFrame:
     """Questions that are asked twice or more about the same clip, with the same words to choose from.
 
     Args:
-        clips: clips with questions.
+        clips: as in `benchmarks.table`.
 
     Returns:
         DataFrame: clip, task, question, n (how often), contradict (whether their answers differ).
@@ -38,7 +38,7 @@ def prior(clips) -> pd.DataFrame:
     are right equally often, and where a text stands alone, or is that of the whole task, one is drawn.
 
     Args:
-        clips: clips with questions.
+        clips: as in `benchmarks.table`.
 
     Returns:
         DataFrame: task, item, cluster, value (the probability that this guess is right), null (that any guess is).
@@ -83,8 +83,8 @@ def told(clips, media=True, seed=0) -> pd.DataFrame:
     """Every trap of a set with its size.
 
     Args:
-        clips: clips with questions.
-        media: also look into the video files, which takes a moment for each.
+        clips: as in `benchmarks.table`.
+        media: also look into the video files, which takes a moment for each; needs the clips themselves.
         seed: of the resampling.
 
     Returns:

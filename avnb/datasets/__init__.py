@@ -13,14 +13,17 @@ from pathlib import Path
 import numpy as np
 
 from avnb.datasets.captioning import caption_videos
-from avnb.datasets.drawn import toybox, toybox_version
+from avnb.datasets.drawn import sources, toybox, toybox_version
 from avnb.datasets.hub import from_hub, from_table
 from avnb.datasets.manifest import DatasetError, save
 from avnb.datasets.published import LAYOUTS, published
 from avnb.datasets.tables import from_path
 from avnb.files import cache_folder
 
-__all__ = ["NAMES", "DatasetError", "cache_folder", "caption_videos", "from_table", "load", "save", "toybox_version"]
+__all__ = [
+    "NAMES", "DatasetError", "cache_folder", "caption_videos", "from_table", "load", "save", "sources",
+    "toybox_version",
+]  # fmt: skip
 
 COUNTERFACTUAL = "counterfactual-av-eval"  # the study's own set
 

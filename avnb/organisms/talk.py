@@ -121,10 +121,11 @@ def beside(seed=0):
     for name in NAMES[1:]:
         exam = table("exam").query("model == @name").pivot(index="clip", columns="quantity", values="value")
         factual, counterfactual = exam[compare.FACTUAL], exam[compare.COUNTERFACTUAL]
+        clusters = datasets.sources(exam.index)
         for quantity, found in (
             (compare.FACTUAL, stats.interval(factual, seed)),
             (compare.COUNTERFACTUAL, stats.interval(counterfactual, seed)),
-            (compare.DROP, stats.difference(factual, counterfactual, seed)),
+            (compare.DROP, stats.difference(factual, counterfactual, seed, clusters=clusters)),
         ):
             rows.append({"model": name, "source": compare.HERE, "provenance": "shipped table", "quantity": quantity})
             rows[-1] |= found._asdict()
@@ -145,31 +146,30 @@ def effects(name, seed=0):
     found = {}
     for modality, said in (("audio", "heard"), ("video", "seen")):
         factual, counterfactual = (exam[f"{modality} fidelity, {kind}"] for kind in ("factual", "counterfactual"))
-        found[f"what is {said}, named in conflict - named in factual clips"] = stats.difference(
-            counterfactual, factual, seed
-        )
+        found[f"what is {said}, named in conflict - named in factual clips"] = _effect(counterfactual, factual, seed)
     found["in conflict, the answer about the sound names what is heard - what is seen"] = stats.interval(
-        exam["modality preference"], seed
+        exam["modality preference"], seed, signed=True, clusters=datasets.sources(exam.index)
     )
     recalled = latent.recall(table("ranks").query("model == @name"), lens.TOP_K, lens.DEPTH)
     for kind, some in recalled.groupby("kind", sort=False):
         values = some.pivot(index="clip", columns="target", values="value")
-        found[f"latent recall - its null, {kind} clips"] = stats.difference(
-            values["heard"], values["other clips"], seed
-        )
-    found["inside, what is heard - what is seen, counterfactual clips"] = stats.difference(
-        values["heard"], values["seen"], seed
-    )
+        found[f"latent recall - its null, {kind} clips"] = _effect(values["heard"], values["other clips"], seed)
+    found["inside, what is heard - what is seen, counterfactual clips"] = _effect(values["heard"], values["seen"], seed)
     shift = table("shift").query("model == @name and first")
     agrees = (shift["base_rank"] == 1).astype(float).groupby([shift["against"], shift["clip"]]).mean()
-    found["words for sounds that the base says too - that it says without the picture"] = stats.difference(
+    found["words for sounds that the base says too - that it says without the picture"] = _effect(
         agrees["base model"], agrees["base, text only"], seed
     )
     kl = shift["kl"].groupby([shift["against"], shift["clip"]]).mean()
-    found["nats from itself without the sound - without the clip, words for sounds"] = stats.difference(
+    found["nats from itself without the sound - without the clip, words for sounds"] = _effect(
         kl["without audio"], kl["text only"], seed
     )
     return found
+
+
+def _effect(a, b, seed):
+    """Of the same clips, how far one value lies above another; clips of one source are resampled together."""
+    return stats.difference(a, b, seed, clusters=datasets.sources(a.index))
 
 
 def _load(name):

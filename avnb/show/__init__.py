@@ -21,10 +21,11 @@ from PIL import Image
 from avnb.media.clip import Clip, read_frames
 from avnb.media.editing import mute, swap_audio
 from avnb.show.figures import figure, style
-from avnb.show.found import in_short, told
+from avnb.show.found import in_short, marked, told
 
 __all__ = [
-    "player", "figure", "table", "in_short", "told", "about", "heard", "said", "source", "poster", "provenance",
+    "player", "figure", "table", "in_short", "told", "marked", "about", "heard", "said", "source", "poster",
+    "provenance",
 ]  # fmt: skip
 
 MAX_BYTES = 30_000_000
@@ -130,6 +131,7 @@ def table(frame, caption):
     from IPython.display import HTML
 
     looks = 'class="dataframe"'  # what the book's theme knows, also in its dark mode
+    frame = frame.map(lambda cell: cell.replace("n = ", "n\u00a0=\u00a0") if isinstance(cell, str) else cell)
     styled = frame.style.hide(axis="index").set_table_attributes(f'{looks} aria-label="{html.escape(caption)}"')
     styled = styled.format(precision=2, na_rep="–", escape="html").format_index(escape="html", axis=1)
     return HTML(

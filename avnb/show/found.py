@@ -3,6 +3,8 @@
 import html
 import math
 
+from markupsafe import Markup, escape
+
 from avnb.show.figures import style
 
 
@@ -11,7 +13,7 @@ def in_short(finding, numbers=(), verdict="", clip=None):
 
     Args:
         finding: a sentence or two, with the name of the model; computed, so that it holds for any model.
-        numbers: quantity -> `stats.Interval`, or text; quantities name their unit.
+        numbers: quantity -> `stats.Interval`, or text, best of `told`; quantities name their unit.
         verdict: what follows for the study's claim, in a few words.
         clip: players of `show.player`, put beside the text.
 
@@ -27,7 +29,7 @@ def in_short(finding, numbers=(), verdict="", clip=None):
     from IPython.display import HTML
 
     rows = "".join(
-        f"<dt>{html.escape(name)}</dt><dd>{html.escape(value if isinstance(value, str) else told(value))}</dd>"
+        f"<dt>{html.escape(name)}</dt><dd>{escape(value if isinstance(value, str) else told(value))}</dd>"
         for name, value in dict(numbers).items()
     )
     return HTML(
@@ -39,8 +41,13 @@ def in_short(finding, numbers=(), verdict="", clip=None):
     )
 
 
-def told(interval, signed=False):
+def told(interval, signed=False, of=""):
     """An interval as text; one clip has none.
+
+    Args:
+        interval: `stats.Interval`.
+        signed: a change or difference, with its sign.
+        of: the name of the quantity, as in `marked`; without it, nothing holds the number to those of other pages.
 
     Example:
         >>> from avnb.stats import Interval
@@ -50,4 +57,30 @@ def told(interval, signed=False):
     mean, low, high, n = interval
     form = "+.2f" if signed else ".2f"
     limits = "" if math.isnan(low) else f" ({low:{form}} to {high:{form}})"
-    return f"{mean:{form}}{limits}, n = {n}"
+    text = f"{mean:{form}}{limits}, n = {n}"
+    return marked(text, interval, of) if of else text
+
+
+def marked(text, interval, of):
+    """A text that shows a number, with the name of the quantity in its markup.
+
+    The same name may not stand on two pages with different numbers: a test of the book reads the marks
+    (`book/agreement.py`). A quantity that is measured on other clips has another name.
+
+    Args:
+        text: what is shown.
+        interval: `stats.Interval` that it shows.
+        of: model and quantity, e.g. "toy-omni: audio fidelity, counterfactual".
+
+    Returns:
+        HTML, for boxes, tables and markdown.
+
+    Example:
+        >>> from avnb.stats import Interval
+        >>> print(marked("0.5", Interval(0.5, 0.25, 0.75, 8), "toy-omni: latent recall"))
+        <data value="0.50" data-low="0.25" data-high="0.75" data-n="8" data-of="toy-omni: latent recall">0.5</data>
+    """
+    mean, low, high, n = interval
+    return Markup(
+        '<data value="{:.2f}" data-low="{:.2f}" data-high="{:.2f}" data-n="{}" data-of="{}">{}</data>'
+    ).format(mean, low, high, n, of, text)

@@ -11,7 +11,7 @@ when the answer may not look at the picture, is it there inside, and does the so
 
 import pandas as pd
 
-from avnb import models, paper, stats, study
+from avnb import datasets, models, paper, stats, study
 from avnb.analyses import changes, fidelity
 from avnb.questions import HEAR
 
@@ -143,6 +143,26 @@ def overview(numbers) -> pd.DataFrame:
     return table[["model", "source", *order["quantity"]]].reset_index(drop=True)
 
 
+def parts(overview, width=3) -> list:
+    """An overview as several tables that a page has room for.
+
+    Args:
+        overview: from `overview`.
+        width: how many quantities each has, at most.
+
+    Returns:
+        list of DataFrames: model, source, and some of the quantities; models of which none is known are left out.
+
+    Example:
+        >>> table = pd.DataFrame({"model": ["a", "b"], "source": HERE, "drop": ["0.5", "0.2"], "recall": ["0.9", "–"]})
+        >>> [part["model"].tolist() for part in parts(table, width=1)]
+        [['a', 'b'], ['a']]
+    """
+    quantities = [name for name in overview if name not in ("model", "source")]
+    groups = [quantities[start : start + width] for start in range(0, len(quantities), width)]
+    return [overview.loc[(overview[group] != "–").any(axis=1), ["model", "source", *group]] for group in groups]
+
+
 def against(tables, first, seed=0) -> pd.DataFrame:
     """How much better every other model names the sound of counterfactual clips than the first, paired over clips.
 
@@ -159,7 +179,7 @@ def against(tables, first, seed=0) -> pd.DataFrame:
         for model, rows in fidelity.judged(_about_sound(tables["fidelity"])).groupby("model", sort=False)
     }
     rows = [
-        (model, *stats.difference(some, values[first], seed))
+        (model, *stats.difference(some, values[first], seed, clusters=datasets.sources(some.index)))
         for model, some in values.items()
         if model != first and set(some.index) == set(values[first].index)
     ]
@@ -199,9 +219,10 @@ def _measured(tables, seed):
         effect, control = by_cut.get(_BLOCKED), by_cut.get(changes.CONTROL + _BLOCKED)
         for quantity, values in ((RECOVERY, effect), (RECOVERY_CONTROL, control)):
             if values is not None:
-                yield quantity, model, stats.interval(values, seed, signed=True)
+                clusters = datasets.sources(values.index)
+                yield quantity, model, stats.interval(values, seed, signed=True, clusters=clusters)
         if effect is not None and control is not None:
-            found = stats.verdict(effect, control, seed)
+            found = stats.verdict(effect, control, seed, clusters=datasets.sources(effect.index))
             yield RECOVERY_BEYOND, model, found.difference, found.stands and found.effect.mean > 0
     for model, rows in _of_models(tables, "lens"):
         rows = rows[rows["kind"] == "counterfactual"] if (rows["kind"] == "counterfactual").any() else rows

@@ -11,6 +11,7 @@ import torch
 import avnb
 from avnb import benchmarks
 from avnb.analyses import questions
+from avnb.benchmarks import traps
 from avnb.benchmarks.question import AskedClip, choice, yes_no
 from avnb.engine import run
 
@@ -215,3 +216,14 @@ def test_a_clip_without_questions_is_left_out(random_organism, few):
     plain = avnb.Clip("plain", few[0].video)
     table = questions.measure(random_organism, [plain])
     assert table.empty and "no question is known" in table.attrs["left_out"]["plain"]
+
+
+def test_what_was_asked_is_counted_as_what_would_be(monkeypatch, tmp_path):
+    model = Planted(monkeypatch, lambda inputs, clip, text, option: float(option == "Yes"))
+    some = clips(binary, conflict=True)
+    table = questions.measure(model, some, inputs=["text", "both"])
+    table.to_parquet(tmp_path / "table.parquet")  # on disk, tuples become lists
+    asked = questions.asked(pd.read_parquet(tmp_path / "table.parquet"))
+    pd.testing.assert_frame_equal(benchmarks.counts(asked), benchmarks.counts(some))
+    told, known = (traps.told(one, media=False) for one in (asked, some))
+    pd.testing.assert_frame_equal(told, known)

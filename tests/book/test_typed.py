@@ -1,14 +1,8 @@
-"""A number that stands in the prose is computed there, or has a row that says how it is known; places agree."""
-
-import re
-from pathlib import Path
+"""A number that stands in the prose is computed there, or has a row that says how it is known."""
 
 import pytest
 
-from avnb.organisms import cards
 from book import typed
-
-ROOT = Path(__file__).parents[2]
 
 
 @pytest.mark.parametrize("file", typed.files())
@@ -25,13 +19,3 @@ def test_a_planted_number_is_found(tmp_path):
     chapter = tmp_path / "chapter.py"
     chapter.write_text("# %% [markdown]\n# Some 0.42 of them.\n\n# %%\nx = 0.77\n")
     assert typed.found(chapter) == {"0.42"}
-
-
-def test_readme_and_cards_say_the_same_of_an_organism():
-    readme = (ROOT / "README.md").read_text(encoding="utf8")
-    for name in ("toy-omni", "toy-omni-balanced", "toy-omni-scratch"):
-        (row,) = re.findall(rf"^\| `{name}`: .*$", readme, re.MULTILINE)
-        means = cards.results([name]).set_index(["question", "clips", "given", "judged"])[name]
-        heard = means["Describe what you hear.", "counterfactual", "both", "audio"]
-        assert f"**{heard}**" in row and means["Describe what you hear.", "factual", "both", "audio"] in row
-        assert heard in (ROOT / f"avnb/organisms/checkpoints/{name}/README.md").read_text(encoding="utf8")

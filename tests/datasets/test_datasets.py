@@ -68,6 +68,22 @@ def test_the_toybox_is_half_factual_half_counterfactual(cache):
     assert len({clip.id for clip in clips}) == 5
 
 
+def test_the_source_of_a_picture_is_known_from_the_id_of_what_was_made_of_it(cache):
+    clips = load("toybox", n=5, seed=3)
+    assert datasets.sources([clip.id for clip in clips]).to_dict() == {clip.id: clip.seen[0] for clip in clips}
+    a, b = clips[:2]
+    ids = [f"{a.id}|{b.id}", f"{b.id}+mute"]
+    assert datasets.sources(ids).to_dict() == dict(zip(ids, (a.seen[0], b.seen[0]), strict=True))
+    for relation in world.RELATIONS:
+        example = world.sample("train", 1, 2, relation)
+        assert datasets.sources([example.id]).tolist() == [(*example.seen, "nothing")[0]]
+
+
+@pytest.mark.parametrize("ids", [["holiday"], ["test-3-00001-matching", "holiday"], ["test-3-00001-sideways"], [7]])
+def test_of_other_clips_no_source_is_known(ids):
+    assert datasets.sources(ids) is None
+
+
 def test_a_counterfactual_clip_sounds_like_its_donor(cache):
     swapped = load("toybox", n=2)[1]
     own, donor = (next(cache.rglob(f"clips/{name}.mp4")) for name in swapped.id.split("+"))
