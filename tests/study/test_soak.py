@@ -96,11 +96,12 @@ def test_a_study_whose_workers_and_client_are_killed_at_random_ends_as_the_undis
         n_workers += process.poll() is None and kill_a_worker(process, rng)
         if i < N_KILLS:
             wait_for(process, disturbed, rng.randint(1, 2))
-            orphans += process.children(recursive=True) if process.poll() is None else []
-            process.send_signal(signal.SIGKILL)
+            assert process.poll() is None, "it ended before it was killed"
+            orphans += process.children(recursive=True)
+            process.kill()
             n_clients += process.wait() == -signal.SIGKILL
     assert process.wait() == 0
-    assert n_workers >= N_KILLS and n_clients == N_KILLS, "it ended before it was killed"
+    assert n_workers >= N_KILLS and n_clients == N_KILLS
     assert not psutil.wait_procs(orphans, timeout=30)[1], "workers go on without their client"
 
     assert everything(disturbed) == everything(undisturbed)
