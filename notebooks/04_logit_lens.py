@@ -183,7 +183,7 @@ show.in_short(
     clip=show.player(
         clip,
         width=240,
-        caption=f"{show.about(clip)}. {avllm.name}, asked what it hears: “{said_of_it}”",
+        caption=show.said(clip, avllm.name, said_of_it),
     ),
 )
 
@@ -236,7 +236,7 @@ show.figure(
     plots.lens.story(
         decoded,
         clip.wave(),
-        f"{heard} readings of the audio positions name what is heard, {seen} what is seen",
+        f"{heard} readings of the audio positions of {avllm.name} name what is heard, {seen} what is seen",
     ),
     "The spectrogram of the clip; under it, for every layer and stretch of time, the word that the lens reads there: "
     "orange where it names what is heard, blue where it names what is seen. A raised number is its rank.",
@@ -249,7 +249,7 @@ show.figure(
     plots.lens.story(
         apart,
         clip.wave(),
-        f"Cut off from the picture, {heard} readings name what is heard, {seen} what is seen",
+        f"Cut off from the picture, {heard} readings of {avllm.name} name what is heard, {seen} what is seen",
     ),
     "The same clip and the same answer: only the positions of the sound may not look at those of the picture.",
     alt="The same grid of words, with the positions of the sound cut off from the picture.",
@@ -274,8 +274,9 @@ show.figure(
 # probable tokens at any audio position $p$ after any layer in a part $L$ of the decoder; its **null** is the same share
 # for the events of every other clip $d$ that shares nothing with $c$:
 #
-# $$D(c) = \{e : \min_{\ell \in L,\,p}\ \mathrm{rank}^{(\ell)}_p(V(e)) \le k\}, \qquad
-# \mathrm{recall}(c) = \frac{|E(c) \cap D(c)|}{|E(c)|}, \qquad
+# $$D(c) = \{e : \min_{\ell \in L,\,p}\ \mathrm{rank}^{(\ell)}_p(V(e)) \le k\},$$
+#
+# $$\mathrm{recall}(c) = \frac{|E(c) \cap D(c)|}{|E(c)|}, \qquad
 # \mathrm{null}(c) = \operatorname*{mean}_{d}\frac{|E(d) \cap D(c)|}{|E(d)|}.$$
 #
 # The study reports one number and does not publish how it pools. The null matters as much: a recall of 0.9 means nothing
@@ -286,7 +287,7 @@ table = words.groupby("event")["token"].agg(lambda t: ", ".join(map(str.strip, t
 here = [event for event in dict.fromkeys(there) if event in table.index]
 show.table(
     table.loc[[*here, *table.index.difference(here)[:6]]].reset_index(),
-    "Tokens that name an event, for some events",
+    f"Tokens of {avllm.name} that name an event, for some events",
 )
 
 # %% [markdown]
@@ -326,7 +327,8 @@ show.figure(
     plots.lens.recall_curves(
         curves,
         top_k,
-        f"At the positions of the sound, the picture is named more often than the sound after {len(first)} of {n_layers} layers",
+        f"{avllm.name}, at the positions of the sound: the picture is named more often than the sound after {len(first)} of "
+        f"{n_layers} layers",
     ),
     f"Share of events among the {top_k} most probable words, by layer; orange what is heard, blue what is seen, grey what "
     f"is heard in other clips. {each} clips of each kind; bands are 95 % intervals over clips, layer by layer.",
@@ -352,7 +354,7 @@ show.table(
     .drop(columns="kind")
     .replace({"group": places})
     .rename(columns=columns),
-    f"Conflicting clips: after which layers one is ahead. All {n_layers} layers of a place are judged at once: the band of "
+    f"{avllm.name}, conflicting clips: after which layers one is ahead. All {n_layers} layers of a place are judged at once: the band of "
     "their differences holds the whole curve in 95 % of samples",
 )
 
@@ -364,7 +366,7 @@ show.table(
 # %% tags=["hide-input"]
 show.figure(
     plots.lens.rank_curves(
-        latent.log_ranks(ranks), "How close each layer is to naming it"
+        latent.log_ranks(ranks), f"How close each layer of {avllm.name} is to naming it"
     ),
     "Rank of the best word for it, geometric mean over clips, the top is the best; colours and bands as above.",
     alt="Curves over layers of the rank of what is heard, what is seen, and what is heard in other clips.",
@@ -401,7 +403,7 @@ show.figure(
         if rows and freed.low > 0 and not used
         else "What is read at the sound, and what is said, with the sound cut off from the picture",
     ),
-    f"Share of what is heard or seen, without the cut (open) and with it (filled); conflicting clips, n = {len(common)}; "
+    f"{avllm.name}: share of what is heard or seen, without the cut (open) and with it (filled); conflicting clips, n = {len(common)}; "
     "lines are 95 % intervals of the change, clips that show the same source counted together.",
     alt="Pairs of dots: what is read and what is said, without and with the cut.",
 ) if rows else Markdown(
@@ -551,7 +553,9 @@ shares = ", ".join(
     f"{share:.0%} in {kinds_told.get(kind, kind)}" for kind, share in unsaid.items()
 )
 show.figure(
-    plots.lens.inside_and_said(cells, f"Heard inside and not said: {shares}"),
+    plots.lens.inside_and_said(
+        cells, f"{avllm.name}, heard inside and not said: {shares}"
+    ),
     f"Share of the events that are heard, by whether they are decoded inside and named in the answer; up to {each} clips of "
     "each kind, 95 % intervals over clips.",
     alt="Bars for each kind of clip: the shares of heard events that are decoded and said, only decoded, only said, neither.",
@@ -582,7 +586,8 @@ grid = latent.choices(audio).query("kind == @kind")
 clear = (grid["low"] > 0).sum()
 show.figure(
     plots.lens.choices(
-        grid, f"Recall lies above its null for {clear} of {len(grid)} definitions"
+        grid,
+        f"Recall of {avllm.name} lies above its null for {clear} of {len(grid)} definitions",
     ),
     f"Latent recall minus its null for every part of the decoder and top k; {kinds_told.get(kind, kind)}, n = "
     f"{grid['n'].iloc[0]}, 95 % intervals over clips in brackets.",
@@ -610,7 +615,7 @@ for name, table in (("normed", recalled), ("raw", raw[raw["reason"] == ""])):
 columns = ["lens", "clips", "recall", "null", "recall - null", "low", "high", "n"]
 show.table(
     pd.DataFrame(rows, columns=columns),
-    "With the final norm (as the model speaks) and without (as in the study)",
+    f"{avllm.name}, with the final norm (as the model speaks) and without (as in the study)",
 )
 
 # %% [markdown]
@@ -661,7 +666,7 @@ show.table(
             else None,
         }
     ),
-    "Latent recall of what is heard in conflicting clips, the study and here",
+    f"Latent recall of what is heard in conflicting clips, the study and {avllm.name} here",
 )
 
 # %% [markdown]
@@ -676,7 +681,7 @@ signs = latent.less_said(
 )
 show.table(
     signs.drop(columns="kind").rename(columns={"mean": "recall - fidelity"}),
-    "Conflicting clips: latent recall and audio fidelity by top k, 95 % interval over clips of the difference",
+    f"{avllm.name}, conflicting clips: latent recall and audio fidelity by top k, 95 % interval over clips of the difference",
 )
 
 
@@ -704,7 +709,7 @@ Markdown(
 
 # %% tags=["hide-input"]
 lines = [
-    f"- {kinds_told.get(kind, kind).capitalize()}: {one.text}"
+    f"- {avllm.name}, {kinds_told.get(kind, kind)}, latent recall: {one.text}"
     for kind, one in told.items()
 ]
 if len(first):
