@@ -32,7 +32,7 @@ top_k = 3
 depth = [0.75, 1.0]  # the part of the decoder that counts
 match = "words"  # or a sentence embedder: which tokens name an event
 judge = None  # by whom answers are judged; None is by what is known of the clips
-n_taught = 240  # clips that probes are taught on
+n_taught = 120  # clips that probes are taught on
 out = None  # folder for the tables; None is the cache folder
 
 # %% tags=["hide-input"]
@@ -107,7 +107,6 @@ moved = study.table(
     **asked,
 )
 patched = study.table("patching.measure", avllm, question=question, **some, **asked)
-patched = patched[patched["kind"] == "counterfactual"]
 taught = None  # probes need clips of the same kind as those that they are tried on
 if dataset == "toybox":
     taught = study.table(
@@ -119,7 +118,7 @@ if dataset == "toybox":
         n_taught=n_taught,
         **asked,
     )
-    taught = probe.recall(taught, top_k).query("kind == 'counterfactual'")
+    taught = probe.recall(taught, top_k)
 recalled = lens.from_ranks(ranks, top_k, depth)
 without = lens.from_ranks(cut_off, top_k, depth)
 
@@ -465,7 +464,9 @@ Markdown(text)
 
 # %% tags=["hide-input"]
 known_by = None
-if taught is not None and len(taught):
+if taught is not None and "counterfactual" in set(taught["kind"]):
+    ordinary = taught[taught["kind"] != "counterfactual"]
+    taught = taught[taught["kind"] == "counterfactual"]
     last_part = f"layers {ranges(depth_layers(n_layers, depth))}"
     known_by = probe.verdict(
         taught, depth, seed, datasets.sources(taught["clip"].unique())
@@ -492,6 +493,9 @@ if known_by:
         f"{known_by.probe.text} Against the lens on the same states: {show.told(known_by.apart, signed=True)}; against the "
         f"probes of the first half of the layers: {show.told(known_by.lost, signed=True)}. "
     )
+    if len(ordinary):
+        same = probe.over_depth(ordinary, "heard", "heard", depth)
+        text += f"On ordinary clips the same probe names {show.told(stats.interval(same, seed))}. "
     if known_by.probe.stands and known_by.apart.low > 0:
         text += (
             "**The sound is not overwritten, only outvoted**: where the lens reads the picture, the sound can still be told from "
