@@ -294,12 +294,12 @@ Markdown(
 # divided by the number of layers, so that 8, 30 and 36 layers can be laid over each other.
 
 # %% tags=["hide-input"]
-alt = "Rank of what is heard, seen, and heard in other clips at audio positions, by relative depth, both kinds of clips."
+drawn = "Rank of what is heard, seen, and heard in other clips at audio positions, by relative depth, both kinds of clips."
 show.figure(
     plots.lens.rank_curves(
         latent.log_ranks(ranks), f"{model}: what the audio positions would say"
     ),
-    f"{model}. {alt}",
+    drawn,
 )
 
 # %% tags=["hide-input"]
@@ -308,7 +308,7 @@ show.figure(
         latent.log_ranks(talk.table("ranks").query("model == 'toy-omni'")),
         "toy-omni: what the audio positions would say",
     ),
-    f"toy-omni. {alt}",
+    drawn + " The scale differs from that of the figure before.",
 )
 
 # %% [markdown]

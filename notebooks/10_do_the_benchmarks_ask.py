@@ -335,7 +335,7 @@ leaning = questions.leaning(table)
 show.table(
     leaning[leaning["inputs"] == "both"],
     "Of yes-or-no questions: how often yes is preferred, and accuracy where yes (CMM: perception accuracy) and where no "
-    "(hallucination resistance) is right; on the toybox *yes* is the caption that stands for it, not the word",
+    "(hallucination resistance) is right; on the toybox “yes” is the caption that stands for it, not the word",
 )
 
 # %% [markdown]
@@ -373,7 +373,7 @@ show.table(
 # %% tags=["hide-input"]
 lines = [
     f"{name} answers {len(needless)} of {len(sound)} types of question about the sound without it: "
-    f"{', '.join(needless['task']) or 'none'}."
+    f"{', '.join(f'“{task}”' for task in needless['task']) or 'none'}."
 ]
 lines += [
     f"Questions about {sounds[kind]} {'tell' if gap.low > 0 else 'do not tell'} {against} from {name} "

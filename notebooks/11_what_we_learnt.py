@@ -74,7 +74,7 @@ show.in_short(
 #
 # ## Claim by claim
 
-# %%
+# %% tags=["hide-input"]
 show.table(
     claims.compare(tables),
     f"What the study says of Qwen2.5-Omni-3B, and what was found of {model}: conflicting clips, 95 % intervals over clips. "

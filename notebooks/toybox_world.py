@@ -74,7 +74,7 @@ captions = [
     f"{relation}: seen {', '.join(clip.seen) or 'nothing'}; heard {', '.join(clip.heard) or 'nothing'}"
     for relation, clip in zip(world.RELATIONS, several, strict=True)
 ]
-show.player(several, width=160, caption=captions)
+show.player(several, width=140, caption=captions)
 
 # %% [markdown]
 # ## What varies
@@ -97,7 +97,7 @@ cats = [
 ]
 show.player(
     [clip_of(cat) for cat in cats],
-    width=160,
+    width=140,
     caption=[f"cat {i}" for i in range(1, 5)],
 )
 
@@ -125,7 +125,7 @@ for family in FAMILIES:
     ]
     sounds = [source.heard[0] for source in members]
     display(HTML(f"<h3>{family.capitalize()}</h3>"))
-    display(show.player(clips, width=160, caption=[source.name for source in members]))
+    display(show.player(clips, width=140, caption=[source.name for source in members]))
     figure = plots.sounds.spectrograms([clip.wave() for clip in clips], sounds)
     text = f"Spectrograms of the sounds above: {', '.join(sounds)}. One clip each; power in dB below its loudest moment."
     display(show.figure(figure, text))

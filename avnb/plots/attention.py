@@ -8,7 +8,7 @@ from matplotlib.ticker import NullFormatter, ScalarFormatter
 
 from avnb.layers import relative_depth
 from avnb.paper import MODEL, attention_curve
-from avnb.plots.style import PALETTE, SHADE
+from avnb.plots.style import INK, PALETTE, SHADE
 from avnb.stats import interval, summarise
 
 GROUPS = ("audio", "video", "text")
@@ -161,7 +161,7 @@ def heads(preference):
     gaps = 0.5 if n_heads <= 16 else 0.2
     sns.heatmap(mean, ax=ax, cmap=_PREFERENCE, vmin=-top, vmax=top, cbar_kws=label, linewidths=gaps)
     sure = found[(found["low"] > 0) | (found["high"] < 0)]
-    ax.scatter(sure["head"] + 0.5, sure["layer"] + 0.5, s=9 if n_layers <= 16 else 4, color="#262626")
+    ax.scatter(sure["head"] + 0.5, sure["layer"] + 0.5, s=9 if n_layers <= 16 else 4, color=INK)
     n_audio, n_video = (sure["mean"] > 0).sum(), (sure["mean"] < 0).sum()
     ax.set_title(f"Of {len(found)} heads, {n_audio} prefer sound and {n_video} the picture (n = {found['n'].max()})")
     ax.invert_yaxis()

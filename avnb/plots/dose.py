@@ -94,7 +94,7 @@ def treatments(table, measures, title):
         reach = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
         label = "untreated" if name == "none" else f"{name} conflict"
         face = {"markerfacecolor": "white"} if name == "none" else {}
-        ax.errorbar(rows["mean"], y, xerr=reach, fmt="o", color=colour, label=label, capsize=2, **face)
+        ax.errorbar(rows["mean"], y, xerr=reach, fmt="osD^v"[place % 5], color=colour, label=label, capsize=2, **face)
     ax.set_yticks(range(len(measures)), labels=list(measures)[::-1])
     ax.set(xlim=(-0.03, 1.03), xlabel="fidelity", title=f"{title} (n = {table['n'].max()})")
     fig.legend(loc="outside lower center", ncol=len(names), frameon=False)

@@ -7,7 +7,7 @@ from matplotlib.patches import FancyArrowPatch
 
 from avnb.analyses.changes import CONTROL, NOTHING, effect
 from avnb.paper import MODEL, knockout_curves
-from avnb.plots.style import KINDS, PALETTE
+from avnb.plots.style import INK, KINDS, PALETTE
 from avnb.stats import summarise, verdict
 
 LABELS = {"video+audio": "both"}
@@ -174,7 +174,7 @@ def flow(changes, spans, n_layers):
         cbar_kws={"label": f"change of {of} (nats)"},
     )  # fmt: skip
     at = [(x + 0.5, y + 0.88) for y, e in enumerate(edges) for x, span in enumerate(spans) if stands.get((e, span))]
-    right.scatter(*zip(*at, strict=True) if at else ([], []), s=7, color="black")
+    right.scatter(*zip(*at, strict=True) if at else ([], []), s=7, color=INK)
     right.set(xlabel="layers in which the edge is cut", ylabel="")
     right.tick_params(rotation=0)
     title = "Cut in all layers, no edge stands out from its control"

@@ -10,7 +10,7 @@ from avnb.analyses import patches
 from avnb.analyses.changes import NOTHING
 from avnb.layers import relative_depth
 from avnb.plots import sounds
-from avnb.plots.style import KINDS, PALETTE
+from avnb.plots.style import INK, KINDS, PALETTE
 
 COLOURS = {"heard": PALETTE["audio"], "seen": PALETTE["video"], "other clips": PALETTE["control"]}
 _LABELS = {
@@ -161,7 +161,7 @@ def choices(table, title):
             cell = cells.loc[(depth, top_k)]
             dark = abs(cell["mean"]) > 0.7 * limit
             text = f"{cell['mean']:.2f}\n({cell['low']:.2f} to {cell['high']:.2f})"
-            ax.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if dark else "black")
+            ax.text(j, i, text, ha="center", va="center", fontsize=7, color="white" if dark else INK)
     ax.set(xlabel="top k", ylabel="layers (relative depth)", title=title)
     ax.set_xticks(range(len(mean.columns)), labels=mean.columns)
     ax.set_yticks(range(len(mean.index)), labels=mean.index)

@@ -9,6 +9,7 @@ matplotlib.use("agg")
 
 from avnb import plots
 from avnb.analyses import patches
+from avnb.plots.style import INK
 
 
 @pytest.fixture(autouse=True)
@@ -57,3 +58,10 @@ def test_every_readout_has_a_panel():
     table = pd.DataFrame(rows, columns=["clip", "kind", "readout", "layer", "target", "value"])
     titles = [ax.get_title().split("\n")[0] for ax in plots.lens.readouts(table, 3, "t").axes]
     assert titles[0] == "the lens" and titles[1] == "probe, taught what is heard" and len(titles) == 4
+
+
+def test_ink_on_coloured_cells_does_not_follow_the_page():
+    rows = [("0-1", 1, 0.05, 0.0, 0.1, 9), ("0-1", 3, 0.9, 0.8, 1.0, 9)]
+    cells = pd.DataFrame(rows, columns=["depth", "top_k", "mean", "low", "high", "n"])
+    inks = {text.get_color() for text in plots.lens.choices(cells, "title").axes[0].texts}
+    assert inks == {"white", INK}, "black becomes white in dark mode, on a cell that stays light"
