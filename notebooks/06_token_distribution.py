@@ -66,7 +66,7 @@ def per_clip(name, value, baseline, group="audio events"):
 groups = tokens.by_group(table, seed)
 unshifted = groups["base_rank"] == 1
 kinds = list(groups.loc[groups["is_audio"], "kind"].unique())
-verdicts = {}
+verdicts, levels = {}, {}
 for name in kinds:
     theirs, without = (
         per_clip(name, unshifted, b, "first of an event")
@@ -75,6 +75,7 @@ for name in kinds:
     verdicts[name] = stats.verdict(
         theirs, without, clusters=datasets.sources(theirs.index)
     )
+    levels[name] = stats.interval(theirs), stats.interval(without)
 told = verdicts.get("counterfactual")
 
 # Shown are clips that are not counted: the first that the rule of `fidelity.example` chooses, and the first ordinary one.
@@ -88,18 +89,19 @@ show.in_short(
     else f"No word of {avllm.name} about conflicting clips was found to name a sound.",
     {
         f"{label}, {kinds_told.get(name, name)}": show.told(
-            getattr(one, part),
+            levels[name][part],
             of=f"{avllm.name}: first tokens of sounds that {said} too, {name}",
         )
-        for label, part, said in (
-            (f"share that {base} would say too", "effect", "the base says"),
+        for part, (label, said) in enumerate(
             (
-                "the same without the picture (control)",
-                "control",
-                "the base without the picture says",
-            ),
+                (f"share that {base} would say too", "the base says"),
+                (
+                    "the same without the picture (control)",
+                    "the base without the picture says",
+                ),
+            )
         )
-        for name, one in verdicts.items()
+        for name in kinds
     },
     ""
     if not told
