@@ -163,7 +163,7 @@ plots.tokens.caption(shown, own, ["base model"])
 # that is heard, else *hallucinated*. Of clips whose events are listed, these are the sources of the toybox world or the
 # clip's own events; of clips with captions alone, every word that carries meaning, right if a reference holds it. Forcing
 # also hands over the beginning of the answer, and after “a dog” the word “barking” is easy: the *first* token of each
-# event is therefore shown by itself. The **control** for all groups of tokens is as many tokens of the same answers drawn
+# event is therefore shown by itself. The **control** for all groups of tokens is as many others of the same answers, drawn
 # at random.
 
 # %%
@@ -260,7 +260,7 @@ lines = [
     + stats.verdict(
         *(
             per_clip(name, groups["kl"], "without audio", g)
-            for g in ("audio events", "as many at random")
+            for g in ("audio events", "as many others")
         ),
         clusters=datasets.sources(
             per_clip(name, groups["kl"], "without audio", "audio events").index
@@ -272,7 +272,7 @@ Markdown(
     ""
     if not lines
     else "Do the words that name sounds need the sound more than other words do? KL (nats) to the model without audio on them, "
-    "with as many tokens drawn at random as the control:\n\n" + "\n".join(lines)
+    "with as many others of the same answers as the control:\n\n" + "\n".join(lines)
 )
 
 # %% [markdown]
