@@ -2,14 +2,17 @@
 
 The .py files are the only source. A written notebook starts with a cell that installs avnb on Colab and does nothing
 anywhere else; the address comes from `_config.yml`. What only the book understands, roles and directives, is written as
-plain Markdown. Cell ids count up, so that writing twice gives the same bytes.
+plain Markdown, whose links hold wherever the file is opened: they lead to the published book, else to the repository,
+and are left out while there is neither. Cell ids count up, so that writing twice gives the same bytes.
 """
 
 import argparse
+import posixpath
 import re
 import sys
 from functools import cache
 from pathlib import Path
+from typing import NamedTuple
 
 import jupytext
 import nbformat
@@ -17,6 +20,7 @@ import yaml
 from pybtex.database import parse_file
 
 ROOT = Path(__file__).resolve().parent.parent
+UNSET = "OWNER_TO_SET"  # in the address of a repository that is not published yet
 
 COLAB_CELL = """\
 # Google Colab only: install avnb, and leave the torch that Colab comes with alone.
@@ -55,35 +59,71 @@ def _cited(key):
     return f"[{text}]({entry.fields['url']})" if "url" in entry.fields else text
 
 
-def plain(markdown):
-    """Markdown without what only the book understands: roles and images as links that Colab and GitHub show.
+class Places(NamedTuple):
+    """Where a reader finds what a notebook links to; "" where that is not published."""
+
+    book: str = ""  # the pages, ending in "/"
+    repository: str = ""
+    branch: str = "main"
+
+    def page(self, path):
+        """The address of a page, of which `path` is the source without its suffix, or ""."""
+        if self.book:
+            return f"{self.book}{path}.html"
+        suffix = ".ipynb" if (ROOT / f"{path}.py").exists() else ".md"
+        return self.repository and f"{self.repository}/blob/{self.branch}/{path}{suffix}"
+
+    def file(self, path):
+        """The address of a file of the repository as it is, or ""."""
+        return self.repository and f"{self.repository}/raw/{self.branch}/{path}"
+
+
+def plain(markdown, places):
+    """Markdown of a chapter without what only the book understands: roles and images become what all notebooks show.
 
     Example:
-        >>> plain("See {doc}`the next chapter <01_data_curation>`.")
-        'See [the next chapter](01_data_curation.ipynb).'
+        >>> plain("See {doc}`the next chapter <01_data_curation>`.", Places("https://example.org/"))
+        'See [the next chapter](https://example.org/notebooks/01_data_curation.html).'
     """
 
     def role(match):
         kind, text, target = match.groups()
         if kind == "cite":
             return _cited(target)
-        suffix = ".ipynb" if (ROOT / "notebooks" / f"{target}.py").exists() else ".md"
-        return f"[{text or _title(target)}]({target}{suffix})"
+        return _linked(text or _title(target), places.page(_from_root(target)))
 
     def image(match):
         alt = re.search(r":alt: (.*)", match[2])
-        return f"![{alt[1] if alt else ''}]({match[1]})"
+        text, address = alt[1] if alt else "", places.file(_from_root(match[1]))
+        return f"!{_linked(text, address)}" if address else f"*{text}*"
 
     return _IMAGE.sub(image, _ROLE.sub(role, markdown))
 
 
-def render(source):
-    """The text of the .ipynb that belongs to a .py chapter."""
-    repository = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))["repository"]
+def _linked(text, address):
+    return f"[{text}]({address})" if address else text
+
+
+def _from_root(path):
+    """A path as a chapter names it, seen from the root of the repository."""
+    return posixpath.normpath(posixpath.join("/notebooks", path)).lstrip("/")
+
+
+def render(source, config=None):
+    """The text of the .ipynb that belongs to a .py chapter.
+
+    Args:
+        source: path of the chapter.
+        config: what `_config.yml` holds; read from there by default.
+    """
+    config = config or yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))
+    repository = config["repository"]
+    url = "" if UNSET in repository["url"] else repository["url"]
+    places = Places(config["html"]["baseurl"], url, repository["branch"])
     notebook = jupytext.read(source, fmt="py:percent")
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
-            cell.source = plain(cell.source)
+            cell.source = plain(cell.source, places)
     install = nbformat.v4.new_code_cell(COLAB_CELL.format(**repository), metadata={"tags": ["remove-cell"]})
     notebook.cells.insert(0, install)
     for number, cell in enumerate(notebook.cells):

@@ -10,6 +10,7 @@ import textwrap
 from pathlib import Path
 from typing import NamedTuple
 
+import jupytext
 import nbformat
 import yaml
 
@@ -49,8 +50,7 @@ def _read(path):
         model = notebook.metadata["papermill"]["parameters"].get("model")
     except (OSError, ValueError, KeyError, nbformat.ValidationError):
         return None  # it was not written by a batch
-    lines = (line for cell in notebook.cells if cell.cell_type == "markdown" for line in cell.source.splitlines())
-    title = next((line[2:] for line in lines if line.startswith("# ")), path.stem)
+    title = _title(notebook.cells, path.stem)
     errors = [output for cell in notebook.cells for output in cell.get("outputs", []) if output.output_type == "error"]
     reason = ""
     if errors:
@@ -61,12 +61,19 @@ def _read(path):
     return Run(model and models.title_of(model), path.stem, title, path, reason)
 
 
+def _title(cells, otherwise):
+    lines = (line for cell in cells if cell.cell_type == "markdown" for line in cell.source.splitlines())
+    return next((line[2:] for line in lines if line.startswith("# ")), otherwise)
+
+
 def table(runs) -> list:
     """Rows of texts: every chapter that measures, or was run, and what became of it in each model."""
     of_models = [run for run in runs if run.model]
-    titles = {run.name: run.title for run in of_models}
-    names = sorted({path.stem for path in chapters() if path.stem not in {run.name for run in runs if not run.model}})
-    names += sorted(set(titles) - set(names))
+    about_all = {run.name for run in runs if not run.model}
+    sources = {path.stem: path for path in chapters() if path.stem not in about_all}
+    titles = {name: _title(jupytext.read(path).cells, name) for name, path in sources.items()}
+    titles |= {run.name: run.title for run in of_models}
+    names = [*sorted(sources), *sorted(set(titles) - set(sources))]
     columns = list(dict.fromkeys(run.model for run in of_models))
     by = {(run.name, run.model): run for run in of_models}
 
@@ -76,7 +83,7 @@ def table(runs) -> list:
             return _NOT_RUN
         return _as_text(run.reason) or f"[shown]({_page(run)})"
 
-    rows = [[_as_text(titles.get(name, name)), *(cell(name, model) for model in columns)] for name in names]
+    rows = [[_as_text(titles[name]), *(cell(name, model) for model in columns)] for name in names]
     return [["Chapter", *map(_as_text, columns)], *rows]
 
 
@@ -131,6 +138,8 @@ def _show(run, target):
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = _DOC.sub(r"\1/notebooks/", cell.source)
+        elif "injected-parameters" in cell.metadata.get("tags", []):
+            cell.metadata.tags.append("hide-input")  # folded, as the parameters that it replaces
     target.parent.mkdir(parents=True, exist_ok=True)
     nbformat.write(notebook, target)
 
@@ -148,14 +157,13 @@ def _index(folder, runs):
         "",
     ]
     try:
-        numbers = compare.overview(compare.numbers(compare.collect(folder)))
-        cells = numbers.map(_as_text).values.tolist()
+        parts = compare.parts(compare.overview(compare.numbers(compare.collect(folder))))
         lines += [
             "Means with 95 % intervals over clips in round brackets; published numbers with how they are known, in "
             "square ones. A – was not measured.",
-            "",
-            *_markdown([list(numbers.columns), *cells]),
         ]
+        for part in parts:
+            lines += ["", *_markdown([list(part.columns), *part.map(_as_text).values.tolist()])]
     except AvnbError as error:
         lines += ["**Not measured**:", "", "```", *textwrap.wrap(str(error), 90), "```"]
     return "\n".join(lines) + "\n"

@@ -210,8 +210,8 @@ explore.swap_the_sound(grid, said)
 #
 # ## What this shows
 #
-# - A change of the sound alone can leave the answer about the sound as it was. Whoever tests hearing with ordinary clips
-#   alone does not notice.
+# - A change of the sound alone can leave the answer about the sound as it was. A test of ordinary clips alone does not
+#   notice.
 #
 # ## What this does not show
 #

@@ -225,7 +225,7 @@ names = [
     "mute",
     "shifted: its own sound, 1.5 s late",
 ]
-show.player([clips[0], swapped[0], *silent, *late], width=200, caption=names)
+show.player([clips[0], swapped[0], *silent, *late], width=180, caption=names)
 
 # %% tags=["hide-input"]
 show.figure(

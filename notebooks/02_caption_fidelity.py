@@ -236,12 +236,30 @@ if len(unscored):
 Markdown("\n".join(lines))
 
 # %% tags=["hide-input"]
+lower = drop.query("inputs == 'both'").assign(
+    told=lambda rows: [
+        show.told(stats.Interval(*row))
+        for row in rows[[*stats.Interval._fields]].values
+    ]
+)
+lower = lower.pivot(
+    index=["question", "modality", "factual", "counterfactual"],
+    columns="drop",
+    values="told",
+)
 show.table(
-    drop.query("inputs == 'both'").rename(
-        columns={"factual": "ordinary", "counterfactual": "conflicting"}
+    lower.reset_index()
+    .replace({"modality": {"audio": "the sound", "video": "the picture"}})
+    .rename(
+        columns={
+            "modality": "judged for",
+            "factual": "ordinary",
+            "counterfactual": "conflicting",
+            "absolute": "lower by",
+            "relative": "lower by, of that on ordinary ones",
+        }
     ),
-    f"{avllm.name}: how much lower fidelity is on conflicting clips, absolute (0 to 1) and as a share of that on ordinary "
-    "ones; low and high bound the 95 % interval",
+    f"{avllm.name}: how much lower fidelity (0 to 1) is on conflicting clips, with 95 % intervals",
 )
 
 # %% [markdown]
@@ -292,10 +310,10 @@ show.figure(
     plots.fidelity.cells(
         confused,
         confused,
-        f"{conflict['value'].mean():.0%} of answers about the sound of conflicting clips name something that is only seen",
+        f"{conflict['value'].mean():.0%} of what {avllm.name} says it hears in conflicting clips names something only seen",
         xlabel="share of answers",
     ),
-    "Share of answers that name, for one modality, something that only the other one holds; lines are 95 % intervals, grey "
+    f"Share of answers of {avllm.name} that name, for one modality, something that only the other one holds; lines are 95 % intervals, grey "
     "ticks what the same answers score against other clips (chance).",
     data=stats.summarise(confused, ["kind", "question", "inputs", "modality"]),
 ) if len(conflict) else without
@@ -324,8 +342,8 @@ if len(conflict):
         conflict["value"], conflict["null"], clusters=datasets.sources(conflict.index)
     )
     lines.append(
-        f"Share of {verdict.effect.n} conflicting clips in which something only seen is named as a sound, with the share by "
-        f"chance as the control. {verdict.text}"
+        f"Share of {verdict.effect.n} conflicting clips in which {avllm.name} names something only seen as a sound, with the share "
+        f"by chance as the control. {verdict.text}"
     )
 lines.append(
     f"{heard}."
@@ -372,7 +390,7 @@ show.table(
 show.figure(
     plots.fidelity.drops({avllm.name: [own, other]} if own else {}),
     "Audio fidelity (0 to 1) on ordinary and conflicting clips: five published models in grey, without intervals, on other "
-    "clips and by another judge; the model of this run in orange.",
+    f"clips and by another judge; {avllm.name} in orange.",
 )
 
 # %% [markdown]
@@ -415,8 +433,8 @@ show.figure(
         pd.concat(main),
         f"Shortcut index of what {avllm.name} says it hears: {indices[HEAR].mean:.2f} (n = {indices[HEAR].n} pairs)",
     ),
-    "Left: the mean margin for both pictures and both sounds, with 95 % intervals. Right: how far the margin moves when only "
-    "the sound, or only the picture, is changed; a dot is a pair, a diamond the mean, a line its 95 % interval.",
+    f"Left: the mean margin of {avllm.name} for both pictures and both sounds, with 95 % intervals. Right: how far the margin "
+    "moves when only the sound, or only the picture, is changed; a dot is a pair, a diamond the mean, a line its 95 % interval.",
     data=pd.concat(main),
 ) if HEAR in found else without
 
@@ -433,7 +451,7 @@ if HEAR in found:
     else:
         decides = "neither clearly decides more than the other"
     lines.append(
-        f"Asked what it hears, **{decides}**: shortcut index **{index.mean:.2f}** ({index.low:.2f} to {index.high:.2f}; "
+        f"Asked what {avllm.name} hears, **{decides}**: shortcut index **{index.mean:.2f}** ({index.low:.2f} to {index.high:.2f}; "
         f"n = {index.n} pairs)."
     )
 if SEE in found:
@@ -509,7 +527,7 @@ show.table(
 shows = [
     heard.replace("**", "") + ".",
     title + ".",
-    f"The drop is {'more' if beyond['high'] < 0 else 'not clearly more'} than what a late sound costs"
+    f"For {avllm.name}, the drop is {'more' if beyond['high'] < 0 else 'not clearly more'} than what a late sound costs"
     + (
         f", and {conflict['value'].mean():.0%} of the answers name something only seen."
         if len(conflict)

@@ -137,7 +137,8 @@ show.in_short(
 # answers should turn to the picture. This chapter measures where they turn.
 
 # %% tags=["hide-input"]
-Markdown(needs.told(avllm, clips, 6, max_new_tokens=max_new_tokens))
+cost = needs.told(avllm, clips, 6, max_new_tokens=max_new_tokens)
+Markdown(cost) if cost else None
 
 # %% [markdown]
 # ## One clip, word by word
@@ -164,8 +165,8 @@ overlay = plots.attention.over_frames(
 )
 show.figure(
     overlay,
-    f"Frames of the clip, one column for each word of “{answer}”; colour is attention as a multiple of the uniform share, mean "
-    "over heads and layers.",
+    f"Frames of the clip, one column for each of {len(words)} words that {avllm.name} says; colour is attention as a multiple of "
+    "the uniform share, mean over heads and layers.",
     "Frames of the clip, one column for each word; bright squares are where it looked.",
 )
 
@@ -173,8 +174,8 @@ show.figure(
 steps = attention.by_step(avllm, [prompt], max_new_tokens=max_new_tokens)
 show.figure(
     plots.attention.steps(steps),
-    "One answer, layer by layer: attention to the positions of sound and of the picture, as a multiple of what they would "
-    "get if attention were uniform.",
+    f"One answer of {avllm.name}, layer by layer (of a long one the first {plots.attention.LONGEST} tokens): attention to the "
+    "positions of sound and of the picture, as a multiple of what they would get if attention were uniform.",
     data=steps,
 )
 
@@ -218,7 +219,7 @@ show.figure(
 
 # %% tags=["hide-input"]
 Markdown(
-    "Mean over all layers: "
+    f"{avllm.name}, mean over all layers: "
     + ", ".join(
         f"{group} **{mean.value[group]:.2f}** (uniform {mean.null[group]:.2f})"
         for group in ("audio", "video", "text")
@@ -269,9 +270,9 @@ if {"counterfactual", "factual"} <= set(kind):
         "Preference of audio over video, mean over layers, on conflicting minus that on ordinary clips: "
         f"{shown}, n = {effect.n}; in the control {shown_null}. "
     ) + (
-        "The answer looks elsewhere when sound and picture disagree."
+        f"An answer of {avllm.name} looks elsewhere when sound and picture disagree."
         if stands and effect.mean * beyond.mean > 0
-        else "**A conflict is not seen in where the answer looks**: neither zero nor the control can be ruled out."
+        else f"**A conflict is not seen in where {avllm.name} looks**: neither zero nor the control can be ruled out."
     )
 Markdown(text)
 
@@ -296,7 +297,7 @@ show.figure(
 parts = fine.groupby("group")["value"].mean().drop(["audio", "video", "generated"])
 parts = (parts / parts.sum()).sort_values(ascending=False)
 Markdown(
-    "Of what counts as text, "
+    f"Of what {avllm.name} gives to text, "
     + ", ".join(f"{part:.0%} goes to {name}" for name, part in parts.items())
     + f". Only **{parts.get('query', 0):.0%}** of it is attention to the question."
 )
@@ -337,7 +338,7 @@ show.figure(
     plots.attention.without_sinks(shares, measure(without_sinks=sink), positions, sink),
     f"Left: attention of {avllm.name} to each prompt position over the uniform share (log scale). Right: the curves with and "
     "without sinks.",
-) if len(found) else Markdown("")
+) if len(found) else None
 
 # %% [markdown]
 # ## Head by head
@@ -403,7 +404,7 @@ quantities[late] = layers.early_minus_late(curve("video"), 1 / 2)
 here = {name: stats.interval(values, seed) for name, values in quantities.items()}
 show.table(
     paper.compare(here),
-    f"Qwen2.5-Omni-3B in the study, and {model} here (shares over inputs)",
+    f"Qwen2.5-Omni-3B in the study, and {avllm.name} here (shares over inputs)",
 )
 
 # %% tags=["hide-input"]

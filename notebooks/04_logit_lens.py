@@ -32,6 +32,7 @@ top_k = 3
 depth = [0.75, 1.0]  # the part of the decoder that counts
 match = "words"  # or a sentence embedder: which tokens name an event
 judge = None  # by whom answers are judged; None is by what is known of the clips
+n_taught = 240  # clips that probes are taught on
 out = None  # folder for the tables; None is the cache folder
 
 # %% tags=["hide-input"]
@@ -51,7 +52,9 @@ from avnb import (
     vocabulary,
 )
 from avnb import judge as judges
+from avnb.analyses import patches, probe
 from avnb.engine import needs
+from avnb.layers import depth_layers, ranges
 from avnb.study import claims
 from IPython.display import Markdown
 
@@ -103,6 +106,20 @@ moved = study.table(
     **some,
     **asked,
 )
+patched = study.table("patching.measure", avllm, question=question, **some, **asked)
+patched = patched[patched["kind"] == "counterfactual"]
+taught = None  # probes need clips of the same kind as those that they are tried on
+if dataset == "toybox":
+    taught = study.table(
+        "probe.measure",
+        avllm,
+        each=each,
+        question=question,
+        taught_on=dataset,
+        n_taught=n_taught,
+        **asked,
+    )
+    taught = probe.recall(taught, top_k).query("kind == 'counterfactual'")
 recalled = lens.from_ranks(ranks, top_k, depth)
 without = lens.from_ranks(cut_off, top_k, depth)
 
@@ -182,7 +199,7 @@ show.in_short(
     clip=show.player(
         clip,
         width=240,
-        caption=f"{show.about(clip)}. {avllm.name}, asked what it hears: “{said_of_it}”",
+        caption=show.said(clip, avllm.name, said_of_it),
     ),
 )
 
@@ -235,7 +252,7 @@ show.figure(
     plots.lens.story(
         decoded,
         clip.wave(),
-        f"{heard} readings of the audio positions name what is heard, {seen} what is seen",
+        f"{heard} readings of the audio positions of {avllm.name} name what is heard, {seen} what is seen",
     ),
     "The spectrogram of the clip; under it, for every layer and stretch of time, the word that the lens reads there: "
     "orange where it names what is heard, blue where it names what is seen. A raised number is its rank.",
@@ -248,7 +265,7 @@ show.figure(
     plots.lens.story(
         apart,
         clip.wave(),
-        f"Cut off from the picture, {heard} readings name what is heard, {seen} what is seen",
+        f"Cut off from the picture, {heard} readings of {avllm.name} name what is heard, {seen} what is seen",
     ),
     "The same clip and the same answer: only the positions of the sound may not look at those of the picture.",
     alt="The same grid of words, with the positions of the sound cut off from the picture.",
@@ -273,8 +290,9 @@ show.figure(
 # probable tokens at any audio position $p$ after any layer in a part $L$ of the decoder; its **null** is the same share
 # for the events of every other clip $d$ that shares nothing with $c$:
 #
-# $$D(c) = \{e : \min_{\ell \in L,\,p}\ \mathrm{rank}^{(\ell)}_p(V(e)) \le k\}, \qquad
-# \mathrm{recall}(c) = \frac{|E(c) \cap D(c)|}{|E(c)|}, \qquad
+# $$D(c) = \{e : \min_{\ell \in L,\,p}\ \mathrm{rank}^{(\ell)}_p(V(e)) \le k\},$$
+#
+# $$\mathrm{recall}(c) = \frac{|E(c) \cap D(c)|}{|E(c)|}, \qquad
 # \mathrm{null}(c) = \operatorname*{mean}_{d}\frac{|E(d) \cap D(c)|}{|E(d)|}.$$
 #
 # The study reports one number and does not publish how it pools. The null matters as much: a recall of 0.9 means nothing
@@ -285,7 +303,7 @@ table = words.groupby("event")["token"].agg(lambda t: ", ".join(map(str.strip, t
 here = [event for event in dict.fromkeys(there) if event in table.index]
 show.table(
     table.loc[[*here, *table.index.difference(here)[:6]]].reset_index(),
-    "Tokens that name an event, for some events",
+    f"Tokens of {avllm.name} that name an event, for some events",
 )
 
 # %% [markdown]
@@ -331,7 +349,8 @@ show.figure(
     plots.lens.recall_curves(
         curves,
         top_k,
-        f"At the positions of the sound, the picture is named more often than the sound after {len(first)} of {n_layers} layers",
+        f"{avllm.name}, at the positions of the sound: the picture is named more often than the sound after {len(first)} of "
+        f"{n_layers} layers",
     ),
     f"Share of events among the {top_k} most probable words, by layer; orange what is heard, blue what is seen, grey what "
     f"is heard in other clips. {each} clips of each kind; bands are 95 % intervals over clips, layer by layer.",
@@ -357,7 +376,7 @@ show.table(
     .drop(columns="kind")
     .replace({"group": places})
     .rename(columns=columns),
-    f"Conflicting clips: after which layers one is ahead. All {n_layers} layers of a place are judged at once: the band of "
+    f"{avllm.name}, conflicting clips: after which layers one is ahead. All {n_layers} layers of a place are judged at once: the band of "
     "their differences holds the whole curve in 95 % of samples",
 )
 
@@ -369,7 +388,7 @@ show.table(
 # %% tags=["hide-input"]
 show.figure(
     plots.lens.rank_curves(
-        latent.log_ranks(ranks), "How close each layer is to naming it"
+        latent.log_ranks(ranks), f"How close each layer of {avllm.name} is to naming it"
     ),
     "Rank of the best word for it, geometric mean over clips, the top is the best; colours and bands as above.",
     alt="Curves over layers of the rank of what is heard, what is seen, and what is heard in other clips.",
@@ -406,7 +425,7 @@ show.figure(
         if rows and freed.low > 0 and not used
         else "What is read at the sound, and what is said, with the sound cut off from the picture",
     ),
-    f"Share of what is heard or seen, without the cut (open) and with it (filled); conflicting clips, n = {len(common)}; "
+    f"{avllm.name}: share of what is heard or seen, without the cut (open) and with it (filled); conflicting clips, n = {len(common)}; "
     "lines are 95 % intervals of the change, clips that show the same source counted together.",
     alt="Pairs of dots: what is read and what is said, without and with the cut.",
 ) if rows else Markdown(
@@ -436,6 +455,108 @@ if rows:
 Markdown(text)
 
 # %% [markdown]
+# ## Is the sound gone where the lens reads the picture?
+#
+# The lens knows the code of the output alone. A **probe** {cite}`alain2016probes` is taught to read: for every layer, a
+# linear map (a ridge regression) from the mean of the residual stream over the positions of the sound to what is heard. It is taught on
+# pictures of the training split with the sounds of other clips, so that it cannot go by the picture; its strength is set on
+# the validation split; what it finds is counted on the clips of this chapter. Beside it are the lens, which here reads the
+# same means and ranks the same events, a probe that was taught what is *seen*, and, as a control {cite}`hewitt2019control`, one that was taught shuffled sounds.
+
+# %% tags=["hide-input"]
+known_by = None
+if taught is not None and len(taught):
+    last_part = f"layers {ranges(depth_layers(n_layers, depth))}"
+    known_by = probe.verdict(
+        taught, depth, seed, datasets.sources(taught["clip"].unique())
+    )
+show.figure(
+    plots.lens.readouts(
+        taught,
+        top_k,
+        f"In {last_part} a probe names {known_by.probe.effect.mean:.0%} of what is heard, the lens {known_by.lens.mean:.0%}",
+    ),
+    f"Share of events among the first {top_k}, by layer, read from the mean over the positions of the sound; colours as above. "
+    f"Conflicting clips, n = {known_by.probe.effect.n}; bands are 95 % intervals over clips, layer by layer.",
+    alt="Curves over layers for the lens and three probes: the share of what is heard, seen, and heard in other clips.",
+    data=taught.groupby(["readout", "layer", "target"])["value"].mean().reset_index(),
+) if known_by else Markdown(
+    "**Not measured here**: a probe is taught on clips of the same kind, and of this set there are none to spare."
+)
+
+# %% tags=["hide-input"]
+text = ""
+if known_by:
+    text = (
+        f"In {last_part}, a part that was fixed beforehand, the probe of what is heard against that of shuffled sounds: "
+        f"{known_by.probe.text} Against the lens on the same states: {show.told(known_by.apart, signed=True)}; against the "
+        f"probes of the first half of the layers: {show.told(known_by.lost, signed=True)}. "
+    )
+    if known_by.probe.stands and known_by.apart.low > 0:
+        text += (
+            "**The sound is not overwritten, only outvoted**: where the lens reads the picture, the sound can still be told from "
+            "the same numbers."
+            if not known_by.lost.high < 0
+            else "**The sound fades, and is not gone**: less of it can be told than in the first half of the layers, and more than "
+            "the lens reads."
+        )
+    elif known_by.probe.stands:
+        text += "**The lens misses nothing**: the probe finds no more of the sound than it does."
+    else:
+        text += "**The sound was not found** where the lens reads the picture."
+Markdown(text)
+
+# %% [markdown]
+# ## From which positions does the answer take its word?
+#
+# What can be told from a position need not be used. So the positions themselves are changed, and nothing else: **patching**
+# {cite}`meng2022locating` puts in what they hold in another run, after a layer and all later ones, so that nothing can be
+# written over it. The positions of the sound get what they hold if cut off from the picture, or without any picture: does
+# the answer then name the sound? They get the sound of another clip; and those of the picture get another picture. Whether
+# such a patch carries a sound at all, an answer shows that cannot look at the picture.
+
+# %% tags=["hide-input"]
+taken = patches.verdict(
+    patched, seed=seed, clusters=datasets.sources(patched["clip"].unique())
+)
+titles = {
+    "picture": "The answer names the picture that is put in, and not the sound",
+    "both": "With the undisturbed sound put in, the answer names it",
+    "sound": "The answer names the sound that is put in, and not the picture",
+    "neither": "Neither what is put in as sound nor as picture is named more often",
+    "": "What answers name with states of another run put in",
+}
+show.figure(
+    plots.lens.patched(patched, titles[taken.claim]),
+    f"Share of what was put in that the answer names as heard. Conflicting clips, n = {taken.own.n}; bands are 95 % intervals "
+    "over clips, layer by layer.",
+    alt="Curves over layers: the share of answers that name what was put in at the positions of the sound or of the picture.",
+    data=patched.groupby(["instead", "start", "quantity"], sort=False)["value"]
+    .mean()
+    .reset_index(),
+) if taken else Markdown(
+    "There are no conflicting clips here that share nothing, so that nothing is decided."
+)
+
+# %% tags=["hide-input"]
+decided = {
+    "picture": "**The answer takes its word from the positions of the picture.** Those of the sound hold the sound, in a form "
+    "that an answer can read; with the picture in sight it does not.",
+    "both": "**The answer takes its word from the positions of the sound, too**: undisturbed, they bring it back.",
+    "sound": "**The answer takes its word from the positions of the sound.**",
+    "neither": "**Not decided**: neither place is clearly the one that is read.",
+    "": "**Not decided**: a sound that is put in is not named by an answer without the picture either, so that the patch carries "
+    "none.",
+}
+Markdown(
+    f"From the first layer on, which was fixed beforehand: the own sound, undisturbed by the picture, changes the fidelity of "
+    f"the answer by {show.told(taken.own, signed=True)} (a change of {stats.detectable(taken.own):.2f} would have been seen in "
+    f"four of five such samples). Of another clip's sound the answer names {show.told(taken.sound)}; of another clip's picture, "
+    f"{show.told(taken.picture)}; the difference is {show.told(taken.apart, signed=True)}. Without a view of the picture it "
+    f"names {show.told(taken.carried)} of the sound that was put in.\n\n{decided[taken.claim]}"
+) if taken else Markdown("")
+
+# %% [markdown]
 # ## Heard inside, and said?
 #
 # If recall read the sound, and the answer drew on it, then what is decoded should be what is said. Each event heard falls
@@ -451,7 +572,9 @@ shares = ", ".join(
     f"{share:.0%} in {kinds_told.get(kind, kind)}" for kind, share in unsaid.items()
 )
 show.figure(
-    plots.lens.inside_and_said(cells, f"Heard inside and not said: {shares}"),
+    plots.lens.inside_and_said(
+        cells, f"{avllm.name}, heard inside and not said: {shares}"
+    ),
     f"Share of the events that are heard, by whether they are decoded inside and named in the answer; up to {each} clips of "
     "each kind, 95 % intervals over clips.",
     alt="Bars for each kind of clip: the shares of heard events that are decoded and said, only decoded, only said, neither.",
@@ -482,7 +605,8 @@ grid = latent.choices(audio).query("kind == @kind")
 clear = (grid["low"] > 0).sum()
 show.figure(
     plots.lens.choices(
-        grid, f"Recall lies above its null for {clear} of {len(grid)} definitions"
+        grid,
+        f"Recall of {avllm.name} lies above its null for {clear} of {len(grid)} definitions",
     ),
     f"Latent recall minus its null for every part of the decoder and top k; {kinds_told.get(kind, kind)}, n = "
     f"{grid['n'].iloc[0]}, 95 % intervals over clips in brackets.",
@@ -512,7 +636,7 @@ for name, table in (("normed", recalled), ("raw", raw[raw["reason"] == ""])):
 columns = ["lens", "clips", "recall", "null", "recall - null", "low", "high", "n"]
 show.table(
     pd.DataFrame(rows, columns=columns),
-    "With the final norm (as the model speaks) and without (as in the study)",
+    f"{avllm.name}, with the final norm (as the model speaks) and without (as in the study)",
 )
 
 # %% [markdown]
@@ -563,7 +687,7 @@ show.table(
             else None,
         }
     ),
-    "Latent recall of what is heard in conflicting clips, the study and here",
+    f"Latent recall of what is heard in conflicting clips, the study and {avllm.name} here",
 )
 
 # %% [markdown]
@@ -578,7 +702,7 @@ signs = latent.less_said(
 )
 show.table(
     signs.drop(columns="kind").rename(columns={"mean": "recall - fidelity"}),
-    "Conflicting clips: latent recall and audio fidelity by top k, 95 % interval over clips of the difference",
+    f"{avllm.name}, conflicting clips: latent recall and audio fidelity by top k, 95 % interval over clips of the difference",
 )
 
 
@@ -606,7 +730,7 @@ Markdown(
 
 # %% tags=["hide-input"]
 lines = [
-    f"- {kinds_told.get(kind, kind).capitalize()}: {one.text}"
+    f"- {avllm.name}, {kinds_told.get(kind, kind)}, latent recall: {one.text}"
     for kind, one in told.items()
 ]
 if len(first):
@@ -619,6 +743,17 @@ if freed is not None and freed.low > 0 and not used:
         f"- What is read there is not what the answer uses: the cut changes recall by {show.told(freed, signed=True)}, and the "
         f"answer by {show.told(idle, signed=True)}."
     )
+if known_by and known_by.probe.stands and known_by.apart.low > 0:
+    lines.append(
+        f"- The picture is written over what the lens reads, not over all that is there: in {last_part} a probe names "
+        f"{show.told(known_by.probe.effect)} of what is heard at the same positions, the lens {show.told(known_by.lens)}."
+    )
+if taken and taken.claim == "picture":
+    lines.append(
+        f"- The answer takes its word from the positions of the picture: it names {taken.picture.mean:.0%} of a picture that is "
+        f"put in there, and {taken.sound.mean:.0%} of a sound that is put in at those of the sound (difference "
+        f"{show.told(taken.apart, signed=True)})."
+    )
 Markdown("\n".join(lines))
 
 # %% [markdown]
@@ -628,6 +763,10 @@ Markdown("\n".join(lines))
 #   edge; {doc}`05_attention_knockout` makes the others.
 # - What a position holds in another code than that of the output, the lens misses. A low recall does not show deafness,
 #   least of all in early layers.
+# - A probe shows what can be told from a state, not that the model does tell it; another map might tell more, so that what
+#   it finds is a lower bound.
+# - States that are put in come from another run, in which other positions held other things: together they are a state
+#   that the model is never in by itself.
 # - Recall rises with everything that is looked at: layers, positions, $k$. Only what stands above the null counts, and
 #   numbers of models with other vocabularies or longer sounds cannot be compared without it.
 # - An event counts as its words are listed. Words that a tokenizer splits are matched by a first piece.

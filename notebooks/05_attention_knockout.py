@@ -162,7 +162,7 @@ show.in_short(
     clip=show.player(
         clip,
         width=240,
-        caption=f"{show.about(clip)}. {avllm.name}, asked what it hears: “{said_of_it}”",
+        caption=show.said(clip, avllm.name, said_of_it),
     ),
 )
 
@@ -194,7 +194,7 @@ rows = ["nothing", "the picture", "the sound", "both"]
 rows.append("as many positions as the picture, drawn at random")
 show.table(
     pd.DataFrame({"blocked": rows, f"“{HEAR}”": [found.text for found in runs]}),
-    "The same clip under five conditions, from one prefill",
+    f"What {avllm.name} says of the same clip under five conditions, from one prefill",
 )
 
 # %% [markdown]
@@ -234,7 +234,7 @@ show.figure(
     plots.knockout.curves(
         pd.concat([hear, later[~free]], ignore_index=True),
         shapes,
-        f"Blocking the picture in all layers changes audio fidelity by {sight.effect.mean:+.2f}",
+        f"{avllm.name}: blocking the picture in all layers changes audio fidelity by {sight.effect.mean:+.2f}",
     ),
     f"Audio fidelity (0 to 1) of conflicting clips by the blocked layers, n = {hear['clip'].nunique()}; bands are 95 % "
     "intervals over clips, the line across is nothing blocked. One span is judged below, all layers, fixed beforehand.",
@@ -252,8 +252,8 @@ def in_words(blocked, kind="counterfactual", modality="audio"):
 
 
 Markdown(
-    "Blocked in all layers, the change of **audio fidelity on conflicting clips** (clips that show the same source count "
-    "together):\n\n"
+    f"{avllm.name}, blocked in all layers: the change of **audio fidelity on conflicting clips** (clips that show the same "
+    "source count together).\n\n"
     + "\n".join(f"- {name}: {in_words(group)}" for group, name in names.items())
 )
 
@@ -272,8 +272,8 @@ columns = {
 }
 show.figure(
     plots.knockout.panels(changes, from_first, "blocked: the first … layers", columns),
-    f"Change of fidelity by the blocked layers, cumulative from the first, up to {each} clips of each kind; bands are 95 % "
-    "intervals over clips.",
+    f"{avllm.name}: change of fidelity by the blocked layers, cumulative from the first, up to {each} clips of each kind; bands "
+    "are 95 % intervals over clips.",
     alt="Change of fidelity against the blocked layers, for three pairs of clips and question.",
 )
 
@@ -295,7 +295,7 @@ lost, drawn = (
     of_other_question(name) for name in ("query", knockout.CONTROL + "video")
 )
 Markdown(
-    "The picture blocked in all layers:\n\n"
+    f"{avllm.name}, the picture blocked in all layers:\n\n"
     + "\n".join(
         f"- {modality} fidelity, {kinds_told[kind]}: {in_words('video', kind, modality)}"
         for kind, modality in cells
@@ -333,7 +333,7 @@ for name, some in instead.groupby("instead", sort=False):
 columns = ["instead", "fidelity of what is heard", "names what the picture shows"]
 show.table(
     pd.DataFrame(rows, columns=columns),
-    "Conflicting clips, asked what is heard: means with 95 % intervals over clips",
+    f"{avllm.name} on conflicting clips, asked what is heard: means with 95 % intervals over clips",
 )
 
 # %% tags=["hide-input"]
@@ -342,7 +342,7 @@ others = [name for name in means.index if name.startswith("others")]
 lines = []
 if "mean picture" in means.index and "black picture" in means.index:
     lines.append(
-        f"With the mean picture it hears {means['value']['mean picture']:.2f}, with a black one "
+        f"With the mean picture {avllm.name} hears {means['value']['mean picture']:.2f}, with a black one "
         f"{means['value']['black picture']:.2f}: "
         + (
             "so it is what the picture says that drowns the sound, not that there is one; and black is not nothing."
@@ -394,7 +394,7 @@ columns = ["rows that are cut", "blocked", "change", "low", "high", "control", "
 first_word = rows[2][2] - rows[0][2]
 show.table(
     pd.DataFrame(rows, columns=columns),
-    f"Change of audio fidelity on conflicting clips, all layers, 95 % interval over clips. The first word "
+    f"{avllm.name}: change of audio fidelity on conflicting clips, all layers, 95 % interval over clips. The first word "
     f"{'matters little' if abs(first_word) < 0.1 else 'matters'}: {first_word:+.2f} for the picture without it",
 )
 
@@ -419,8 +419,8 @@ moved = knockout.change(probabilities)
 captions = [name for name in ("right", "distractor") if name in {*moved["quantity"]}]
 show.figure(
     plots.knockout.words(moved, from_first, "blocked: the first … layers"),
-    f"Change of the log-probability of two captions, in nats, conflicting clips, n = {moved['clip'].nunique()}; bands are 95 % "
-    "intervals over clips.",
+    f"{avllm.name}: change of the log-probability of two captions, in nats, conflicting clips, n = {moved['clip'].nunique()}; "
+    "bands are 95 % intervals over clips.",
     alt="Change of log-probability of the right caption and of the distractor, with picture or sound blocked.",
 )
 
@@ -442,7 +442,10 @@ if n_margins < moved["clip"].nunique():
         f"- **Not measured** is the distractor of {moved['clip'].nunique() - n_margins} clips: it is not known which sound "
         "their picture came with (`replaced_captions` in a manifest)."
     )
-Markdown("In all layers, change of log-probability in nats:\n\n" + "\n".join(lines))
+Markdown(
+    f"{avllm.name}, in all layers, change of log-probability in nats:\n\n"
+    + "\n".join(lines)
+)
 
 # %% [markdown]
 # ## Which way does it go?
@@ -463,7 +466,8 @@ carried = knockout.change(edges)
 carried = carried[carried["quantity"] == ("margin" if n_margins else "right")]
 show.figure(
     plots.knockout.flow(carried, apart, n_layers),
-    "What cutting each edge of the prompt does, in nats; arrows have the width of the change and the colour of their sender.",
+    f"What cutting each edge of the prompt does to the answers of {avllm.name}, in nats; arrows have the width of the change and "
+    "the colour of their sender.",
     alt="Information-flow map: arrows between sound, picture, question and answer, and a heat map of edges by layers.",
 )
 
@@ -507,7 +511,7 @@ show.table(
 # %% [markdown]
 # ## Look away yourself
 #
-# Four clips, and every span of layers. *Before you move the sliders: from which layer on is it too late to look away? And
+# A few clips, and spans of layers from anywhere to anywhere. *Before you move the sliders: from which layer on is it too late to look away? And
 # what will it say if it may not read the question?*
 
 # %% tags=["hide-input"]
@@ -543,7 +547,8 @@ heard = (heard["matched"].map(list) + heard["missed"].map(list)).map(", ".join)
 pairs.insert(0, "heard", pairs["clip"].map(heard))
 show.table(
     pairs[["heard", "before", "after", "change"]],
-    f"“{HEAR}”: the answer, and the answer without the picture (the largest changes of {hear['clip'].nunique()} clips)",
+    f"{avllm.name}, “{HEAR}”: the answer, and the answer without the picture (the largest changes of {hear['clip'].nunique()} "
+    "clips)",
 )
 
 # %% [markdown]
@@ -556,7 +561,7 @@ show.table(
 # %% tags=["hide-input"]
 show.figure(
     plots.knockout.published(changes, from_first),
-    "Change of fidelity by relative depth: the published curves (squares, read off a plot) and those measured here (dots).",
+    f"Change of fidelity by relative depth: the published curves (squares, read off a plot) and those of {avllm.name} (dots).",
     alt="Published curves and those measured here, for both kinds of clips and both modalities.",
 )
 
@@ -578,7 +583,7 @@ for kind, modality, blocked in (
     here[name] = stats.interval(found, seed, signed=True)
 show.table(
     paper.compare(here),
-    f"Qwen2.5-Omni-3B in the study, and {model} here (layers {span[0]} to {span[1] - 1} of {n_layers})",
+    f"Qwen2.5-Omni-3B in the study, and {avllm.name} here (layers {span[0]} to {span[1] - 1} of {n_layers})",
 )
 
 # %% [markdown]
@@ -586,7 +591,7 @@ show.table(
 
 # %% tags=["hide-input"]
 lines = [
-    f"- {name[0].upper()}{name[1:]} out of sight: {in_words(group)}"
+    f"- {name[0].upper()}{name[1:]} out of reach: {in_words(group)}"
     for group, name in names.items()
     if group != "query"
 ]
@@ -595,7 +600,10 @@ lines.append(
     if "mean picture" in means.index
     else "- Whether it is what the picture says was not measured."
 )
-Markdown("\n".join(lines))
+Markdown(
+    f"Conflicting clips, of which {avllm.name} is asked what it hears, and all layers:\n\n"
+    + "\n".join(lines)
+)
 
 # %% tags=["hide-input"]
 segments = avllm.prompt(clip, HEAR).segments

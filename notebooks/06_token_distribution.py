@@ -44,6 +44,7 @@ from IPython.display import Markdown
 plots.style()
 avllm = avnb.load(model)
 base = base or avnb.models.base_of(model)
+of_base = avnb.models.title_of(base)
 examples = datasets.load(dataset, n=min(n, 24), seed=seed + 1, fewer=True)
 judge = judge or judges.suited(examples)
 options = {
@@ -83,7 +84,7 @@ clip, answer = fidelity.example(avllm, examples, question, max_new_tokens)
 own = next((c for c in examples if c.kind == "factual"), examples[0])
 shown = study.measure("tokens", avllm, [clip, own], **keep, **options)
 show.in_short(
-    f"Of the words with which {avllm.name} begins to name a sound in conflicting clips, {base}, which cannot hear, would have "
+    f"Of the words with which {avllm.name} begins to name a sound in conflicting clips, {of_base}, which cannot hear, would have "
     f"said {told.effect.mean:.0%} too, and {told.control.mean:.0%} without the picture."
     if told
     else f"No word of {avllm.name} about conflicting clips was found to name a sound.",
@@ -94,7 +95,7 @@ show.in_short(
         )
         for part, (label, said) in enumerate(
             (
-                (f"share that {base} would say too", "the base says"),
+                (f"share that {of_base} would say too", "the base says"),
                 (
                     "the same without the picture (control)",
                     "the base without the picture says",
@@ -127,7 +128,7 @@ Markdown(f"{judges.told(judge, examples)}\n\n{cost}")
 # ## One clip, token by token
 #
 # The clip above is not among those that are counted; of 24 others it is the first conflicting one about whose sound the
-# model names something that is only to be seen. Below is what it says to hear, once for each model that was made to say
+# model names something that is only to be seen. Below is what it says it hears, once for each model that was made to say
 # the same words. Light: that one would have said this token itself, as its most probable one. Dark: it would have said
 # something else. Point at a token, or unfold the table, for the numbers.
 
@@ -174,11 +175,10 @@ seeing = avnb.load(base)
 common = tokens.common_tokens(avllm, seeing)
 sizes = [m.decoder.config.vocab_size for m in (avllm, seeing)]
 words = table[table["against"] == "base model"]
-events = ", ".join(
-    f"“{t.strip()}”" for t in words.loc[words["is_audio"], "token"].unique()
-)
+found = [f"“{t.strip()}”" for t in words.loc[words["is_audio"], "token"].unique()]
+events = ", ".join(found[:40]) + (f" and {len(found) - 40} more" if found[40:] else "")
 Markdown(
-    f"`{model}` and `{base}` share **{len(common):,}** tokens (of {sizes[0]:,} and {sizes[1]:,}); distributions are over "
+    f"`{avllm.name}` and `{of_base}` share **{len(common):,}** tokens (of {sizes[0]:,} and {sizes[1]:,}); distributions are over "
     f"these. The {words['clip'].nunique()} answers hold {len(words):,} tokens, of which **{words['is_audio'].sum():,}** name a "
     f"sound: {events or 'none'}."
 )
@@ -200,7 +200,7 @@ published = {
 }
 show.figure(
     plots.tokens.bins(summary, published=published),
-    f"First tokens of the sounds that {avllm.name} names: the share that each model would have said too, {base} being the base; "
+    f"First tokens of the sounds that {avllm.name} names: the share that each model would have said too, {of_base} being the base; "
     "lines are 95 % intervals over the n clips.",
     "A row for each baseline and a panel for each kind of clips: shares of rank 1 and of the first three.",
     data=summary,
@@ -232,12 +232,10 @@ lines = [
     f"- {kinds_told.get(name, name)}: {one.text}" for name, one in verdicts.items()
 ]
 Markdown(
-    ""
-    if not lines
-    else "Is it the picture that makes the base agree? A question alone makes some words probable, too. Share of first tokens "
+    "Is it the picture that makes the base agree? A question alone makes some words probable, too. Share of first tokens "
     "that the base would say, with that of the same base without the pictures as the control:\n\n"
     + "\n".join(lines)
-)
+) if lines else None
 
 # %% [markdown]
 # ## How far apart, in nats
@@ -269,11 +267,9 @@ lines = [
     for name in kinds
 ]
 Markdown(
-    ""
-    if not lines
-    else "Do the words that name sounds need the sound more than other words do? KL (nats) to the model without audio on them, "
+    "Do the words that name sounds need the sound more than other words do? KL (nats) to the model without audio on them, "
     "with as many others of the same answers as the control:\n\n" + "\n".join(lines)
-)
+) if lines else None
 
 # %% [markdown]
 # ## Right and hallucinated words
@@ -291,7 +287,7 @@ show.table(
     .drop(columns="against")
     .replace({"kind": kinds_told})
     .replace({"quantity": {"kl": "KL, nats", "kl_reverse": "reverse KL, nats"}}),
-    f"{avllm.name} against {base}: means with 95 % intervals over the n clips that have such tokens; groups of fewer than five "
+    f"{avllm.name} against {of_base}: means with 95 % intervals over the n clips that have such tokens; groups of fewer than five "
     "clips are left out",
 )
 
@@ -301,7 +297,7 @@ show.table(
 # %% tags=["hide-input"]
 show.table(
     paper.compare(tokens.headline(table, seed)),
-    f"Qwen2.5-Omni against Qwen2.5-VL in the study; {model} against {base} here, both kinds of clips together",
+    f"Qwen2.5-Omni against Qwen2.5-VL in the study; {avllm.name} against {of_base} here, both kinds of clips together",
 )
 
 # %% tags=["hide-input"]
@@ -314,7 +310,7 @@ Markdown(
     "the numbers need not be the same."
     if same
     else "The study's models are **not measured here**, and their vocabulary is 250 times as large: levels cannot be compared. "
-    f"{base} has read of what things look like and never of how they sound, so that words of sounding are strange to it, "
+    f"{of_base} has read of what things look like and never of how they sound, so that words of sounding are strange to it, "
     "whatever it sees: hence a divergence far above the study's. Chapter 9 repeats this with a "
     "base that has read such words."
     if base == "toy-vl"
@@ -327,7 +323,7 @@ Markdown(
 # %% tags=["hide-input"]
 Markdown(
     "\n".join(
-        f"- In {kinds_told.get(name, name)}, {base} would have said {one.effect.mean:.0%} of the words that begin to name a sound, "
+        f"- In {kinds_told.get(name, name)}, {of_base} would have said {one.effect.mean:.0%} of the words that begin to name a sound, "
         + (
             f"clearly more than without the picture ({one.control.mean:.0%}): the noun comes with what is seen."
             if one.stands and one.effect.mean > 0

@@ -258,23 +258,26 @@ Markdown(
             f"{row.model} differs by **{row.mean:+.2f}**" for row in clear.itertuples()
         )
         + (
-            ". These checkpoints differ; with one training run per recipe, this names no cause."
+            ". These checkpoints differ; with one training run per recipe, no cause can be named."
             if same
             else ". These models differ in more than their training, so no cause is named."
         )
     )
-    if len(difference)
-    else ""
-)
+) if len(difference) else None
 
 # %% [markdown]
 # ## Paper and here
 
 # %% tags=["hide-input"]
-show.table(
-    generalisation.overview(numbers).drop(columns="source"),
-    "Every number of this chapter; in round brackets 95 % intervals, in square ones how a published number is known",
+from IPython.display import display
+
+brackets = (
+    "in round brackets 95 % intervals, in square ones how a published number is known"
 )
+parts = generalisation.parts(generalisation.overview(numbers))
+for i, part in enumerate(parts, start=1):
+    title = f"Every number of this chapter, {i} of {len(parts)}; {brackets}"
+    display(show.table(part.drop(columns="source"), title))
 
 # %% [markdown]
 # ## What this shows

@@ -107,7 +107,16 @@ single = cards["question"].isin([HEAR, SEE]) & cards["given"].isin(
 )
 about = cards["judged"] == cards["question"].map({HEAR: "audio", SEE: "video"})
 base = cards["given"].eq("pictures alone") & cards["question"].eq(SEE)
-show.table(cards[single & about | base], "What the shipped organisms do")
+clearer = {
+    HEAR: "hear",
+    SEE: "see",
+    "factual": "ordinary",
+    "counterfactual": "conflicting",
+}
+show.table(
+    cards[single & about | base].replace(clearer).drop(columns="judged"),
+    "What the shipped organisms do: fidelity of what they say to hear and to see",
+)
 
 # %% [markdown]
 # ## The design
@@ -272,9 +281,7 @@ shown_replicas
 # %% tags=["hide-input"]
 Markdown(
     f"{contrasts.sentences(contrasts.contrasts(replicas, seed))}\n\n{command}; their table comes with the package."
-    if len(replicas)
-    else ""
-)
+) if len(replicas) else None
 
 # %% [markdown]
 # ## Paper and here

@@ -55,9 +55,24 @@ def hooked(decoder, prompt, condition, length):
 
         return before
 
+    def patching(layer):
+        def before(module, args):
+            hidden = args[0].clone()
+            for patch in condition.patches:
+                if layer - 1 in patch.layers:
+                    kinds = patch.target.split("+") if isinstance(patch.target, str) else ()
+                    at = [i for i, name in enumerate(prompt.segments.types) if name in kinds] or list(patch.target)
+                    for i, state in zip(at, patch.states[layer - 1], strict=True):
+                        hidden[0, i] = state
+            return hidden, *args[1:]
+
+        return before
+
     handles = [
         module.self_attn.register_forward_pre_hook(hook(i), with_kwargs=True) for i, module in enumerate(decoder.layers)
     ]
+    if condition.patches:
+        handles += [m.register_forward_pre_hook(patching(i)) for i, m in enumerate(decoder.layers)]
     try:
         yield
     finally:

@@ -20,11 +20,10 @@ import torch
 from avnb import judge as judges
 from avnb.analyses import attention
 from avnb.analyses.changes import ANSWER, NOTHING
-from avnb.analyses.jobs import Job, over
+from avnb.analyses.jobs import over, with_strangers
 from avnb.engine import run
 from avnb.engine.conditions import Condition, Random
 from avnb.files import cache_folder, digest
-from avnb.judge.words import share
 from avnb.media import editing
 from avnb.questions import HEAR, MAX_NEW_TOKENS, modalities_of
 from avnb.text import key
@@ -43,14 +42,7 @@ N_MEAN = 24  # clips whose pictures are averaged
 
 def plan(clips):
     """A job for each clip, with the clip whose picture stands in: the next one that differs in all seen and heard."""
-    clips = list(clips)
-    if all(isinstance(clip, Job) for clip in clips):
-        return clips
-    others = [[*clips[i + 1 :], *clips[:i]] for i in range(len(clips))]
-    found = [
-        next((one for one in some if not share(one, clip)), None) for clip, some in zip(clips, others, strict=True)
-    ]
-    return [Job(clip, other, among=tuple(clips[:N_MEAN])) for clip, other in zip(clips, found, strict=True)]
+    return with_strangers(clips, among=tuple(clips[:N_MEAN]))
 
 
 def measure(model, clips, question=HEAR, *, n_draws=3, judge="events", max_new_tokens=MAX_NEW_TOKENS, seed=0):

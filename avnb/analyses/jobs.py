@@ -10,6 +10,7 @@ from typing import NamedTuple
 
 import pandas as pd
 
+from avnb.judge.words import share
 from avnb.media.clip import Clip, ClipError
 from avnb.media.reading import UnreachableError
 from avnb.models.prompt import PromptError
@@ -46,6 +47,28 @@ def each(clips):
         ['a']
     """
     return [clip if isinstance(clip, Job) else Job(clip) for clip in clips]
+
+
+def with_strangers(clips, among=()):
+    """A job for each clip, its other one the next clip that differs from it in all that is seen and heard, if any does.
+
+    Args:
+        clips: clips, or jobs, which stay what they are.
+        among: of every job.
+
+    Example:
+        >>> clips = [Clip(name, "", heard=(name,)) for name in ("dog", "bell")]
+        >>> [job.id for job in with_strangers(clips)]
+        ['dog|bell', 'bell|dog']
+    """
+    clips = list(clips)
+    if all(isinstance(clip, Job) for clip in clips):
+        return clips
+    others = [[*clips[i + 1 :], *clips[:i]] for i in range(len(clips))]
+    found = [
+        next((one for one in some if not share(one, clip)), None) for clip, some in zip(clips, others, strict=True)
+    ]
+    return [Job(clip, other, among=among) for clip, other in zip(clips, found, strict=True)]
 
 
 def over(jobs, rows_of, columns) -> pd.DataFrame:

@@ -5,6 +5,7 @@ Every command prints a table for people and, with --json, one JSON document for 
 stderr and a non-zero exit status. What needs torch is imported inside the commands, so that help comes at once.
 """
 
+import logging
 from importlib.metadata import version
 from typing import Annotated
 
@@ -12,7 +13,7 @@ import typer
 from typer.core import TyperGroup
 
 from avnb.cli import estimate, judging, loading, making, measuring, studies
-from avnb.cli.output import complain, named
+from avnb.cli.output import OneLine, complain, named
 from avnb.errors import AvnbError
 
 
@@ -51,6 +52,7 @@ def main(
     ] = False,
 ):
     """Do audio-visual language models really see and hear?"""
+    logging.lastResort.setFormatter(OneLine())
 
 
 for command in (

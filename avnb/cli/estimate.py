@@ -7,12 +7,17 @@ import typer
 
 from avnb.analyses import ANALYSES
 from avnb.cli import output
-from avnb.cli.output import OPTIONS, Data, Json, N, Seed, Settings
+from avnb.cli.output import OPTIONS, Data, Json, N, Seed, Settings, completed, organisms
 
 
 def estimate(
-    analysis: Annotated[str, typer.Argument(help=f"One of {', '.join(ANALYSES)}.")],
-    models: Annotated[str, typer.Option(help=f"Models, with commas between them; {OPTIONS}.")],
+    analysis: Annotated[
+        str, typer.Argument(help=f"One of {', '.join(ANALYSES)}.", autocompletion=completed(ANALYSES.keys))
+    ],
+    models: Annotated[
+        str,
+        typer.Option(help=f"Models, with commas between them; {OPTIONS}.", autocompletion=completed(organisms)),
+    ],
     data: Data = "toybox",
     n: N = None,
     seed: Seed = 0,

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from avnb.cli import output
-from avnb.cli.output import OPTIONS, Json
+from avnb.cli.output import OPTIONS, Json, completed, organisms
 
 
 def models(json: Json = False):
@@ -39,7 +39,12 @@ def fetch(
 
 
 def check(
-    model: Annotated[str, typer.Argument(help=f"An organism, a Hub id, or a checkpoint folder; {OPTIONS}.")],
+    model: Annotated[
+        str,
+        typer.Argument(
+            help=f"An organism, a Hub id, or a checkpoint folder; {OPTIONS}.", autocompletion=completed(organisms)
+        ),
+    ],
     clip: Annotated[Path | None, typer.Option(help="A video with sound; default a drawn one.")] = None,
     json: Json = False,
 ):

@@ -11,7 +11,7 @@ import typer
 
 from avnb.analyses import ANALYSES, find
 from avnb.cli import output
-from avnb.cli.output import OPTIONS, Cluster, Data, Json, N, Scheduler, Seed, Settings, Workers
+from avnb.cli.output import OPTIONS, Cluster, Data, Json, N, Scheduler, Seed, Settings, Workers, completed, organisms
 
 
 class Modality(StrEnum):
@@ -23,7 +23,10 @@ def caption(
     clips: Annotated[list[Path], typer.Argument(metavar="CLIP...", help="Video files.")],
     model: Annotated[
         str,
-        typer.Option(help=f"An organism, a Hugging Face Hub id, or a checkpoint folder; {OPTIONS}."),
+        typer.Option(
+            help=f"An organism, a Hugging Face Hub id, or a checkpoint folder; {OPTIONS}.",
+            autocompletion=completed(organisms),
+        ),
     ] = "toy-omni",
     question: Annotated[str, typer.Option(help="What to ask.")] = "Describe what you see and hear.",
     only: Annotated[
@@ -64,9 +67,18 @@ def caption(
 
 
 def measure(
-    analysis: Annotated[str, typer.Argument(help=f"One of {', '.join(ANALYSES)}; or several, with commas.")],
+    analysis: Annotated[
+        str,
+        typer.Argument(
+            help=f"One of {', '.join(ANALYSES)}; or several, with commas.", autocompletion=completed(ANALYSES.keys)
+        ),
+    ],
     models: Annotated[
-        str, typer.Option(help=f"Models, with commas between them, or all the organisms; {OPTIONS}.")
+        str,
+        typer.Option(
+            help=f"Models, with commas between them, or all the organisms; {OPTIONS}.",
+            autocompletion=completed(organisms),
+        ),
     ] = "all",
     data: Data = "toybox",
     n: N = None,
@@ -82,8 +94,8 @@ def measure(
     """Measure models, and print means with their 95 % intervals over clips.
 
     Each model's table is kept on disk: what is there is read, and an interrupted measurement goes on where it stopped.
-    Several analyses share what they ask of a clip, which costs far less than one after the other. Workers share the
-    clips; without them, everything is measured in this process.
+    Several analyses share what they ask of a clip, which costs far less than one after the other, with workers too.
+    These share the clips; without them, everything is measured in this process.
 
     Example: `avnb measure fidelity,attention,lens --models all --data toybox`
     """
@@ -120,7 +132,7 @@ def measure(
         with measuring(workers, scheduler, cluster) as measured:
             for name in names:
                 try:
-                    tables, failed = _tables(measured, wanted, name, clips, about, given)
+                    tables, failed = measured(wanted, name, clips, **about, **given)
                     for one, table in tables.items():
                         means = study.means(one, table, seed).to_dict("records")
                         rows += [{"analysis": one, **row} for row in means] if len(wanted) > 1 else means
@@ -134,23 +146,6 @@ def measure(
         _show_means(rows, json, wanted, data)
     if n_failed:
         raise typer.Exit(1)
-
-
-def _tables(measured, wanted, model, clips, about, given):
-    """Tables and errors by analysis: in this process all in one pass, on workers one after the other."""
-    from avnb import study
-    from avnb.study import together
-
-    if measured is study.measure and len(wanted) > 1:
-        return together.measure(wanted, model, clips, **about, **given)
-    tables, failed = {}, {}
-    for one in wanted:
-        own = {key: value for key, value in given.items() if len(wanted) == 1 or key in together.options_of(one)}
-        try:
-            tables[one] = measured(one, model, clips, **about, **own)
-        except Exception as error:
-            failed[one] = error
-    return tables, failed
 
 
 def _show_means(rows, json, wanted, data):

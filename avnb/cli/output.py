@@ -1,6 +1,7 @@
 """What all commands share: their common options, and how they print, for people and for machines."""
 
 import json as json_format
+import logging
 from typing import Annotated
 
 import typer
@@ -8,6 +9,8 @@ from rich.console import Console
 from rich.table import Table
 
 from avnb.errors import AvnbError
+
+_WIDEST = 10_000  # characters
 
 OPTIONS = "NAME@4bit, NAME@bfloat16@auto, NAME@REVISION say how one is loaded"
 
@@ -41,6 +44,8 @@ def show(document, json, parts):
         typer.echo(json_format.dumps(document, indent=2, ensure_ascii=False))
     else:
         console = Console()
+        if not console.is_terminal:
+            console.width = _WIDEST  # no name is folded that a program reads
         for part in parts:
             console.print(part, highlight=False, markup=False, soft_wrap=isinstance(part, str))
 
@@ -48,11 +53,36 @@ def show(document, json, parts):
 def table(rows, columns, title=None):
     """A table for people: the values of these keys of the rows, which are dicts."""
     shown = Table(title=title, title_justify="left")
-    for column in columns:
-        shown.add_column(column, overflow="fold")
+    for i, column in enumerate(columns):
+        shown.add_column(column, overflow="fold", no_wrap=i == 0)  # a name can be copied
     for row in rows:
         shown.add_row(*(one_line(row[column]) for column in columns))
     return shown
+
+
+def completed(known):
+    """Completes the last of several names with commas between them, for a shell.
+
+    Args:
+        known: without arguments, gives the names that there are.
+
+    Example:
+        >>> completed(lambda: ["lens", "fidelity"])("attention,le")
+        ['attention,lens']
+    """
+
+    def complete(incomplete: str):
+        before, comma, last = incomplete.rpartition(",")
+        return [f"{before}{comma}{name}" for name in known() if name.startswith(last)]
+
+    return complete
+
+
+def organisms():
+    """The names of the organisms; of what else can be named there is no list."""
+    from avnb.models import organisms
+
+    return organisms()
 
 
 def settings(texts):
@@ -78,6 +108,13 @@ def one_line(error):
     """
     text = " ".join(str(error).split())
     return "".join(letter if letter.isprintable() else repr(letter)[1:-1] for letter in text)
+
+
+class OneLine(logging.Formatter):
+    """Warnings in one line each, likewise."""
+
+    def formatMessage(self, record):  # noqa: N802 (the name is that of the parent)
+        return one_line(super().formatMessage(record))
 
 
 def named(error):

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from avnb.cli import output
-from avnb.cli.output import OPTIONS, Cluster, Json, Scheduler, Settings, Workers
+from avnb.cli.output import OPTIONS, Cluster, Json, Scheduler, Settings, Workers, completed, organisms
 
 _STDERR = 2  # the file descriptor, to which a child may also send what would spoil JSON on stdout
 
@@ -17,7 +17,10 @@ def run(
     study: Annotated[Path | None, typer.Argument(metavar="[STUDY.yml]", help="The options below in a file.")] = None,
     models: Annotated[
         str | None,
-        typer.Option(help=f"Models, with commas between them, or all the organisms that hear (default); {OPTIONS}."),
+        typer.Option(
+            help=f"Models, with commas between them, or all the organisms that hear (default); {OPTIONS}.",
+            autocompletion=completed(organisms),
+        ),
     ] = None,
     notebooks: Annotated[
         str | None, typer.Option(help="Chapters or paths, with commas between them, or all that measure (default).")
@@ -32,12 +35,13 @@ def run(
     """Run notebooks for models; a second call runs only what failed, is missing or has changed.
 
     Leaves OUT/MODEL/NOTEBOOK.ipynb with the measured tables beside it. A failure stops nothing else; it is summed up at
-    the end, and the exit status is then 1. A chapter that does not apply to a model (n/a) is no failure.
+    the end, and the exit status is then 1. A chapter that does not apply to a model (n/a) is no failure. Workers
+    measure the tables that notebooks ask for; the notebooks themselves run here, one after the other.
 
     Example: `avnb run --models toy-omni,Qwen/Qwen2.5-Omni-3B --notebooks all --set n=100 --out runs`
     """
     from avnb.study import notebooks as batch
-    from avnb.study.workers import mapping
+    from avnb.study.workers import at_hand
 
     asked = batch.from_file(study) if study else {}
     for key, text in (("models", models), ("notebooks", notebooks)):
@@ -56,8 +60,8 @@ def run(
         typer.echo(f"{outcome.status:6} {outcome.job.name}{seconds}{reason}", err=json)
 
     try:
-        with mapping(workers, scheduler, cluster) as each:
-            batch.execute(jobs, report, each)
+        with at_hand(workers, scheduler, cluster):
+            batch.execute(jobs, report)
     finally:  # what was run is summed up, also when the call is interrupted
         has_failed = _sum_up(outcomes, folder, json)
     if has_failed:

@@ -9,9 +9,9 @@
     True
 
 The prompt runs through the decoder once. Conditions differ from the **branch point** on: the first prompt position that
-any rule touches, or the end of the prompt if rules touch generated positions only. Everything before it is shared and
-stored once. Prompt positions after it are computed again per branch, each branch starting at the first layer that its
-rules touch, because all layers below see what the prefill saw. Then all branches decode as one batch.
+any rule or patch touches, or the end of the prompt if rules touch generated positions only. Everything before it is
+shared and stored once. Prompt positions after it are computed again per branch, each branch starting at the first layer
+that its rules touch, because all layers below see what the prefill saw. Then all branches decode as one batch.
 
 Several prompts of a clip are a tree (`run_all`): the media that they begin with are the **trunk**, which runs once, the
 questions leave it, and the conditions leave these. The branches of all prompts decode as one batch.
@@ -33,6 +33,7 @@ from avnb.engine.conditions import Condition
 from avnb.engine.decoder import Caller
 from avnb.engine.masks import resolve
 from avnb.engine.memory import branch_bytes, free_bytes
+from avnb.engine.patches import place
 from avnb.engine.prefix import served
 from avnb.engine.stem import Branch, Stem
 from avnb.engine.trunk import Trunks
@@ -79,7 +80,8 @@ class Run:
         shares: float32 [n_tokens, n_layers, n_heads, n_groups]; each row sums to 1 over groups. Step 0 is the last
             prompt position.
         map_positions, maps: prompt positions, and float32 [n_tokens, n_layers, n_positions].
-        hidden_positions, hidden: positions (from T on: answer tokens), and a tensor [n_layers, n_positions, width].
+        hidden_positions, hidden: positions (from T on: answer tokens), and a tensor [n_layers, n_positions, width]:
+            what the layers gave, before anything was patched.
         logits: float32 [n_tokens, vocabulary].
     """
 
@@ -132,7 +134,8 @@ def run(
 
     Raises:
         PromptError: a rule names a group that the prompt lacks.
-        ValueError: a rule names a layer or head that the decoder lacks, or the answer is too short for it to matter.
+        ValueError: a rule names a layer or head that the decoder lacks, or the answer is too short for it to matter;
+            or a patch has states of another shape.
         EngineError: the decoder cannot be served.
     """
     request = Request(prompt, conditions, max_new_tokens, capture, forced)
@@ -305,6 +308,7 @@ class _Grove:
                 i,
                 condition,
                 resolve(condition, request.prompt, n_layers, n_heads),
+                place(condition, request.prompt, n_layers),
                 request.max_new_tokens if answer is None else len(answer),
                 answer,
             )

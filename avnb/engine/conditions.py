@@ -1,4 +1,4 @@
-"""Knockout rules: which positions may not attend to which keys, in which layers and heads.
+"""Conditions of a run: which positions may not attend to which keys, and where states of another run are put in.
 
     >>> sweep = [Condition()] + [Condition.block("generated", "video", layers=[layer]) for layer in range(28)]
     >>> print(sweep[5])
@@ -7,9 +7,15 @@
     last+generated -/> random(video, seed 1, among others); query -/> audio in layers 0-3
 
 A position always keeps its own key: a rule whose source and target overlap cuts every key of the target but that one.
+
+    >>> states = torch.zeros(28, 50, 64)
+    >>> print(Condition.patch("audio", states, range(4, 27)) + Condition.block("generated", "video"))
+    generated -/> video; audio patched after layers 4-26
 """
 
-from dataclasses import dataclass
+from dataclasses import dataclass, field
+
+import torch
 
 from avnb.layers import ranges
 from avnb.models.prompt import TYPES
@@ -73,11 +79,31 @@ class Rule:
         return f"{self.source} -/> {target}{layers}{heads}"
 
 
+@dataclass(frozen=True, eq=False)
+class Patch:
+    """At some positions the residual stream goes on as it was in another run (activation patching).
+
+    Attributes:
+        target: a segment type, "text", or several joined by "+"; or a tuple of prompt positions, ascending.
+        states: a tensor [n_layers, n_positions, width]: the residual stream after every layer, as `Run.hidden` is.
+        layers: after which layers, 0 = first. After the last one there is nothing left to look at these positions.
+    """
+
+    target: str | tuple[int, ...]
+    states: torch.Tensor = field(repr=False)
+    layers: tuple[int, ...]
+
+    def __str__(self):
+        target = f"{len(self.target)} positions" if isinstance(self.target, tuple) else self.target
+        return f"{target} patched after layer{'s' * (len(self.layers) != 1)} {ranges(self.layers)}"
+
+
 @dataclass(frozen=True)
 class Condition:
-    """A set of rules that hold together; without rules, the baseline. Conditions add up with `+`."""
+    """Rules and patches that hold together; without any, the baseline. Conditions add up with `+`."""
 
     rules: tuple[Rule, ...] = ()
+    patches: tuple[Patch, ...] = ()
 
     @classmethod
     def block(cls, source, target, layers=None, heads=None):
@@ -92,8 +118,20 @@ class Condition:
             chosen[name] = indices
         return cls((Rule(source, target, **chosen),))
 
+    @classmethod
+    def patch(cls, target, states, layers):
+        """The condition of one patch; see `Patch`.
+
+        Raises:
+            ValueError: `layers` is empty, which would put nothing anywhere.
+        """
+        layers = tuple(sorted({int(i) for i in layers}))
+        if not layers:
+            raise ValueError(f"{target}: layers is empty, so nothing would be patched; name at least one")
+        return cls(patches=(Patch(target, states, layers),))
+
     def __add__(self, other):
-        return Condition(self.rules + other.rules)
+        return Condition(self.rules + other.rules, self.patches + other.patches)
 
     def __str__(self):
-        return "; ".join(map(str, self.rules)) or "baseline"
+        return "; ".join(map(str, self.rules + self.patches)) or "baseline"

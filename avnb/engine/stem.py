@@ -5,6 +5,7 @@ import torch
 
 from avnb.engine.decoder import base_attention, must_run_together
 from avnb.engine.masks import KeyMasks
+from avnb.engine.patches import put
 from avnb.engine.prefix import BranchCache, Server
 from avnb.models.prompt import MEDIA
 
@@ -14,21 +15,23 @@ OWN_INPUTS |= {"past_key_values", "use_cache", "return_dict", "cache_position"}
 
 
 class Branch:
-    """A condition on its way: its cuts, where it leaves the shared path, and its answer so far.
+    """A condition on its way: its cuts and patches, where it leaves the shared path, and its answer so far.
 
     Attributes:
         limit: the longest answer, in tokens.
         forced: the token ids of a given answer; None for one that is generated.
     """
 
-    def __init__(self, index, condition, cuts, limit, forced=None):
-        self.index, self.condition, self.cuts, self.limit, self.forced = index, condition, cuts, limit, forced
+    def __init__(self, index, condition, cuts, patches, limit, forced=None):
+        self.index, self.condition, self.cuts, self.patches = index, condition, cuts, patches
+        self.limit, self.forced = limit, forced
         self.start_layer = None  # the first layer that computes prompt positions again
         self.tokens, self.logprobs, self.stopped = [], [], False
 
     def leaves_at(self, n_prompt, n_layers):
-        """(first prompt position, first layer) whose attention differs from the prefill's; (T, n_layers) if none."""
+        """(first prompt position, first layer) that differs from the prefill's; (T, n_layers) if none."""
         early = [(c.first_row, min(c.layers)) for c in self.cuts if c.first_row < n_prompt]
+        early += [(int(p.positions[0]), min(p.layers) + 1) for p in self.patches]
         rows, layers = zip(*early, strict=True) if early else ((n_prompt,), (n_layers,))
         return min(rows), min(layers)
 
@@ -174,11 +177,11 @@ class Stem:
             before = n_at[layer - 1] if layer else 0
             if before:
                 self.record(layer, hidden, self.server.branches[:before], self.branch_point)
-            if layer == self.n_layers or together or n_at[layer] == before:
-                return hidden
-            entry = hidden if layer == 0 else self.entries[layer].to(hidden.device)
-            new = entry.expand(n_at[layer] - before, -1, -1)
-            return torch.cat([hidden, new]) if before else new
+            if layer < self.n_layers and not together and n_at[layer] > before:
+                entry = hidden if layer == 0 else self.entries[layer].to(hidden.device)
+                new = entry.expand(n_at[layer] - before, -1, -1)
+                hidden = torch.cat([hidden, new]) if before else new
+            return put(hidden, layer, [b.patches for b in batch], self.branch_point)
 
         return self.call([(self.server, len(batch))], join, first, **inputs)
 

@@ -19,6 +19,8 @@ __all__ = [
     "wrap",
 ]  # fmt: skip
 
+_PRACTICE = 4.0  # seconds of the clips that organisms are trained on
+
 CHECKPOINTS = Path(__file__).parent.parent / "organisms" / "checkpoints"
 
 
@@ -122,13 +124,18 @@ def load(name, dtype=None, device_map=None, quantize=None, revision=None) -> "AV
     """
     check(name)
     given = {"dtype": dtype, "device_map": device_map, "quantize": quantize, "revision": revision}
-    wanted = asked.read(name)._replace(**{key: value for key, value in given.items() if value is not None})
+    given = {key: value for key, value in given.items() if value is not None}
+    wanted = asked.read(name)._replace(**given)
     from avnb.models import loading
 
     if wanted.name in talking():
-        return loading.talking(wanted, CHECKPOINTS / wanted.name, title_of(name))
-    folder = CHECKPOINTS / wanted.name if wanted.name in shipped() else asked.folder(wanted.name)
-    return loading.load(wanted, folder, title_of(name))
+        model = loading.talking(wanted, CHECKPOINTS / wanted.name, title_of(name))
+    else:
+        folder = CHECKPOINTS / wanted.name if wanted.name in shipped() else asked.folder(wanted.name)
+        model = loading.load(wanted, folder, title_of(name))
+    model.source = None if given else str(name)
+    model.practice = _PRACTICE if wanted.name in organisms() else None
+    return model
 
 
 def wrap(hf, processor=None) -> "AVModel":

@@ -5,6 +5,7 @@ and intercept the call of its decoder. What every position is follows from the p
 """
 
 import inspect
+import logging
 from itertools import groupby
 
 import numpy as np
@@ -17,6 +18,10 @@ from avnb.models.prompt import MEDIA, Prompt, PromptError, Segments
 from avnb.models.shared import current, encoders_once
 
 __all__ = ["SYSTEM", "AVModel"]
+
+_UNPRACTISED = "%s is %.0f s long, and %s was trained on clips of %g s: its answers mean little"
+
+logger = logging.getLogger(__name__)
 
 
 class AVModel:
@@ -31,18 +36,21 @@ class AVModel:
         decoder: the language model stack; returns the hidden states after the final norm.
         stop_ids: the token ids that end an answer.
         unused: names of weights in the checkpoint that have no place in the model; None if it came from memory.
+        source: the name that alone loads the model again; None if there is none.
+        practice: seconds of the clips that an organism was trained on; None for other models.
 
     Raises:
         PromptError: the model holds no decoder that can be called on embeddings.
     """
 
-    unused = None
+    unused = source = practice = None
 
     def __init__(self, hf, processor=None, name=None):
         self.hf = getattr(hf, "thinker", hf).eval()
         self.processor = processor
         self.tokenizer = getattr(processor, "tokenizer", processor)
         self.name = name or type(hf).__name__
+        self._warned = set()
         self.decoder = getattr(getattr(self.hf, "model", None), "language_model", None) or self.hf.get_decoder()
         if not hasattr(self.decoder, "layers") and hasattr(self.decoder, "get_decoder"):
             self.decoder = self.decoder.get_decoder()  # a language model with a head of its own
@@ -116,18 +124,24 @@ class AVModel:
 
     def _inputs(self, clip, question, modalities, system=None, like=None):
         video = audio = fps = None
+        seconds = 0.0
         try:
             if self._heard(clip, modalities):  # first: it is the smaller one, and may be too long
                 most = processing.longest_sound(self.processor)
                 rate = processing.sound_extractor(self.processor).sampling_rate
                 audio = clip.wave(rate, max_seconds=most and most + 1)
                 processing.check_length(self.processor, audio, clip.id)
+                seconds = len(audio) / rate
             if "video" in modalities and self.sees:
                 video, fps = (like or self)._frames(clip)
+                seconds = max(seconds, len(video) / fps)
             if modalities and video is None and audio is None:
                 raise PromptError(
                     f"{clip.id}: no modality is left of {modalities} for {self.name} (clip of kind {clip.kind})"
                 )
+            if self.practice is not None and seconds > 2 * self.practice and clip.id not in self._warned:
+                self._warned.add(clip.id)
+                logger.warning(_UNPRACTISED, clip.id, seconds, self.name, self.practice)
             return self.process(video, audio, question, system, fps)
         except (PromptError, ClipError, MemoryError, torch.OutOfMemoryError):
             raise
@@ -140,7 +154,7 @@ class AVModel:
     def _frames(self, clip):
         """The frames that this model wants of a clip, and how many a second these are."""
         fps, sample = processing.sampling(self.processor, self.processor_options)
-        frames, times = clip.frames(fps=fps, sample=sample)
+        frames, times = clip.frames(fps=fps, sample=sample, max_pixels=processing.most_pixels(self.processor))
         return frames, round((len(times) - 1) / (times[-1] - times[0]), 6) if len(times) > 1 else fps
 
     def _heard(self, clip, modalities):

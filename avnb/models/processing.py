@@ -65,6 +65,14 @@ def sampling(processor, options):
     return fps or (2.0 if video is not None else FPS_OF_PICTURES), sample or "starts"
 
 
+def most_pixels(processor):
+    """How large a frame is worth reading, in pixels: four times what is kept of it, so that the processor's own scaling
+    shapes the picture; None for any size, where the processor does not say in pixels what it keeps."""
+    video = getattr(processor, "video_processor", None)
+    kept = getattr(getattr(video, "size", None), "longest_edge", None)
+    return 4 * kept if kept and hasattr(video, "merge_size") else None  # for others it is the edge, not the area
+
+
 def default_system(processor, sound):
     """The system message that a model was trained with, "" for none: its template's own, if it is the common one."""
     if own := getattr(processor, "default_system", None):

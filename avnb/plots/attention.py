@@ -154,13 +154,14 @@ def heads(preference):
     found = summarise(preference, ["layer", "head"])
     mean = found.pivot(index="layer", columns="head", values="mean")
     n_layers, n_heads = mean.shape
-    size = (max(5.5, 0.5 * n_heads + 2.5), max(3, 0.22 * n_layers + 1.4))
+    size = (min(9.5, max(5.5, 0.5 * n_heads + 2.5)), max(3, 0.17 * n_layers + 1.4))
     fig, ax = plt.subplots(figsize=size, layout="constrained")
     top = max(0.05, np.abs(mean.to_numpy()).max())
     label = {"label": "preference (+ audio, − video)"}
-    sns.heatmap(mean, ax=ax, cmap=_PREFERENCE, vmin=-top, vmax=top, cbar_kws=label, linewidths=0.5)
+    gaps = 0.5 if n_heads <= 16 else 0.2
+    sns.heatmap(mean, ax=ax, cmap=_PREFERENCE, vmin=-top, vmax=top, cbar_kws=label, linewidths=gaps)
     sure = found[(found["low"] > 0) | (found["high"] < 0)]
-    ax.scatter(sure["head"] + 0.5, sure["layer"] + 0.5, s=9, color="#262626")
+    ax.scatter(sure["head"] + 0.5, sure["layer"] + 0.5, s=9 if n_layers <= 16 else 4, color="#262626")
     n_audio, n_video = (sure["mean"] > 0).sum(), (sure["mean"] < 0).sum()
     ax.set_title(f"Of {len(found)} heads, {n_audio} prefer sound and {n_video} the picture (n = {found['n'].max()})")
     ax.invert_yaxis()
@@ -179,9 +180,8 @@ def steps(table):
     """
     table = table[table["step"] < LONGEST]
     words = table.drop_duplicates("step").sort_values("step")["token"]
-    fig, axes = plt.subplots(
-        2, 1, figsize=(max(6, 0.5 * len(words) + 2), 5), layout="constrained", sharex=True, sharey=True
-    )
+    size = (min(9.8, max(6, 0.5 * len(words) + 2)), 5)
+    fig, axes = plt.subplots(2, 1, figsize=size, layout="constrained", sharex=True, sharey=True)
     table = table.assign(ratio=table["value"] / table["null"])
     top = table.loc[table["group"].isin(("audio", "video")), "ratio"].max()
     for ax, group in zip(axes, ("audio", "video"), strict=True):
@@ -191,7 +191,9 @@ def steps(table):
         fig.colorbar(image, ax=ax, label=f"{group} / uniform", pad=0.01)
         ax.set(ylabel="layer", title=f"to {group}")
     most = table[table["group"] == "audio"].groupby("step")["ratio"].mean().idxmax()
-    axes[1].set_xticks(range(len(words)), [_word(word) for word in words], rotation=45, ha="right")
+    crowded = len(words) > 16
+    turned = {"rotation": 90, "fontsize": 8} if crowded else {"rotation": 45, "ha": "right"}
+    axes[1].set_xticks(range(len(words)), [_word(word) for word in words], **turned)
     fig.suptitle(f"Sound is looked at most for the word “{_word(words.iloc[most])}”")
     axes[1].set_xlabel("answer token that is being chosen")
     return fig
@@ -281,8 +283,9 @@ def _curve(ax, table, colour, label, line="-"):
 
 
 def _word(token):
-    """A token as a label: the marks of a chat template are the end of the answer."""
-    return "(end)" if str(token).startswith("<|") else str(token).strip()
+    """A token as a label: the marks of a chat template are the end of the answer, and long ones are cut."""
+    text = "(end)" if str(token).startswith("<|") else str(token).strip()
+    return text if len(text) <= 14 else f"{text[:13]}…"
 
 
 def _uniform(ax, table, colour):

@@ -93,7 +93,8 @@ def treatments(table, measures, title):
         y = [len(measures) - 1 - i + 0.2 * ((len(names) - 1) / 2 - place) for i in range(len(measures))]
         reach = [rows["mean"] - rows["low"], rows["high"] - rows["mean"]]
         label = "untreated" if name == "none" else f"{name} conflict"
-        ax.errorbar(rows["mean"], y, xerr=reach, fmt="o", color=colour, label=label, capsize=2)
+        face = {"markerfacecolor": "white"} if name == "none" else {}
+        ax.errorbar(rows["mean"], y, xerr=reach, fmt="o", color=colour, label=label, capsize=2, **face)
     ax.set_yticks(range(len(measures)), labels=list(measures)[::-1])
     ax.set(xlim=(-0.03, 1.03), xlabel="fidelity", title=f"{title} (n = {table['n'].max()})")
     fig.legend(loc="outside lower center", ncol=len(names), frameon=False)

@@ -5,12 +5,11 @@ import numpy as np
 import seaborn as sns
 
 from avnb.paper import published
-from avnb.plots.style import PALETTE, SHADE
+from avnb.plots.style import KINDS, PALETTE, SHADE
 from avnb.stats import summarise
 
 _ABOUT = {"video": "the picture", "audio": "the sound"}
 _INPUTS = {"both": "", "video": ", from the picture alone", "audio": ", from the sound alone"}
-_KINDS = {"factual": "ordinary clips", "counterfactual": "conflicting clips"}
 
 
 def cells(table, null, title, xlabel="fidelity (0 to 1)"):
@@ -26,7 +25,7 @@ def cells(table, null, title, xlabel="fidelity (0 to 1)"):
         The figure.
     """
     by = ["modality", "question", "inputs", "kind"]
-    means = summarise(table[table["kind"].isin(_KINDS)], by)
+    means = summarise(table[table["kind"].isin(KINDS)], by)
     nulls = null.dropna(subset="null").groupby(by)["null"].mean()
     rows = list(means.sort_values(by[:3], kind="stable")[by[:3]].drop_duplicates().itertuples(index=False, name=None))
     fig, ax = plt.subplots(figsize=(7.4, 1.3 + 0.42 * len(rows)), layout="constrained")
@@ -41,7 +40,7 @@ def cells(table, null, title, xlabel="fidelity (0 to 1)"):
                 ax.plot(one["mean"], y, "o", color=colour, markerfacecolor=face, markersize=7)
             if (*row, kind) in nulls:
                 ax.plot(nulls[*row, kind], y, marker="|", color=PALETTE["text"], markersize=13, markeredgewidth=2)
-        ends = " → ".join(f"{shown.loc[kind, 'mean']:.2f}" for kind in _KINDS if kind in shown.index)
+        ends = " → ".join(f"{shown.loc[kind, 'mean']:.2f}" for kind in KINDS if kind in shown.index)
         ax.annotate(ends, (1.02, y), xycoords=ax.get_yaxis_transform(), va="center", fontsize=9)
     labels = [f"“{_short(question)}”: {_ABOUT[modality]}{_INPUTS[inputs]}" for modality, question, inputs in rows]
     ax.set_yticks(range(len(rows)), labels)
@@ -50,10 +49,10 @@ def cells(table, null, title, xlabel="fidelity (0 to 1)"):
     points = {"marker": "o", "linestyle": "", "color": "black"}
     sizes = means.groupby("kind")["n"].max()
     entries = {
-        f"{_KINDS[kind]} (n = {sizes[kind]})": plt.Line2D(
+        f"{KINDS[kind]} (n = {sizes[kind]})": plt.Line2D(
             [], [], **points, markerfacecolor="black" if kind == "factual" else "white"
         )
-        for kind in _KINDS
+        for kind in KINDS
         if kind in sizes
     }
     tick = {"marker": "|", "linestyle": "", "color": PALETTE["text"], "markersize": 11, "markeredgewidth": 2}

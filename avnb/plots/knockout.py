@@ -7,7 +7,7 @@ from matplotlib.patches import FancyArrowPatch
 
 from avnb.analyses.changes import CONTROL, NOTHING, effect
 from avnb.paper import MODEL, knockout_curves
-from avnb.plots.style import PALETTE
+from avnb.plots.style import KINDS, PALETTE
 from avnb.stats import summarise, verdict
 
 LABELS = {"video+audio": "both"}
@@ -106,7 +106,7 @@ def published(changes, spans):
                 points["depth"], points["value"], ":s", color=colour, markersize=3.5, linewidth=1, alpha=0.8,
                 label=f"{blocked} blocked, {MODEL}",
             )  # fmt: skip
-        ax.set(title=f"{kind},\n{modality}", xlim=(0, 1.02), xlabel="end of the span / layers")
+        ax.set(title=f"{KINDS[kind]},\n{modality}", xlim=(0, 1.02), xlabel="end of the span / layers")
     axes[0].set(ylabel="change of fidelity", ylim=(-1.05, 1.05))
     return _legend(fig, axes[0], columns=2)
 

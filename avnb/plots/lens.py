@@ -6,9 +6,11 @@ import pandas as pd
 from matplotlib import font_manager
 
 from avnb import stats
+from avnb.analyses import patches
+from avnb.analyses.changes import NOTHING
 from avnb.layers import relative_depth
 from avnb.plots import sounds
-from avnb.plots.style import PALETTE
+from avnb.plots.style import KINDS, PALETTE
 
 COLOURS = {"heard": PALETTE["audio"], "seen": PALETTE["video"], "other clips": PALETTE["control"]}
 _LABELS = {
@@ -16,6 +18,22 @@ _LABELS = {
     "seen": "what is seen",
     "other clips": "what is heard in other clips (control)",
 }
+_PLACES = {
+    "last": "where the answer goes on",
+    "lens": "the lens",
+    "heard": "probe, taught what is heard",
+    "seen": "probe, taught what is seen",
+    "shuffled": "probe, taught shuffled sounds (control)",
+}
+_PATCHES = {  # whose states, and what of them the answer names -> colour, line, label
+    (patches.FREE, patches.LENT): (
+        PALETTE["audio"], "o:", "sound of another clip, answer cut off\nfrom the picture: that sound (control)"
+    ),
+    (patches.PICTURE, patches.LENT): (PALETTE["video"], "s-", "picture of another clip: that picture"),
+    (patches.OTHER, patches.LENT): (PALETTE["audio"], "s--", "sound of another clip: that sound"),
+    (patches.ALONE, patches.HEARD): (PALETTE["audio"], "o-", "own sound alone: what is heard"),
+    (patches.CUT_OFF, patches.HEARD): (PALETTE["other"], "x-", "own sound, cut off from the picture:\nwhat is heard"),
+}  # fmt: skip
 _CELLS = COLOURS | {"heard and seen": PALETTE["other"], "": PALETTE["text"]}
 _RAISED = str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹")
 _WIDE_FONTS = ("Noto Sans CJK SC", "Noto Sans CJK JP", "WenQuanYi Zen Hei", "Droid Sans Fallback")
@@ -59,6 +77,7 @@ def story(table, wave, title, n_columns=12, n_rows=12):
     for cell in cells.itertuples():
         row = np.searchsorted(layers, cell.layer)
         strength = (0.35 if cell.target else 0.1) + 0.4 * cell.probability
+        strength /= 2 if cell.target == "heard and seen" else 1  # black as the words are
         below.add_patch(
             plt.Rectangle((cell.column * width, row), width, 1, facecolor=_CELLS[cell.target], alpha=strength, lw=0)
         )
@@ -72,7 +91,10 @@ def story(table, wave, title, n_columns=12, n_rows=12):
     below.set_yticks(np.arange(n_rows) + 0.5, labels=layers)
     below.tick_params(axis="y", length=0)
     shown = {name: colour for name, colour in _CELLS.items() if name and (cells["target"] == name).any()}
-    handles = [plt.Rectangle((0, 0), 1, 1, facecolor=colour, alpha=0.6) for colour in shown.values()]
+    handles = [
+        plt.Rectangle((0, 0), 1, 1, facecolor=colour, alpha=0.3 if name == "heard and seen" else 0.6)
+        for name, colour in shown.items()
+    ]
     labels = [f"names what is {name}" for name in shown]
     handles.append(plt.Rectangle((0, 0), 1, 1, facecolor=PALETTE["text"], alpha=0.25))
     fig.legend(handles, [*labels, "names neither"], loc="outside lower center", ncol=4, frameon=False)
@@ -109,8 +131,10 @@ def rank_curves(table, title):
     fig, axes = _curves(table, title, "rank (1 = would say it)", lambda value: 10**value)
     for ax in axes.flat:
         ax.set(yscale="log")
-        low, high = ax.get_ylim()
-        ticks = [tick for tick in (1, 2, 3, 5, 10, 30, 100, 1000, 10_000, 100_000) if tick < 1.3 * max(low, high)]
+        worst = max(line.get_ydata().max() for line in ax.lines)
+        ax.set_ylim(0.85, max(2, 2 * worst))  # no rank is below 1, wide as an interval may be
+        few = (1, 2, 3, 5, 10, 30, 100) if worst < 300 else (1, 10, 100, 1000, 10_000, 100_000)
+        ticks = [tick for tick in few if tick < 2 * worst]
         ax.set_yticks(ticks, labels=ticks)
         ax.minorticks_off()
     axes.flat[0].invert_yaxis()  # the panels share one axis
@@ -169,7 +193,7 @@ def inside_and_said(table, title):
         ax.bar(range(4), found["mean"], 0.62, yerr=errors, color=PALETTE["audio"], ecolor="black", capsize=3)
         marks = ax.hlines(null, np.arange(4) - 0.4, np.arange(4) + 0.4, color="black", linestyle=":", linewidth=1.6)
         ax.set_xticks(range(4), labels=labels)
-        ax.set(title=f"{kind} (n = {found['n'].iloc[0]})", ylim=(0, 1.03))
+        ax.set(title=f"{KINDS.get(kind, kind)} (n = {found['n'].iloc[0]})", ylim=(0, 1.03))
         ax.tick_params(axis="x", length=0)
     axes[0, 0].set(ylabel="share of what is heard")
     fig.suptitle(title, fontsize="medium")
@@ -200,6 +224,50 @@ def cut_off(rows, title):
     return fig
 
 
+def readouts(table, top_k, title):
+    """What the lens and the probes find at the positions of the sound after every layer, with intervals over clips.
+
+    Args:
+        table: from `probe.recall`.
+        top_k: of that table.
+        title: of the figure.
+
+    Returns:
+        The figure: one panel per kind of clip and readout.
+    """
+    fig, axes = _curves(table.rename(columns={"readout": "group"}), title, f"share named in the top {top_k}")
+    for ax in axes.flat:
+        ax.set(ylim=(-0.03, 1.03))
+    return fig
+
+
+def patched(table, title):
+    """What answers name with states of another run put in after a layer and all later ones, by that layer.
+
+    Args:
+        table: from `patching.measure`, of one kind of clips.
+        title: of the figure.
+
+    Returns:
+        The figure: a line for each kind of states, with intervals over clips; dashed, what is heard without a patch.
+    """
+    fig, ax = plt.subplots(figsize=(8.4, 3.8), layout="constrained")
+    handles = []
+    for (instead, quantity), (colour, style, label) in _PATCHES.items():
+        some = table[(table["instead"] == instead) & (table["quantity"] == quantity) & table["value"].notna()]
+        if len(some):
+            line = stats.summarise(some, "start").sort_values("start")
+            handles += ax.plot(line["start"], line["mean"], style, markersize=4, color=colour, label=label)
+            ax.fill_between(line["start"], line["low"], line["high"], color=colour, alpha=0.15, lw=0)
+    free = table[(table["instead"] == NOTHING) & (table["quantity"] == patches.HEARD)]["value"]
+    handles.append(ax.axhline(free.mean(), color="black", linestyle="--", lw=1, label="nothing put in: what is heard"))
+    ax.set(ylim=(-0.03, 1.03), xlabel="put in after this layer and all later ones", ylabel="share named in the answer")
+    ax.set_xticks(sorted(table.loc[table["instead"] != NOTHING, "start"].unique()))
+    ax.set_title(title, fontsize="medium")
+    fig.legend(handles=handles, loc="outside right upper", frameon=False)
+    return fig
+
+
 def _curves(table, title, ylabel, scale=lambda value: value):
     """Lines over relative depth with bands: kinds of clips by groups of positions."""
     n_layers = table["layer"].max() + 1
@@ -220,8 +288,8 @@ def _curves(table, title, ylabel, scale=lambda value: value):
             depth = relative_depth(n_layers)[line["layer"]]
             ax.plot(depth, scale(line["mean"]), style, marker="o", markersize=3, color=colour)
             ax.fill_between(depth, scale(line["low"]), scale(line["high"]), color=colour, alpha=0.2, lw=0)
-        place = {"last": "where the answer goes on"}.get(group, f"{group} positions")
-        ax.set_title(f"{place}\n{kind}, n = {some['n'].max()}", fontsize="small")
+        place = _PLACES.get(group, f"{group} positions")
+        ax.set_title(f"{place}\n{KINDS.get(kind, kind)}, n = {some['n'].max()}", fontsize="small")
     axes[0, 0].set(xlim=(0, 1))
     axes[-1, len(groups) // 2].set(xlabel=f"relative depth of {n_layers} layers (0 input, 1 output)")
     fig.supylabel(ylabel, fontsize="medium")

@@ -11,6 +11,7 @@ import seaborn as sns
 # for every eye, so all else differs in lightness: black, and greys. `show.figure` lets black follow the page.
 PALETTE = {"audio": "#D55E00", "video": "#0072B2", "text": "#777777", "control": "#BBBBBB", "other": "#000000"}
 SHADE = ("#808080", 0.12)  # of a background, in light and in dark
+KINDS = {"factual": "ordinary clips", "counterfactual": "conflicting clips"}  # what readers call them
 
 
 def style():

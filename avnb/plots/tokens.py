@@ -7,7 +7,7 @@ import pandas as pd
 from IPython.display import HTML
 from matplotlib.lines import Line2D
 
-from avnb.plots.style import PALETTE, SHADE
+from avnb.plots.style import KINDS, PALETTE, SHADE
 
 # One hue from light to dark: the order of the bins, for colour-blind readers and in print too.
 BINS = {
@@ -23,7 +23,6 @@ LOOKS = {  # black with a clip, grey without any; blue and orange are about what
     "base, text only": (PALETTE["text"], "v"),
 }
 FEWEST = 5  # clips that a row of a figure needs
-_KINDS = {"factual": "ordinary clips", "counterfactual": "conflicting clips"}
 _KL = {"kl": "KL (model || baseline), nats", "kl_reverse": "KL (baseline || model), nats"}
 _TOKEN = "background:{};color:{};border-radius:3px;padding:1px 2px;margin:0 1px"
 
@@ -108,7 +107,7 @@ def bins(summary, group="first of an event", published=None):
                     published[quantity], color=PALETTE["text"], linestyle=":" if shift > 0 else "--", linewidth=1
                 )
         n = int(table.loc[table["kind"] == kind, "n"].max())
-        ax.set(title=f"{_KINDS.get(kind, kind)} (n = {n})", xlim=(-0.02, 1.02), xlabel="share of tokens")
+        ax.set(title=f"{KINDS.get(kind, kind)} (n = {n})", xlim=(-0.02, 1.02), xlabel="share of tokens")
         ax.tick_params(axis="y", length=0)
     axes[0, 0].set_yticks(range(len(baselines)), baselines)
     axes[0, 0].set_ylim(len(baselines) - 0.5, -0.5)
@@ -121,7 +120,7 @@ def bins(summary, group="first of an event", published=None):
         handles.append(Line2D([], [], color=PALETTE["text"], linestyle="--", label="the study: rank 1 (dotted: top 3)"))
     fig.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, handletextpad=0.4, columnspacing=1)
     said = table[(table["quantity"] == "unshifted") & (table["against"] == (baselines or [""])[0])]
-    found = ", ".join(f"{row.mean:.0%} in {_KINDS.get(row.kind, row.kind)}" for row in said.itertuples())
+    found = ", ".join(f"{row.mean:.0%} in {KINDS.get(row.kind, row.kind)}" for row in said.itertuples())
     fig.suptitle(f"A deaf base would have said the same: {found or 'no token was found'}")
     return fig
 
@@ -155,7 +154,7 @@ def divergence(summary, quantity="kl"):
             looks = {"fmt": marker, "color": colour, "markersize": 5, "linewidth": 1.1, "label": baseline}
             ax.errorbar(points["mean"], at, xerr=reach, **looks, **face)
         n = here.loc[baselines[0], "n"].reindex(groups).fillna(0).astype(int)
-        ax.set(yticks=range(len(groups)), title=_KINDS.get(kind, kind))
+        ax.set(yticks=range(len(groups)), title=KINDS.get(kind, kind))
         ax.set_yticklabels([f"{group} (n = {n[group]})" for group in groups], fontsize=8.5)
         ax.set(ylim=(len(groups) - 0.5, -0.5), xlabel=_KL[quantity])
         ax.grid(axis="x", color=SHADE, linewidth=0.6)
@@ -163,7 +162,7 @@ def divergence(summary, quantity="kl"):
     handles, labels = axes[0, 0].get_legend_handles_labels()
     fig.legend(handles, labels, loc="outside lower center", ncols=len(baselines), frameon=False, columnspacing=1)
     named = table[(table["group"] == "audio events") & (table["against"] == baselines[0])]
-    found = ", ".join(f"{row.mean:.1f} nats in {_KINDS.get(row.kind, row.kind)}" for row in named.itertuples())
+    found = ", ".join(f"{row.mean:.1f} nats in {KINDS.get(row.kind, row.kind)}" for row in named.itertuples())
     fig.suptitle(f"Words that name sounds are far from the {baselines[0]}: {found or 'none were named'}")
     return fig
 

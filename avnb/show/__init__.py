@@ -131,6 +131,7 @@ def table(frame, caption):
     from IPython.display import HTML
 
     looks = 'class="dataframe"'  # what the book's theme knows, also in its dark mode
+    frame = frame.map(lambda cell: cell.replace("n = ", "n\u00a0=\u00a0") if isinstance(cell, str) else cell)
     styled = frame.style.hide(axis="index").set_table_attributes(f'{looks} aria-label="{html.escape(caption)}"')
     styled = styled.format(precision=2, na_rep="–", escape="html").format_index(escape="html", axis=1)
     return HTML(

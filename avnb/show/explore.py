@@ -34,6 +34,7 @@ RUN = {  # what is told of one organism: quantity, as `organisms.dose.results` n
     "video fidelity, factual": "sees, own sound",
     "audio fidelity, sound alone": "hears, sound alone",
 }
+_MOST_LAYERS, _MOST_MOMENTS = 18, 50  # of `read_its_mind`
 KINDS = {"heard": "names what is heard", "seen": "names what is seen", "both": "names both", "neither": "names neither"}
 
 
@@ -173,6 +174,9 @@ def read_its_mind(clips, table):
             probability, named (events that the token names); as from `lens.decode`, with three columns more. The
             positions are those of the sound, and share its time evenly.
 
+    Of a deep decoder and a long sound, as many layers and moments are shown as a page has room for, evenly spread; the
+    last layer always, and of all clips as many moments.
+
     Returns:
         IPython.display.HTML.
 
@@ -180,8 +184,11 @@ def read_its_mind(clips, table):
         PieceError: a clip was read with eyes open or closed alone.
     """
     known, rows = [], []
+    layers = _spread(table["layer"].unique(), _MOST_LAYERS)
+    n_moments = min(_MOST_MOMENTS, *table.groupby("clip")["position"].nunique())
     for clip in clips:
-        some, read = table[table["clip"] == clip.id], {}
+        some, read = table[(table["clip"] == clip.id) & table["layer"].isin(layers)], {}
+        some = some[some["position"].isin(_spread(some["position"].unique(), n_moments))]
         for eyes in ("open", "closed"):
             one = some[some["eyes"] == eyes].sort_values(["layer", "position", "rank"])
             if one.empty:
@@ -199,7 +206,8 @@ def read_its_mind(clips, table):
         known.append({**_media(clip), "seen": list(clip.seen), "heard": list(clip.heard), "sound": spectrum, **read})
     still = pd.DataFrame(rows, columns=["clip", "eyes", "most probable words after the last layer"])
     label = "Read its mind: the words at every moment of the sound, layer by layer"
-    return _piece("read-its-mind", label, {"clips": known}, still, "What the positions of the sound would say")
+    data = {"clips": known, "layers": [int(layer) for layer in layers]}
+    return _piece("read-its-mind", label, data, still, "What the positions of the sound would say")
 
 
 def raise_one(table):
@@ -270,6 +278,12 @@ def _piece(name, label, data, still, caption):
         f'<script type="application/json">{content}</script>'
         f'<script>(() => {{\n"use strict";\nconst PIECE = "{name}";\n{common}\n{own}\n}})();</script></section>'
     )
+
+
+def _spread(values, most):
+    """At most so many of some values, in order and evenly spread, with the last one."""
+    values = np.sort(values)
+    return values[np.linspace(len(values) - 1, 0, min(most, len(values))).round().astype(int)[::-1]]
 
 
 def _spectrogram(wave):

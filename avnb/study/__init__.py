@@ -8,13 +8,15 @@ True
 A table is one Parquet file. Its name follows from the model, the data set, the analysis, the parameters and the clip
 ids; its metadata hold all of these, the versions of the packages, and fingerprints of the code that the analysis rests
 on, of the model with its processor, and of the clips' files. A table whose fingerprints are not those of today is
-measured again, so that a retrained model is never answered for by an old one.
+measured again, so that a retrained model is never answered for by an old one. Where only clips have changed, these
+alone are, unless the analysis sets its clips against each other (lens).
 """
 
 import contextlib
 import inspect
 import json
 import logging
+import os
 from functools import partial
 from pathlib import Path
 
@@ -32,6 +34,8 @@ from avnb.study.shipped import Asked, find
 from avnb.study.tables import StudyError, ask_again, collect, joined, left_out, read, read_about, write
 
 __all__ = ["StudyError", "collect", "left_out", "means", "measure", "read", "read_about", "table"]
+
+SCHEDULER = "AVNB_SCHEDULER"  # environment variable: whose workers measure tables, see `workers`
 
 logger = logging.getLogger(__name__)
 
@@ -149,7 +153,7 @@ def steps(
         raise StudyError(f"{analysis} was asked for without a clip; give at least one")
     load = load or models.load
     model = load(model) if isinstance(model, str) else model
-    options = _options(analysis, function, options, seed)
+    given, options = options, _options(analysis, function, options, seed)
     others = _others(model, options, load)
     about = {"analysis": analysis, "model": model.name, "dataset": str(dataset), "seed": seed, "parameters": options}
     folder = cache_folder() / "tables" if out is None else Path(out)
@@ -164,8 +168,17 @@ def steps(
         arguments = options | others
         if "out" in inspect.signature(function).parameters:
             arguments["out"] = str(folder / "clips")
+        if share is None and model.source is not None and SCHEDULER in os.environ:
+            from avnb.study import workers
+
+            workers.fill(
+                analysis, model.source, weights[0], clips, dataset=dataset, seed=seed, out=out, retry=retry, **given
+            )
         jobs = planned(analysis, clips, options)
         parts = Parts(unfinished, [code, weights], jobs)
+        if kept is None:
+            with contextlib.suppress(StudyError, KeyError):
+                parts.restore(read(path).drop(columns="model"), read_about(path)["sizes"])
         title = f"{analysis}, {model.name}"
         some = jobs[share or slice(None)]
         measured = partial(function, model, **arguments)
@@ -173,12 +186,14 @@ def steps(
         table = yield from _by_job(parts, some, measured, title, options, at_once)
         if share is not None:
             return table
-        without = table.attrs
-        table = analyses.related(known, module, table)
+        found, rows = table.attrs, table
+        table = analyses.related(known, module, rows)
+        if table is not rows:
+            found.pop("sizes")  # its rows are not those of the jobs
         table.insert(0, "model", model.name)
         about |= {"clips": [clip.id for clip in clips], "fingerprints": fingerprints, "made_with": made_with(model)}
-        write(table, path, about | without)
-        parts.sweep(keep=bool(without["left_out"]))
+        write(table, path, about | found)
+        parts.sweep(keep=bool(found["left_out"]))
         kept = read(path)
     else:
         for clip, reason in kept.attrs["left_out"].items():  # as was said when it was measured

@@ -10,7 +10,8 @@ from typing import NamedTuple
 import pandas as pd
 
 from avnb import datasets, models, paper, show, stats, study
-from avnb.analyses import attention, changes, fidelity, tokens
+from avnb.analyses import attention, changes, fidelity, patches, probe, tokens
+from avnb.analyses.lens import DEPTH, TOP_K
 from avnb.questions import HEAR
 
 _CONFLICT = ["counterfactual"]
@@ -21,6 +22,8 @@ PREFERENCE = "preference of sound over picture"
 ABOVE = "latent recall, counterfactual, beyond chance"
 RECOVERY = "audio fidelity, counterfactual, picture cut off from the answer - free"
 INSIDE = "audio fidelity, counterfactual, picture cut off from the sound - free"
+PROBED = "what is heard, told by a probe, counterfactual"
+TAKEN = "what another clip lends and is named, counterfactual, picture - sound"
 UNSHIFTED = "first tokens of sounds that the base says too, counterfactual"
 RAISED = "audio fidelity, counterfactual, treated - untreated"
 YES, NO, UNCLEAR, ADDED = "as in the study", "not here", "unclear here", "found here; the study does not measure it"
@@ -50,17 +53,19 @@ class Claim(NamedTuple):
     chapter: int
 
 
-def measure(model, treated, *, dataset, n, seed=0, each=None, out=None, only=None) -> dict:
+def measure(model, treated, *, dataset, n, seed=0, each=None, n_taught=240, out=None, only=None) -> dict:
     """The tables that the claims rest on: those that come with the package, else measured or read.
 
     Args:
         model: name of the model that the claims are about; one that hears.
         treated: name of the same model with conflicting clips in its training.
         dataset, n, seed, each, out: as in `study.table`; of fidelity, all clips are taken.
+        n_taught: as in `probe.measure`; probes are tried on the toybox alone, which has clips to teach them on.
         only: some of the names of the tables; None for all.
 
     Returns:
-        dict: "fidelity", "treated", "attention", "shuffled", "lens", "knockout", "inside", "tokens" -> table.
+        dict: "fidelity", "treated", "attention", "shuffled", "lens", "probe", "patching", "knockout", "inside",
+        "tokens" -> table.
     """
     loaded = models.load(model)
     whole = {"questions": [HEAR], "blocked": ["video"], "spans": [[0, len(loaded.decoder.layers)]], "kinds": _CONFLICT}
@@ -70,6 +75,8 @@ def measure(model, treated, *, dataset, n, seed=0, each=None, out=None, only=Non
         "attention": (loaded, "attention", {"each": each}),
         "shuffled": (loaded, "attention", {"each": each, "shuffled": True}),
         "lens": (loaded, "lens", {"each": each}),
+        "probe": (loaded, "probe.measure", {"each": each, "taught_on": dataset, "n_taught": n_taught}),
+        "patching": (loaded, "patching.measure", {"each": each, "kinds": _CONFLICT}),
         "knockout": (loaded, "knockout", {"each": each, "n_draws": 1} | whole),
         "inside": (loaded, "knockout", {"each": each, "n_draws": 0, "source": "audio"} | whole),
         "tokens": (loaded, "tokens", {"each": each}),
@@ -78,7 +85,7 @@ def measure(model, treated, *, dataset, n, seed=0, each=None, out=None, only=Non
     return {
         name: study.table(analysis, of, **same, **options)
         for name, (of, analysis, options) in wanted.items()
-        if only is None or name in only
+        if (only is None or name in only) and (name != "probe" or dataset == "toybox")
     }
 
 
@@ -89,7 +96,8 @@ def claims(tables, seed=0) -> list:
         tables: from `measure`; some may be missing.
         seed: of the resampling.
     """
-    about = {"fidelity": _said, "attention": _looks, "lens": _known, "knockout": _cut, "tokens": _deaf}
+    about = {"fidelity": _said, "attention": _looks, "lens": _known, "probe": _told_apart, "patching": _taken}
+    about |= {"knockout": _cut, "tokens": _deaf}
     found = [claim for name, judged in about.items() if name in tables for claim in judged(tables, seed)]
     found += _raised(tables, seed) if {"fidelity", "treated"} <= tables.keys() else []
     model = next((table["model"].iloc[0] for table in tables.values() if "model" in table), "the model")
@@ -131,6 +139,19 @@ def cuts(tables, seed=0) -> dict:
     }
 
 
+def decided(tables, seed=0) -> tuple:
+    """What is left of the sound at its positions, and from where the answer takes its word, on conflicting clips.
+
+    Args:
+        tables: from `measure`, with "probe" and "patching".
+        seed: of the resampling.
+
+    Returns:
+        A `probe.Verdict`, None without "probe"; and a `patches.Verdict`, or None (see there).
+    """
+    return (_probed(tables, seed) if "probe" in tables else None), _patched(tables, seed)
+
+
 def _said(tables, seed):
     here = fidelity.as_published(tables["fidelity"], seed=seed)[DROP]
     published = paper.quantities()[DROP].value
@@ -160,6 +181,33 @@ def _known(tables, seed):
     published = f"{paper.quantities()['latent recall'].value:.2f}, without a control"
     told = "Inside, the positions that hold the sound name it, beyond what the sounds of other clips would get."
     yield Claim(told, ABOVE, published, above, "latent recall above chance", None, _like(above, 1), 4)
+
+
+def _probed(tables, seed):
+    found = probe.recall(tables["probe"].query("kind == 'counterfactual'"), TOP_K)
+    return probe.verdict(found, DEPTH, seed, datasets.sources(found["clip"].unique()))
+
+
+def _told_apart(tables, seed):
+    verdict = _probed(tables, seed).probe
+    told = "Where the lens reads the picture at the positions of the sound, a probe still tells the sound from them."
+    judged = ADDED if verdict.stands else UNCLEAR
+    unit = "share named by the probe, last quarter of layers"
+    yield Claim(told, PROBED, "not measured", verdict.effect, unit, verdict.control.mean, judged, 4)
+
+
+def _patched(tables, seed):
+    table = tables["patching"]
+    return patches.verdict(table, seed=seed, clusters=datasets.sources(table["clip"].unique()))
+
+
+def _taken(tables, seed):
+    found = _patched(tables, seed)
+    if found is None:
+        return
+    told = "Put in at its own positions, another clip's picture is named, and another clip's sound at its own is not."
+    judged = ADDED if found.claim == "picture" else UNCLEAR if found.claim in ("", "neither") else NO
+    yield Claim(told, TAKEN, "not measured", found.apart, "share that is named, picture − sound", None, judged, 4)
 
 
 def _cut(tables, seed):

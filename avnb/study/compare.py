@@ -143,6 +143,26 @@ def overview(numbers) -> pd.DataFrame:
     return table[["model", "source", *order["quantity"]]].reset_index(drop=True)
 
 
+def parts(overview, width=3) -> list:
+    """An overview as several tables that a page has room for.
+
+    Args:
+        overview: from `overview`.
+        width: how many quantities each has, at most.
+
+    Returns:
+        list of DataFrames: model, source, and some of the quantities; models of which none is known are left out.
+
+    Example:
+        >>> table = pd.DataFrame({"model": ["a", "b"], "source": HERE, "drop": ["0.5", "0.2"], "recall": ["0.9", "–"]})
+        >>> [part["model"].tolist() for part in parts(table, width=1)]
+        [['a', 'b'], ['a']]
+    """
+    quantities = [name for name in overview if name not in ("model", "source")]
+    groups = [quantities[start : start + width] for start in range(0, len(quantities), width)]
+    return [overview.loc[(overview[group] != "–").any(axis=1), ["model", "source", *group]] for group in groups]
+
+
 def against(tables, first, seed=0) -> pd.DataFrame:
     """How much better every other model names the sound of counterfactual clips than the first, paired over clips.
 

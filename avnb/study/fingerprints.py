@@ -1,6 +1,7 @@
 """Fingerprints: what a table rests on, so that it is measured anew when that has changed, and only then."""
 
 import hashlib
+import os
 import platform
 from dataclasses import asdict
 from importlib.metadata import version
@@ -58,6 +59,19 @@ def job_fingerprint(job):
     """A hash of a job: its clips, and the names that it looks for."""
     clips = [clip for clip in (job.clip, job.other, *job.among) if clip is not None]
     return digest([clips_fingerprint(clips), job.events])
+
+
+def files_state(job):
+    """Size and time of the files of a job's clips: what changes when one of them is written."""
+    state = []
+    for clip in (job.clip, job.other, *job.among):
+        for path in () if clip is None else filter(None, (clip.video, clip.audio)):
+            try:
+                about = os.stat(path)
+            except OSError:
+                continue
+            state.append((str(path), about.st_size, about.st_mtime_ns))
+    return state
 
 
 def made_with(model):

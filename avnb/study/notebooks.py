@@ -14,28 +14,21 @@ Running it again is cheap, since `avnb.study` reads the tables that still hold.
 import ast
 import hashlib
 import json
-import os
-import re
-import shutil
 import time
-import traceback
-from contextlib import contextmanager, suppress
+from contextlib import suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from avnb import models
 from avnb.closure import package_hash
 from avnb.datasets.tables import from_path, table_of
-from avnb.errors import AvnbError, InapplicableError
-from avnb.files import file_hash, safe_name, whole
+from avnb.errors import AvnbError
+from avnb.files import file_hash, safe_name
 from avnb.models import asked
 from avnb.study.fingerprints import clips_fingerprint
+from avnb.study.kernels import does_not_apply, run
 from avnb.study.settings import unfit
-from avnb.study.tables import StudyError, read_about
 
-_LONGEST = 12 * 3600  # seconds that a cell may take
-_NO_PROGRESS = {"TQDM_DISABLE": "1", "HF_HUB_DISABLE_PROGRESS_BARS": "1"}  # a bar would fill the executed notebook
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 _SET_HERE = ("model", "models", "out", "tables")
 _FILE_KEYS = ("models", "notebooks", "out", "parameters")
 
@@ -170,13 +163,12 @@ def names_in(text):
     return "all" if names == ["all"] else names
 
 
-def execute(jobs, report=lambda outcome: None, each=map) -> list:
+def execute(jobs, report=lambda outcome: None) -> list:
     """Runs what is missing or has changed; a notebook that fails does not stop the others.
 
     Args:
         jobs: from `plan`.
         report: called with every `Outcome` as it comes.
-        each: calls a function with every job, e.g. on several workers (`workers.mapping`), and gives what it returns.
 
     Returns:
         list of `Outcome`. A failed notebook is kept up to its error, with the traceback in the .log beside it.
@@ -188,9 +180,10 @@ def execute(jobs, report=lambda outcome: None, each=map) -> list:
         _imported(name)
     outcomes = []
     for about_all in (False, True):  # which need what the others have measured
-        for outcome in each(outcome_of, [job for job in jobs if (job.model is None) == about_all]):
-            outcomes.append(outcome)
-            report(outcome)
+        for job in jobs:
+            if (job.model is None) == about_all:
+                outcomes.append(outcome_of(job))
+                report(outcomes[-1])
     return outcomes
 
 
@@ -200,8 +193,8 @@ def outcome_of(job) -> Outcome:
     if _is_kept(job.target, key):
         return Outcome(job, "kept")
     start = time.perf_counter()
-    error = _run(_imported("papermill"), job, key)
-    status = "n/a" if _does_not_apply(error) else "failed" if error else "done"
+    error = run(_read(job.notebook), job, key)
+    status = "n/a" if does_not_apply(error) else "failed" if error else "done"
     return Outcome(job, status, time.perf_counter() - start, error)
 
 
@@ -346,67 +339,3 @@ def _is_kept(path, key):
         return about["key"] == key and all(path.with_name(name).is_file() for name in about.get("tables", ()))
     except (OSError, ValueError, KeyError, TypeError):
         return False
-
-
-def _asked_since(folder, start):
-    """The names of the tables in a folder that were asked for since a time in seconds since 1970."""
-    found = []
-    for path in sorted(folder.glob("*--*.parquet")):
-        with suppress(StudyError):
-            found += [path.name] if read_about(path)["asked"] >= start else []
-    return found
-
-
-def _run(papermill, job, key):
-    """Runs a notebook; returns the error in one line, "" if there was none."""
-    import nbformat
-
-    notebook, error, start = _read(job.notebook), "", time.time()
-    notebook.metadata["kernelspec"] = {"name": "python3", "display_name": "Python 3", "language": "python"}
-    with whole(job.target) as partial:
-        source = partial.with_name(f"source-{partial.name}")
-        nbformat.write(notebook, source)
-        shutil.copy(source, partial)  # what is shown if papermill fails before the first cell
-        try:
-            with _environment(_NO_PROGRESS):
-                papermill.execute_notebook(
-                    source, partial, parameters=job.parameters, progress_bar=False, execution_timeout=_LONGEST
-                )
-            job.log.unlink(missing_ok=True)
-        except Exception as failure:  # whatever happens in a notebook, the others go on
-            error = _one_line(failure)
-            with whole(job.log) as log:
-                log.write_text(_traceback(failure), encoding="utf8")
-        executed = nbformat.read(partial, as_version=4)
-        executed.metadata["avnb"] = {
-            "key": None if error and not _does_not_apply(error) else key,
-            "notebook": job.notebook.name,
-            "tables": _asked_since(job.target.parent, start),
-        }
-        nbformat.write(executed, partial)
-    return error
-
-
-def _does_not_apply(error):
-    return error.startswith(f"{InapplicableError.__name__}: ")
-
-
-def _one_line(failure):
-    name = getattr(failure, "ename", type(failure).__name__)
-    return f"{name}: {' '.join(str(getattr(failure, 'evalue', failure)).split())}"
-
-
-def _traceback(failure):
-    lines = getattr(failure, "traceback", None)  # of the notebook, with the colours of a terminal
-    return _COLOUR.sub("", "\n".join(lines)) if lines else "".join(traceback.format_exception(failure))
-
-
-@contextmanager
-def _environment(values):
-    before = {name: os.environ.get(name) for name in values}
-    os.environ.update(values)
-    try:
-        yield
-    finally:
-        for name, value in before.items():
-            os.environ.pop(name) if value is None else os.environ.__setitem__(name, value)

@@ -5,7 +5,7 @@ import shutil
 from functools import partial
 
 from avnb.files import digest
-from avnb.study.fingerprints import job_fingerprint
+from avnb.study.fingerprints import files_state, job_fingerprint
 from avnb.study.tables import StudyError, joined, read, write
 
 
@@ -20,7 +20,23 @@ class Parts:
 
     def __init__(self, folder, rests_on, jobs):
         self.folder = folder
-        self._files = {job: folder / f"{digest([rests_on, job_fingerprint(job)])}.parquet" for job in jobs}
+        self._states = {job: files_state(job) for job in jobs}
+        self._prints = {job: digest([rests_on, job_fingerprint(job)]) for job in jobs}
+        self._files = {job: folder / f"{name}.parquet" for job, name in self._prints.items()}
+
+    def restore(self, table, sizes):
+        """Makes parts again of a table whose clips have changed in part.
+
+        Args:
+            table: the rows of all its jobs, one after the other.
+            sizes: of each of these jobs (fingerprint, how many rows it has), from `attrs` of `fill`.
+        """
+        files = {print_: self._files[job] for job, print_ in self._prints.items()}
+        start = 0
+        for print_, n_rows in sizes:
+            if n_rows and print_ in files and not files[print_].exists():
+                write(table.iloc[start : start + n_rows].reset_index(drop=True), files[print_], {})
+            start += n_rows
 
     def fill(self, jobs, function, at_once=1):
         """Has the jobs measured that have no part yet, and reads the others.
@@ -35,7 +51,8 @@ class Parts:
             gives, or the error that it ended in. What came before an error is kept.
 
         Returns:
-            All rows, with `attrs` as `jobs.over` sets them. A clip that is left out leaves no part.
+            All rows, with `attrs` as `jobs.over` sets them, and "sizes": (fingerprint, number of rows) of each job. A
+            clip that is left out leaves no part.
         """
         tables, lacking = [], []
         for job in jobs:
@@ -54,7 +71,8 @@ class Parts:
             left_out |= rows.attrs.get("left_out", {})
             passing += rows.attrs.get("passing", [])
         table = joined(tables)
-        table.attrs = {"left_out": left_out, "passing": passing}
+        sizes = [(self._prints[job], len(rows)) for job, rows in zip(jobs, tables, strict=True)]
+        table.attrs = {"left_out": left_out, "passing": passing, "sizes": sizes}
         return table
 
     def _measured(self, lacking, function, tables):
@@ -63,6 +81,10 @@ class Parts:
         for (i, job), rows in zip(lacking, found, strict=True):
             if isinstance(rows, Exception):
                 raise rows
+            if files_state(job) != self._states[job]:
+                rows = rows.iloc[:0]
+                reason = "its files changed while it was measured; call again"
+                rows.attrs = {"left_out": {job.clip.id: reason}, "passing": [job.clip.id]}
             tables[i] = rows if rows.attrs.get("left_out") else _kept(rows, self._files[job])
 
     def sweep(self, keep=False):

@@ -45,6 +45,8 @@ TABLES = {
     "ranks-cut": Table("lens.event_ranks", {"cut": ["audio", "video"]}, kinds=_CONFLICT),
     "by-token": Table("knockout.by_token", {}, kinds=_CONFLICT),
     "instead": Table("instead.measure", {"n_draws": 1}, kinds=_CONFLICT),
+    "patching": Table("patching.measure", {}, kinds=_CONFLICT),
+    "probe": Table("probe.measure", {}),
     "knockout-whole": Table(
         "knockout", _HEAR | {"spans": [_WHOLE], "blocked": _GROUPS, "n_draws": 1}, HEARING, _CONFLICT
     ),

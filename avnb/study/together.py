@@ -17,12 +17,12 @@ from avnb import analyses, models, study
 from avnb.study.answering import answered
 
 
-def measure(names, model, clips, *, dataset, seed=0, out=None, retry=False, **options):
+def measure(names, model, clips, *, dataset, seed=0, out=None, retry=False, share=None, load=None, **options):
     """The tables of several analyses of a model, as `study.measure` gives each.
 
     Args:
-        names: of the analyses.
-        model, clips, dataset, seed, out, retry: as in `study.measure`.
+        names: of the analyses; one by itself takes its clips in batches.
+        model, clips, dataset, seed, out, retry, share, load: as in `study.measure`.
         **options: of the analyses; each gets those that it has.
 
     Returns:
@@ -35,15 +35,20 @@ def measure(names, model, clips, *, dataset, seed=0, out=None, retry=False, **op
     names, clips = list(names), list(clips)
     if len(set(names)) < len(names):
         raise study.StudyError(f"{', '.join(names)}: an analysis is named twice; name each once")
+    same = {"dataset": dataset, "seed": seed, "out": out, "retry": retry, "share": share, "load": load}
+    if len(names) == 1:
+        try:
+            return {names[0]: study.measure(names[0], model, clips, **same, **options)}, {}
+        except Exception as error:
+            return {}, {names[0]: error}
     accepted = {name: options_of(name) for name in names}
     if unknown := options.keys() - set().union(*accepted.values()):
         raise study.StudyError(f"none of {', '.join(names)} has an option {min(unknown)!r}")
-    model = models.load(model) if isinstance(model, str) else model
-    same = {"dataset": dataset, "seed": seed, "out": out, "retry": retry, "at_once": 1}
+    model = (load or models.load)(model) if isinstance(model, str) else model
     running = _Running(clips)
     for name in names:
         own = {key: value for key, value in options.items() if key in accepted[name]}
-        running.go_on(name, study.steps(name, model, clips, **same, **own))
+        running.go_on(name, study.steps(name, model, clips, **same, **own, at_once=1))
     while running.waiting:
         now = running.next_clip()
         found = answered([work for _, _, work in now.values()])

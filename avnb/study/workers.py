@@ -1,12 +1,15 @@
 """Many workers on one table: each measures shares of the jobs and leaves their parts on disk.
 
     with measuring(workers=8) as measure:
-        table = measure("fidelity", "toy-omni", clips, dataset="toybox")
+        tables, failed = measure(["fidelity"], "toy-omni", clips, dataset="toybox")
 
 The engine is Dask (the extra `cluster`). A worker is a process with one thread, a GPU of its own where there are any,
 and one model, which it loads once. All of them, and whoever asks, see the same files under the same paths. Since a part
 is a file for each job, a worker that is lost costs the job it was at: its share is given to another one, which finds
 the rest done. The same holds for an interrupted call.
+
+Notebooks find workers by the address of their scheduler in the environment variable AVNB_SCHEDULER (`at_hand`): every
+table that is asked for by `study.measure` or `study.table` is then measured by them, while the notebook waits for it.
 """
 
 import logging
@@ -20,8 +23,11 @@ from pathlib import Path
 
 from tqdm import tqdm
 
-from avnb import models, study
+from avnb import models
 from avnb.files import cache_folder
+from avnb.study import SCHEDULER, together
+from avnb.study.fingerprints import model_fingerprint
+from avnb.study.kernels import environment
 from avnb.study.tables import StudyError
 
 _SHARES = 4  # for each worker: they end at different times, and what is left is shared out again
@@ -31,22 +37,22 @@ logger = logging.getLogger(__name__)
 
 @contextmanager
 def measuring(workers=None, scheduler=None, cluster=None):
-    """`study.measure`, on workers if any are asked for; see `connected` for how, and for what may fail."""
+    """`together.measure`, on workers if any are asked for; see `connected` for how, and for what may fail."""
     if workers is None and scheduler is None and cluster is None:
-        yield study.measure
+        yield together.measure
     else:
         with connected(workers, scheduler, cluster) as client:
             yield partial(measure, client)
 
 
 @contextmanager
-def mapping(workers=None, scheduler=None, cluster=None):
-    """`map`, on workers if any are asked for: then results come as they are ready."""
+def at_hand(workers=None, scheduler=None, cluster=None):
+    """Workers for the processes that are started within the block, such as kernels of notebooks; none without any."""
     if workers is None and scheduler is None and cluster is None:
-        yield map
+        yield
     else:
-        with connected(workers, scheduler, cluster) as client:
-            yield partial(mapped, client)
+        with connected(workers, scheduler, cluster) as client, environment({SCHEDULER: client.scheduler.address}):
+            yield
 
 
 @contextmanager
@@ -67,6 +73,19 @@ def connected(workers=None, scheduler=None, cluster=None):
         raise StudyError("a scheduler has workers of its own; give its address without workers and without a cluster")
     if cluster not in (None, "slurm"):
         raise StudyError(f"there is no cluster {cluster!r}; use slurm, or a scheduler that you started yourself")
+    client, started = _client(workers, scheduler, cluster)
+    try:
+        logger.warning("workers can be watched at %s", client.dashboard_link)
+        yield client
+    finally:
+        client.close()
+        if started is not None:
+            logging.getLogger("distributed").setLevel(logging.ERROR)  # that workers end is no news now
+            started.close()
+
+
+def _client(workers=None, scheduler=None, cluster=None):
+    """(client, what was started for it); see `connected`."""
     try:
         import distributed
 
@@ -76,66 +95,83 @@ def connected(workers=None, scheduler=None, cluster=None):
         raise StudyError(f'workers need {error.name}; install it with: pip install "avnb[cluster]"') from error
     try:
         if scheduler is not None:
-            client = distributed.Client(scheduler)
-        else:
-            started = _slurm(workers or 1) if cluster else _here(workers or 1)
-            client = distributed.Client(started)
+            return distributed.Client(scheduler), None
+        started = _slurm(workers or 1) if cluster else _here(workers or 1)
+        return distributed.Client(started), started
     except (OSError, ValueError) as error:  # the second, if it is no address
         asked = f"the scheduler {scheduler} does not answer" if scheduler else "no workers could be started"
         raise StudyError(f"{asked}: {error}") from error
-    try:
-        logger.warning("workers can be watched at %s", client.dashboard_link)
-        yield client
-    finally:
-        client.close()
-        if scheduler is None:
-            logging.getLogger("distributed").setLevel(logging.ERROR)  # that workers end is no news now
-            started.close()
 
 
-def measure(client, analysis, model, clips, *, dataset, seed=0, out=None, retry=False, **options):
-    """As `study.measure`, with the jobs shared out to workers.
+def measure(client, names, model, clips, *, dataset, seed=0, out=None, retry=False, **options):
+    """As `together.measure`, with the jobs shared out to workers.
 
     Args:
         client: from `connected`.
+        names: of the analyses.
         model: the name of a model, which the workers load.
-        analysis, clips, dataset, seed, out, retry, **options: as in `study.measure`.
+        clips, dataset, seed, out, retry, **options: as in `together.measure`.
+
+    Returns:
+        (tables, failed): {analysis: table} and {analysis: the error that ended it}.
 
     Raises:
-        StudyError: workers died again and again at the same share; and what `study.measure` raises.
+        StudyError: workers died again and again at the same share; and what `together.measure` raises.
     """
+    clips = list(clips)
+    asked = {"dataset": dataset, "seed": seed, "out": _folder(out), "retry": retry, **options}
+    _share_out(client, names, model, clips, asked)
+    with _survivors():
+        tables, failed = client.submit(_measured, Path.cwd(), names, model, clips, asked, pure=False).result()
+    for table in tables.values():
+        for clip, reason in table.attrs["left_out"].items():
+            logger.warning("left out clip %s: %s", clip, reason)
+    return tables, failed
+
+
+def fill(analysis, model, weights, clips, *, out, **asked):
+    """Has the parts of a table measured by the workers of the scheduler in AVNB_SCHEDULER.
+
+    Args:
+        analysis: a name of `ANALYSES`.
+        model: the name that it was loaded by.
+        weights: its fingerprint in this process.
+        clips, out, **asked: as in `study.measure`.
+
+    Raises:
+        StudyError: no scheduler answers there, or its workers load the model with other weights; and what
+            `study.measure` raises.
+    """
+    client, _ = _client(scheduler=os.environ[SCHEDULER])
+    with client:
+        if errors := _share_out(client, [analysis], model, clips, asked | {"out": _folder(out)}, weights):
+            raise errors[0]
+
+
+def _share_out(client, names, model, clips, asked, weights=None):
+    """Has all parts measured that are not there, and gives the errors that this ended in."""
     import distributed
 
-    clips = list(clips)
-    folder = (cache_folder() / "tables" if out is None else Path(out)).absolute()
-    asked = {"dataset": dataset, "seed": seed, "out": str(folder), "retry": retry, **options}
     wanted = client.cluster.worker_spec if client.cluster else client.scheduler_info(n_workers=-1)["workers"]
-    n = max(1, min(len(clips), _SHARES * max(1, len(wanted))))
-
-    def submitted(**share):
-        return client.submit(_measured, Path.cwd(), analysis, model, clips, asked | share, pure=False)
-
-    shares = {submitted(share=slice(i, None, n)): len(clips[i::n]) for i in range(n)}
+    n, errors = max(1, min(len(clips), _SHARES * max(1, len(wanted)))), []
+    shares = {}
+    for i in range(n):
+        share = asked | {"share": slice(i, None, n)}
+        future = client.submit(_measured, Path.cwd(), names, model, clips, share, weights, pure=False)
+        shares[future] = len(clips[i::n])
+    title = f"{', '.join(names)}, {model}"
     try:
-        with _survivors(), tqdm(total=len(clips), desc=f"{analysis}, {model}", unit="clip", disable=None) as bar:
+        with _survivors(), tqdm(total=len(clips), desc=title, unit="clip", disable=None) as bar:
             for done in distributed.as_completed(shares):
-                done.result()
+                errors += done.result()[1].values()
                 bar.update(shares[done])
-            table = submitted().result()
     finally:
         client.cancel([*shares])
-    for clip, reason in table.attrs["left_out"].items():
-        logger.warning("left out clip %s: %s", clip, reason)
-    return table
+    return errors
 
 
-def mapped(client, function, values):
-    """Results of a function, called on workers with each of the values; they come as they are ready."""
-    import distributed
-
-    futures = [client.submit(_called, Path.cwd(), function, value, pure=False) for value in values]
-    with _survivors():
-        yield from (result for _, result in distributed.as_completed(futures, with_results=True))
+def _folder(out):
+    return str((cache_folder() / "tables" if out is None else Path(out)).absolute())
 
 
 @contextmanager
@@ -152,23 +188,33 @@ def _survivors():
         ) from error
 
 
-def _called(folder, function, value):
-    os.chdir(folder)
-    return function(value)
+def _measured(folder, names, model, clips, asked, weights=None):
+    """On a worker: tables and errors of a share of the jobs, or with none named of all.
 
-
-def _measured(folder, analysis, model, clips, asked):
-    """On a worker: a share of the rows, or with none named the table."""
+    Args:
+        weights: the fingerprint that the model has to have; None for any.
+    """
     os.chdir(folder)
+    os.environ.pop(SCHEDULER, None)  # a worker asks nobody
     logging.getLogger("avnb").setLevel(logging.ERROR)  # whoever asked says what was left out
     load = _loader(model)
-    return study.measure(analysis, load(model), clips, load=load, **asked)
+    if weights not in (None, _weights(model)):
+        raise StudyError(
+            f"{model} was changed after it was loaded, or workers load it in another precision "
+            f"({load(model).hf.dtype} on {load(model).device}); name one, such as {model}@bfloat16"
+        )
+    return together.measure(names, load(model), clips, load=load, **asked)
 
 
 @lru_cache(maxsize=1)
 def _loader(model):
     """What loads models on this worker: each once, and only those that the measurements of one model need."""
     return cache(models.load)
+
+
+@lru_cache(maxsize=1)
+def _weights(model):
+    return model_fingerprint(_loader(model)(model))
 
 
 def _here(n):

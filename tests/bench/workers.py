@@ -16,8 +16,8 @@ from pathlib import Path
 
 import torch
 
-from avnb import datasets, study
-from avnb.study import workers
+from avnb import datasets
+from avnb.study import together, workers
 from avnb.study.estimate import estimate
 from tests.bench.__main__ import machine
 
@@ -28,7 +28,7 @@ def seconds(measure, clips):
     """How long a study takes that finds nothing on disk."""
     with tempfile.TemporaryDirectory() as folder:
         start = time.perf_counter()
-        measure(ANALYSIS, MODEL, clips, dataset="bench", out=folder)
+        measure([ANALYSIS], MODEL, clips, dataset="bench", out=folder)
         return time.perf_counter() - start
 
 
@@ -38,7 +38,7 @@ def measured(clips, counts, repeats):
     found = {cell: [] for cell in ("estimate", "process", *counts)}
     for _ in range(repeats):
         found["estimate"].append(estimate(ANALYSIS, MODEL, clips, n_timed=8).seconds)
-        found["process"].append(seconds(study.measure, clips))
+        found["process"].append(seconds(together.measure, clips))
         for n in counts:
             with workers.connected(workers=n) as client:
                 client.wait_for_workers(n)

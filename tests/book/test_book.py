@@ -36,6 +36,7 @@ def test_no_other_pages(book):
 def test_no_traceback(book, name):
     text = book[name].get_text()
     assert "Traceback (most recent call last)" not in text
+    assert "<IPython." not in text, "an object shows its class instead of itself"
     assert not book[name].select(".output.traceback"), "a cell failed"
 
 

@@ -49,6 +49,7 @@ def executed(path, title, model=None, output="4", error=None, key="a key"):
         outputs = [new_output("error", ename=error, evalue="a reason", traceback=[])]
     cells = [
         new_markdown_cell(f"# {title}\n\nAfter {{doc}}`the page before <01_before>`, and {{doc}}`01_before`."),
+        new_code_cell("n = 4", metadata={"tags": ["injected-parameters"]}),
         new_code_cell("raise SystemExit('run again')", outputs=outputs, execution_count=1),
     ]
     parameters = {"model": model} if model else {"models": ["toy-omni"]}
@@ -81,7 +82,9 @@ def test_what_was_not_run_says_so(runs, folder):
     shown = ["[shown](an+owner+one-2.5/02_caption_fidelity)", "[shown](toy-omni/02_caption_fidelity)"]
     assert cells[r"Does it \*say\* it?"] == shown
     assert cells["Inside?"] == ["n/a: a reason", "failed: a reason"]
-    assert cells[r"05\_attention\_knockout"] == ["not run", "not run"], "a chapter that nobody ran"
+    assert cells["5. What does an answer say if it may not look?"] == ["not run", "not run"], (
+        "a chapter that nobody ran"
+    )
     assert not any("generalisation" in name for name in cells), "what is about all has no model"
 
 
@@ -107,5 +110,6 @@ def test_runs_become_parts_of_the_book(runs, folder, tmp_path, monkeypatch):
     assert "not run" in said and "holds no table of fidelity" in said
     page = (pages / "toy-omni" / "02_caption_fidelity.html").read_text(encoding="utf8")
     assert "said by toy-omni" in page and page.count("01_before.html") >= 2
+    assert page.count("tag_hide-input") == 1, "injected parameters are folded"
     assert "said of all" in (pages / "07_generalisation.html").read_text(encoding="utf8")
     assert not (pages / "toy-omni" / "04_logit_lens.html").exists()

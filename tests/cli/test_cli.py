@@ -1,19 +1,25 @@
 """The command line: what it prints for people and machines, and how it ends."""
 
+import io
 import json
+import logging
+import os
 import subprocess
 import sys
 from dataclasses import replace
+from pathlib import Path
 from types import SimpleNamespace
 
 import numpy as np
 import pandas as pd
 import pytest
+from rich.console import Console
 from typer.testing import CliRunner
 
 import avnb.models
 from avnb import cli, datasets, study
 from avnb.cli import machine as doctor
+from avnb.cli import output
 from avnb.media import clip as media
 from avnb.media import editing
 from avnb.models import families
@@ -490,7 +496,7 @@ def test_run_sums_up_failures_and_goes_on(run, tmp_path, monkeypatch):
         seen.append(job.parameters)
         return "KeyError: 'dog'" if job.target.stem == "a" else ""
 
-    monkeypatch.setattr(batch, "_run", one)
+    monkeypatch.setattr(batch, "run", one)
     result = run("run", study_file, "--out", tmp_path / "runs", "--set", "n=7", "--json")
     assert result.exit_code == 1
     assert seen == [{"n": 7, "seed": 1, "model": "toy-omni"}] * 2
@@ -505,7 +511,7 @@ def test_run_sums_up_failures_and_goes_on(run, tmp_path, monkeypatch):
 def test_run_sums_up_what_it_did_when_it_is_interrupted(run, tmp_path, monkeypatch):
     for name in ("a", "b"):
         (tmp_path / f"{name}.py").write_text('# %% tags=["parameters"]\nmodel = "toy-omni"\n')
-    monkeypatch.setattr(batch, "_run", lambda papermill, job, key: "" if job.target.stem == "a" else _interrupt())
+    monkeypatch.setattr(batch, "run", lambda notebook, job, key: "" if job.target.stem == "a" else _interrupt())
     notebooks = f"{tmp_path}/a.py,{tmp_path}/b.py"
     result = run("run", "--models", "toy-omni", "--notebooks", notebooks, "--out", tmp_path / "runs", "--json")
     assert [row["status"] for row in json.loads(result.stdout)] == ["done"] and result.exit_code != 0
@@ -520,3 +526,38 @@ def test_models_says_what_is_still_to_be_fetched(run, tmp_path, monkeypatch):
     rows = {row["name"]: row for row in json.loads(run("models", "--json").stdout)}
     assert rows["smol-omni"]["takes"] == "video, audio" and rows["smol-vl"]["takes"] == "video"
     assert "avnb fetch smol" in rows["smol-omni"]["status"]
+
+
+def test_analyses_and_models_are_completed_in_a_shell():
+    def completed(*words):
+        asked = {"_AVNB_COMPLETE": "complete_bash", "COMP_WORDS": " ".join(words), "COMP_CWORD": str(len(words) - 1)}
+        code = "from avnb.cli import app; app(prog_name='avnb')"
+        return subprocess.run(
+            [sys.executable, "-c", code], env=os.environ | asked, capture_output=True, text=True
+        ).stdout.split()
+
+    assert completed("avnb", "measure", "lens,at") == ["lens,attention"]
+    assert completed("avnb", "caption", "--model", "toy-v") == ["toy-vl"]
+
+
+def test_names_can_be_copied(run, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "40")
+    assert "not measured here │\n" in run("models").stdout, "what a program reads is folded"
+    narrow = Console(file=io.StringIO(), width=40, force_terminal=True)
+    narrow.print(output.table([{"name": "Qwen/Qwen2.5-Omni-3B", "status": "not measured " * 9}], ["name", "status"]))
+    assert "Qwen/Qwen2.5-Omni-3B" in narrow.file.getvalue()
+
+
+def test_warnings_do_not_steer_the_terminal(run, capsys):
+    run("models")
+    record = logging.makeLogRecord({"levelno": logging.WARNING, "msg": "left out clip %s", "args": ("a\x1b[31m\nb",)})
+    logging.lastResort.handle(record)
+    assert capsys.readouterr().err == "left out clip a\\x1b[31m b\n"
+
+
+@pytest.mark.skipif(not Path("/dev/full").exists(), reason="this system has no device that is always full")
+def test_a_full_disk_behind_stdout_is_told_in_one_line():
+    code = "from avnb.cli import app; app(prog_name='avnb')"
+    with open("/dev/full", "w") as full:
+        ended = subprocess.run([sys.executable, "-c", code, "models"], stdout=full, stderr=subprocess.PIPE, text=True)
+    assert ended.returncode == 1 and ended.stderr.count("\n") == 1 and "No space left" in ended.stderr

@@ -1,8 +1,11 @@
 """The command line of studies at scale: `avnb estimate`, and who measures."""
 
 import json
+import os
+import signal
 import subprocess
 import sys
+import time
 from types import SimpleNamespace
 
 import pytest
@@ -56,6 +59,35 @@ def test_a_plain_call_starts_nothing(run, clips, tmp_path, monkeypatch, organism
     asked = ["--set", "max_new_tokens=2", "--set", 'inputs=["both"]', "--n", 2, "--out", tmp_path, "--json"]
     result = run("measure", "fidelity", "--models", organism_folder, "--data", clips, *asked)
     assert result.exit_code == 0 and json.loads(result.stdout)
+
+
+SLEEPS = """\
+# %% tags=["parameters"]
+model = "toy-omni"
+
+# %%
+import time
+from pathlib import Path
+
+Path("began").touch()
+time.sleep(60)
+"""
+
+
+def test_an_interrupt_of_run_says_what_was_done_and_nothing_else(tmp_path):
+    (tmp_path / "a.py").write_text(SLEEPS)
+    command = [sys.executable, "-c", "from avnb.cli import app; app()", "run", "--models", "toy-omni"]
+    command += ["--notebooks", "a.py", "--out", "out"]
+    pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    running = subprocess.Popen(command, cwd=tmp_path, start_new_session=True, **pipes)
+    while not (tmp_path / "began").exists():
+        assert running.poll() is None
+        time.sleep(0.05)
+    os.killpg(running.pid, signal.SIGINT)
+    said, complained = running.communicate(timeout=60)
+    assert running.returncode == 130 and said == "0 done, 0 kept, 0 n/a, 0 failed; see out\n"
+    assert complained.strip() in ("", "Aborted.")
+    assert not list((tmp_path / "out").rglob("*.*")), "unfinished notebooks are left"
 
 
 def test_book_takes_runs(run, tmp_path, monkeypatch):

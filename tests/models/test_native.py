@@ -1,5 +1,7 @@
 """The adapter: prompts, segments and position ids, against what the model itself does."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 import torch
@@ -14,6 +16,9 @@ from transformers import (
 )
 
 import avnb
+from avnb.media.editing import write
+from avnb.models import processing
+from avnb.models.native import AVModel
 from avnb.models.prompt import PromptError
 from avnb.organisms import omni as organism
 from avnb.questions import HEAR, SEE
@@ -199,3 +204,28 @@ def test_processor_comes_back_from_its_folder(organism_folder):
     assert isinstance(processor, Qwen2_5OmniProcessor)
     assert processor.video_processor.patch_size == organism.PATCH
     assert processor.feature_extractor.hop_length == organism.MEL_HOP
+
+
+def test_pictures_are_read_no_larger_than_it_makes_sense(random_organism, tmp_path, monkeypatch):
+    frames = np.random.default_rng(0).integers(0, 256, (8, 1080, 1920, 3), np.uint8)
+    clip = avnb.Clip("large", write(tmp_path / "large.mp4", frames, fps=4), kind="mute")
+    asked, real = [], AVModel.process
+    monkeypatch.setattr(
+        AVModel, "process", lambda self, video, *a, **k: asked.append(video) or real(self, video, *a, **k)
+    )
+    prompt = random_organism.prompt(clip, "Describe what you see.")
+    (video,) = asked
+    kept = random_organism.processor.video_processor.size.longest_edge
+    assert 3 * kept < video[0, ..., 0].size <= 4 * kept
+    monkeypatch.setattr(processing, "most_pixels", lambda processor: None)
+    assert len(random_organism.prompt(clip, "Describe what you see.")) == len(prompt)
+    assert processing.most_pixels(SimpleNamespace(video_processor=SimpleNamespace(size={"longest_edge": 384}))) is None
+
+
+def test_an_organism_says_which_clips_are_beyond_it(tmp_path, toybox_clips, caplog):
+    frames = np.full((40, 64, 64, 3), 128, np.uint8)
+    clip, model = avnb.Clip("long", write(tmp_path / "long.mp4", frames, fps=1), kind="mute"), avnb.load("toy-vl")
+    assert model.practice == organism.SECONDS
+    for one in (clip, clip, toybox_clips[0]):
+        model.caption(one, "Describe what you see.", max_new_tokens=1)
+    assert caplog.messages == ["long is 40 s long, and toy-vl was trained on clips of 4 s: its answers mean little"]

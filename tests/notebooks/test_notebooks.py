@@ -11,11 +11,12 @@ import jupytext
 import nbformat
 import papermill
 import pytest
+import yaml
 
 ROOT = Path(__file__).resolve().parents[2]
 CHAPTERS = sorted((ROOT / "notebooks").glob("*.py"))
 PARAMETERS = {"seed"}  # every chapter
-SMALL = {"n": 6, "steps": 4}
+SMALL = {"n": 6, "steps": 4, "n_taught": 24}
 
 
 def loaded(name):
@@ -146,10 +147,45 @@ def test_a_failed_install_on_colab_says_what_pip_said(monkeypatch):
         exec(notebooks.COLAB_CELL.format(url="https://example.org/avnb", branch="main"), {})
 
 
-def test_what_only_the_book_understands_becomes_plain_markdown():
-    assert notebooks.plain("{cite}`geva2023dissecting` cut edges.").startswith("[Geva et al., 2023](https://")
-    assert notebooks.plain("see {doc}`chapter 1 <01_data_curation>`") == "see [chapter 1](01_data_curation.ipynb)"
-    assert notebooks.plain("```{image} ../a.svg\n:alt: A dog.\n:class: hero\n```") == "![A dog.](../a.svg)"
+PUBLISHED = notebooks.Places("https://example.org/book/", "https://example.org/avnb")
+REPOSITORY = PUBLISHED._replace(book="")
+NOWHERE = notebooks.Places()
+
+
+@pytest.mark.parametrize(
+    ("places", "link", "image"),
+    [
+        (
+            PUBLISHED,
+            "[chapter 1](https://example.org/book/notebooks/01_data_curation.html)",
+            "![A dog.](https://example.org/avnb/raw/main/book/a.svg)",
+        ),
+        (
+            REPOSITORY,
+            "[chapter 1](https://example.org/avnb/blob/main/notebooks/01_data_curation.ipynb)",
+            "![A dog.](https://example.org/avnb/raw/main/book/a.svg)",
+        ),
+        (NOWHERE, "chapter 1", "*A dog.*"),
+    ],
+)
+def test_what_only_the_book_understands_becomes_plain_markdown(places, link, image):
+    assert notebooks.plain("{cite}`geva2023dissecting` cut.", places).startswith("[Geva et al., 2023](https://")
+    assert notebooks.plain("see {doc}`chapter 1 <01_data_curation>`", places) == f"see {link}"
+    assert notebooks.plain("```{image} ../book/a.svg\n:alt: A dog.\n:class: hero\n```", places) == image
+
+
+def test_a_page_that_is_no_chapter_is_linked_as_what_it_is():
+    assert notebooks.plain("{doc}`/book/faq`", REPOSITORY) == "[faq](https://example.org/avnb/blob/main/book/faq.md)"
+
+
+@chapter
+def test_links_of_an_ipynb_hold_wherever_it_is_opened(path):
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))
+    config["repository"]["url"] = "https://example.org/avnb"
+    for text in (path.with_suffix(".ipynb").read_text(encoding="utf8"), notebooks.render(path, config)):
+        cells = nbformat.reads(text, as_version=4).cells
+        prose = "\n".join(cell.source for cell in cells if cell.cell_type == "markdown")
+        assert not re.findall(r"\]\((?!https://)[^)]*\)|(?:src|href)=.(?!https://).{20}", prose)
 
 
 @chapter

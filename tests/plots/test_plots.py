@@ -2,11 +2,13 @@
 
 import matplotlib
 import numpy as np
+import pandas as pd
 import pytest
 
 matplotlib.use("agg")
 
 from avnb import plots
+from avnb.analyses import patches
 
 
 @pytest.fixture(autouse=True)
@@ -36,3 +38,22 @@ def test_heatmap_marks_chosen_and_random_donors_and_tells_their_means():
     chosen, random = (marks.get_offsets().tolist() for marks in fig.axes[0].collections[-2:])
     assert chosen == [[1.5, 0.5], [2.5, 1.5], [0.5, 2.5]] and random == [[0.5, 0.5], [2.5, 1.5], [1.5, 2.5]]
     assert "is 0.00 like the clip's own, a random one's 0.33 (n = 3)" in fig.axes[0].get_title()
+
+
+def test_what_was_put_in_has_a_line_by_its_layer_and_the_clip_as_it_is_a_level():
+    rows = [("a", "nothing", 0, 0, patches.HEARD, 0.25)]
+    rows += [("a", patches.PICTURE, s, 3, patches.LENT, value) for s, value in enumerate((1.0, 0.5, 0.0))]
+    rows += [("a", patches.PICTURE, s, 3, patches.SEEN, 0.75) for s in range(3)]
+    fig = plots.lens.patched(pd.DataFrame(rows, columns=["clip", "instead", "start", "stop", "quantity", "value"]), "t")
+    line, level = fig.axes[0].lines
+    assert line.get_xydata().tolist() == [[0, 1], [1, 0.5], [2, 0]] and line.get_color() == plots.PALETTE["video"]
+    assert set(level.get_ydata()) == {0.25}
+    told = [text.get_text() for text in fig.legends[0].get_texts()]
+    assert told == ["picture of another clip: that picture", "nothing put in: what is heard"]
+
+
+def test_every_readout_has_a_panel():
+    rows = [("a", "counterfactual", name, 0, "heard", 0.5) for name in ("lens", "heard", "seen", "shuffled")]
+    table = pd.DataFrame(rows, columns=["clip", "kind", "readout", "layer", "target", "value"])
+    titles = [ax.get_title().split("\n")[0] for ax in plots.lens.readouts(table, 3, "t").axes]
+    assert titles[0] == "the lens" and titles[1] == "probe, taught what is heard" and len(titles) == 4

@@ -113,3 +113,15 @@ def test_both_readings_of_a_sound_are_there_in_the_order_of_layer_moment_and_ran
     assert [word for word, *_ in read["words"]] == ["071", "072", "081", "082", "171", "172", "181", "182"]
     with pytest.raises(explore.PieceError, match="not read with eyes closed"):
         explore.read_its_mind([clip], table[table["eyes"] == "open"])
+
+
+def test_of_a_deep_model_and_a_long_sound_a_page_holds_some_layers_and_moments_with_the_last(clips):
+    clip, other = list(clips.values())[:2]
+    keys = list(product((clip.id,), ("closed", "open"), range(36), range(250), (1,)))
+    keys += list(product((other.id,), ("closed", "open"), range(36), range(40), (1,)))
+    table = pd.DataFrame(keys, columns=["clip", "eyes", "layer", "position", "rank"])
+    table = table.assign(token=table["position"].astype(str), probability=0.5, named=[()] * len(keys))
+    data = data_of(explore.read_its_mind([clip, other], table))
+    assert data["layers"][-1] == 35 and len(data["layers"]) == 18
+    assert [one[eyes]["size"] for one in data["clips"] for eyes in ("open", "closed")] == [[18, 40, 1]] * 4
+    assert data["clips"][0]["open"]["words"][-1][0] == "249"

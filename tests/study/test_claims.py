@@ -5,6 +5,7 @@ import pandas as pd
 import pytest
 
 from avnb import datasets, paper, stats
+from avnb.analyses import patches
 from avnb.questions import HEAR
 from avnb.study import claims
 
@@ -93,3 +94,45 @@ def test_two_cuts_are_set_beside_each_other():
     found = claims.cuts({"knockout": swept(0.6, 0.0), "inside": swept(0.1, 0.0, seed=2)})
     assert found["answer"].mean == pytest.approx(0.6, abs=0.05) and found["sound"].mean == pytest.approx(0.1, abs=0.05)
     assert found["answer - sound"].low > 0.4
+
+
+def probed(heard, lens, seed=3):
+    """A table of ranks in which the probe and the lens name so much of what is heard, in the last of four layers."""
+    rng, rows = np.random.default_rng(seed), []
+    shares = {"lens": lens, "heard": heard, "seen": 0.1, "shuffled": 0.1}
+    for clip, (readout, share), layer in ((c, one, i) for c in CLIPS * 3 for one in shares.items() for i in range(4)):
+        first = rng.random() < (share if layer == 3 else 0.5)
+        rows += [(clip, readout, layer, "dog", 1 if first else 9, True), (clip, readout, layer, "cat", 9, False)]
+    table = pd.DataFrame(rows, columns=["clip", "readout", "layer", "event", "rank", "heard"])
+    table["clip"] += "-" + (table.groupby(["clip", "readout", "layer", "event"]).cumcount()).astype(str)
+    return table.assign(kind="counterfactual", seen=~table["heard"], null=(~table["heard"]).astype(float))
+
+
+def lent(sound, picture):
+    """A table of patches: the share of clips in which what was lent is named."""
+    named = [("nothing", 0, "what is heard", 0.1), (patches.ALONE, 7, "what is heard", 0.1)]
+    lends = {patches.OTHER: sound, patches.PICTURE: picture, patches.FREE: 1.0}
+    named += [(name, 7, patches.LENT, share) for name, share in lends.items()]
+    rows = [(c, name, 0, stop, q, float(i < 12 * share)) for name, stop, q, share in named for i, c in enumerate(CLIPS)]
+    return pd.DataFrame(rows, columns=["clip", "instead", "start", "stop", "quantity", "value"])
+
+
+@pytest.mark.parametrize(("heard", "verdict"), [(0.9, claims.ADDED), (0.1, claims.UNCLEAR)])
+def test_a_probe_counts_beyond_shuffled_labels(heard, verdict):
+    assert verdicts({"probe": probed(heard, lens=0.1)}) == {4: verdict}
+
+
+@pytest.mark.parametrize(
+    ("sound", "picture", "verdict"), [(0.0, 0.9, claims.ADDED), (0.9, 0.0, claims.NO), (0.5, 0.5, claims.UNCLEAR)]
+)
+def test_a_picture_that_is_put_in_counts_beyond_a_sound_that_is(sound, picture, verdict):
+    assert verdicts({"patching": lent(sound, picture)}) == {4: verdict}
+
+
+def test_what_decides_is_told_with_the_probe_and_without():
+    tables = {"patching": lent(0.0, 0.9)}
+    assert claims.decided(tables)[0] is None and claims.decided(tables)[1].claim == "picture"
+    probe, _ = claims.decided(tables | {"probe": probed(0.9, lens=0.1)})
+    assert probe.probe.stands and probe.apart.low > 0
+    alone = tables["patching"][tables["patching"]["instead"] == "nothing"]
+    assert claims.decided({"patching": alone})[1] is None and not claims.claims({"patching": alone})

@@ -5,6 +5,7 @@ import nbformat
 import pytest
 
 import avnb
+from avnb.study import kernels
 from avnb.study import notebooks as batch
 
 WORKS = """\
@@ -282,9 +283,18 @@ def test_without_papermill_it_says_what_to_install(job, monkeypatch):
 
 def test_a_cell_may_not_take_for_ever(tmp_path, monkeypatch):
     (tmp_path / "hangs.py").write_text('# %% tags=["parameters"]\nmodel = ""\n\n# %%\nimport time\n\ntime.sleep(600)\n')
-    monkeypatch.setattr(batch, "_LONGEST", 2)
+    monkeypatch.setattr(kernels, "_LONGEST", 2)
     (outcome,) = batch.execute(batch.plan(["toy-omni"], [str(tmp_path / "hangs.py")], tmp_path / "runs"))
     assert outcome.status == "failed" and "2 seconds" in outcome.error.replace("timed out after", "")
+
+
+def test_files_of_the_current_folder_are_no_modules_of_a_chapter(tmp_path, monkeypatch):
+    (tmp_path / "av.py").write_text("raise ImportError('not this one')")
+    source = tmp_path / "02_reads.py"
+    source.write_text(WORKS.partition('# %% tags=["skip')[0] + "\nimport av\n\nav.open\n")
+    monkeypatch.chdir(tmp_path)
+    (outcome,) = batch.execute(batch.plan(["toy-omni"], [source], tmp_path / "runs"))
+    assert outcome.status == "done", outcome.error
 
 
 def test_a_chapter_that_does_not_apply_is_no_failure(tmp_path):

@@ -1,28 +1,30 @@
-"""A study that is killed again and again, with a corrupt clip in it, ends in the tables of an undisturbed one."""
+"""A study whose workers and client are killed again and again, with a corrupt clip in it, ends in the tables of an
+undisturbed one."""
 
 import random
 import signal
-import subprocess
 import sys
 import time
 from dataclasses import replace
 
 import pandas as pd
+import psutil
 import pytest
 
 from avnb import datasets, study
 
-N_KILLS = 3
+N_KILLS = 3  # of the client; before each, and before the end, a worker is killed too
 
 STUDY = """
 import sys
-import avnb
-from avnb import datasets, study
 
-model, clips = avnb.load(sys.argv[1]), datasets.load(sys.argv[2])
-print(flush=True)
-for analysis in ("fidelity", "lens", "swap"):
-    study.measure(analysis, model, clips, dataset="soak", out=sys.argv[3])
+if __name__ == "__main__":
+    from avnb import datasets
+    from avnb.study import workers
+
+    clips = datasets.load(sys.argv[2])
+    with workers.measuring(workers=2) as measure:
+        measure(["fidelity", "lens", "swap"], sys.argv[1], clips, dataset="soak", out=sys.argv[3])
 """
 
 
@@ -36,20 +38,42 @@ def clips(tmp_path_factory):
 
 
 @pytest.fixture
-def start(organism_folder, clips):
-    """Starts a study that leaves its tables in a folder, and waits until it measures."""
+def start(organism_folder, clips, tmp_path):
+    """Starts a study, with two workers, that leaves its tables in a folder."""
     started = []
+    script = tmp_path / "study.py"
+    script.write_text(STUDY)
 
     def start(folder):
-        command = [sys.executable, "-c", STUDY, str(organism_folder), str(clips), str(folder)]
-        started.append(subprocess.Popen(command, stdout=subprocess.PIPE))
-        assert started[-1].stdout.readline(), "it did not begin"
+        command = [sys.executable, str(script), str(organism_folder), str(clips), str(folder)]
+        started.append(psutil.Popen(command))
         return started[-1]
 
     yield start
     for process in started:
-        process.kill()
-        process.wait()
+        if process.is_running():
+            process.kill()
+            process.wait()
+
+
+def measured(folder):
+    """How many jobs are done, of all that have no table yet."""
+    return len(list(folder.glob(".*.part/*.parquet")))
+
+
+def wait_for(process, folder, n_more):
+    """Waits until so many more jobs are done, or the study has ended."""
+    before = measured(folder)
+    while process.poll() is None and before <= measured(folder) < before + n_more:
+        time.sleep(0.02)
+
+
+def kill_a_worker(process, rng):
+    """Kills one of the workers of a study, and gives whether there was one."""
+    workers = [one for one in process.children(recursive=True) if "spawn_main" in " ".join(one.cmdline())]
+    if workers:
+        rng.choice(workers).kill()
+    return bool(workers)
 
 
 def everything(folder):
@@ -57,21 +81,22 @@ def everything(folder):
 
 
 @pytest.mark.soak
-def test_a_study_that_is_killed_at_random_ends_as_the_undisturbed_one(start, tmp_path):
+def test_a_study_whose_workers_and_client_are_killed_at_random_ends_as_the_undisturbed_one(start, tmp_path):
     undisturbed, disturbed, rng = tmp_path / "undisturbed", tmp_path / "disturbed", random.Random(0)
-    process, began = start(undisturbed), time.perf_counter()
-    assert process.wait() == 0
-    seconds = time.perf_counter() - began
-    n_killed, n_left = 0, []
-    for _ in range(N_KILLS):
+    assert start(undisturbed).wait() == 0
+    n_workers, n_clients, orphans = 0, 0, []
+    for i in range(N_KILLS + 1):
         process = start(disturbed)
-        time.sleep(rng.uniform(0.1, seconds / 2))
-        process.send_signal(signal.SIGKILL)
-        n_killed += process.wait() == -signal.SIGKILL
-        n_left.append(len(list(disturbed.rglob(".unfinished*"))))
-    assert n_killed >= N_KILLS - 1, "the last one may have ended before"
-    assert max(n_left) <= 2, "what killed ones leave grows"
-    assert start(disturbed).wait() == 0
+        wait_for(process, disturbed, rng.randint(1, 3))
+        n_workers += process.poll() is None and kill_a_worker(process, rng)
+        if i < N_KILLS:
+            wait_for(process, disturbed, rng.randint(1, 2))
+            orphans += process.children(recursive=True) if process.poll() is None else []
+            process.send_signal(signal.SIGKILL)
+            n_clients += process.wait() == -signal.SIGKILL
+    assert process.wait() == 0
+    assert n_workers >= N_KILLS and n_clients == N_KILLS, "it ended before it was killed"
+    assert not psutil.wait_procs(orphans, timeout=30)[1], "workers go on without their client"
 
     assert everything(disturbed) == everything(undisturbed)
     tables = sorted(path.name for path in undisturbed.glob("*.parquet"))

@@ -113,6 +113,49 @@ def test_a_clip_with_other_content_is_measured_anew(counted, measured, tmp_path,
     assert len(counted.calls) == 3 and len(files(tmp_path / "out")) == 1, "the old table is replaced"
 
 
+def test_of_a_finished_table_only_the_clips_that_changed_are_measured_again(
+    counted, measured, tmp_path, toybox_clips, monkeypatch
+):
+    before = measured(out=tmp_path / "out")
+    changed = [*toybox_clips[:2], replace(toybox_clips[2], heard=()), toybox_clips[3]]
+    counted.calls.clear()
+    after = measured(clips=changed, out=tmp_path / "out")
+    assert counted.calls == [toybox_clips[2].id] and after["clip"].tolist() == before["clip"].tolist()
+    kept = [0, 1, 3]
+    pd.testing.assert_frame_equal(after.iloc[kept], before.iloc[kept])
+    assert len(files(tmp_path / "out")) == 1, "parts are left"
+    of_code(monkeypatch, "other")
+    counted.calls.clear()
+    measured(clips=changed, out=tmp_path / "out")
+    assert len(counted.calls) == 4, "rows of other code were kept"
+
+
+def test_rows_that_were_related_to_each_other_are_measured_again(counted, measured, toybox_clips):
+    counted.relate = lambda table: table.iloc[::-1].copy()
+    measured()
+    counted.calls.clear()
+    measured(clips=[replace(toybox_clips[0], heard=()), *toybox_clips[1:]])
+    assert len(counted.calls) == 4
+
+
+def test_a_clip_that_changes_while_it_is_measured_is_left_out_for_now(counted, measured, toybox_clips, tmp_path):
+    a, b = (clip.video.read_bytes() for clip in toybox_clips[:2])
+    clip, real = replace(toybox_clips[0], video=tmp_path / "0.mp4"), counted.measure
+    clip.video.write_bytes(a)
+
+    def meanwhile(*arguments, **options):
+        clip.video.write_bytes(b)
+        rows = real(*arguments, **options)
+        clip.video.write_bytes(a)
+        return rows
+
+    counted.measure = meanwhile
+    table = measured(clips=[clip], out=tmp_path / "out")
+    assert table.empty and "changed while it was measured" in table.attrs["left_out"][clip.id]
+    counted.measure = real
+    assert len(measured(clips=[clip], out=tmp_path / "out")) == 1
+
+
 def test_the_same_clip_in_another_folder_is_read(counted, measured, tmp_path, toybox_clips):
     moved = replace(toybox_clips[0], video=shutil.copy(toybox_clips[0].video, tmp_path / "0.mp4"))
     measured(clips=toybox_clips[:1], out=tmp_path / "out")

@@ -7,7 +7,6 @@ import subprocess
 import sys
 import threading
 import time
-from functools import partial
 
 import pandas as pd
 import psutil
@@ -18,7 +17,7 @@ from avnb import study
 from avnb.models.native import AVModel
 from avnb.questions import HEAR
 from avnb.study import notebooks as batch
-from avnb.study import workers
+from avnb.study import together, workers
 
 SMALL = {"questions": [HEAR], "inputs": ["both"], "max_new_tokens": 4, "dataset": "toybox"}
 has_slurm = shutil.which("sbatch") is not None and not subprocess.run(["sinfo"], capture_output=True).returncode
@@ -68,20 +67,20 @@ def test_a_killed_worker_costs_nothing(client, clips, undisturbed, tmp_path):
 
     killer = threading.Thread(target=kill)
     killer.start()
-    table = workers.measure(client, "fidelity", "toy-omni", clips, out=tmp_path, **SMALL)
+    tables, _ = workers.measure(client, ["fidelity"], "toy-omni", clips, out=tmp_path, **SMALL)
     killer.join()
     assert n_done[0] < len(clips), "it was killed when all was done"
-    pd.testing.assert_frame_equal(table, undisturbed)
+    pd.testing.assert_frame_equal(tables["fidelity"], undisturbed)
     assert [path.suffix for path in tmp_path.iterdir()] == [".parquet"], "parts are left"
 
 
 def test_an_interrupt_ends_all_and_keeps_what_is_done(clips, undisturbed, tmp_path, monkeypatch):
     code = f"""if __name__ == "__main__":
     import avnb
-    from avnb.study import workers
+    from avnb.study import together, workers
     clips = avnb.datasets.load("toybox", n={len(clips)})
     with workers.measuring(workers=2) as measure:
-        measure("fidelity", "toy-omni", clips, out={str(tmp_path)!r}, **{SMALL!r})
+        measure(["fidelity"], "toy-omni", clips, out={str(tmp_path)!r}, **{SMALL!r})
 """
     (tmp_path / "study.py").write_text(code)
     running = subprocess.Popen([sys.executable, tmp_path / "study.py"], start_new_session=True)
@@ -105,21 +104,36 @@ def test_what_is_there_is_read_and_a_bad_clip_is_named(client, clips, tmp_path, 
     monkeypatch.chdir(tmp_path)
     for _ in range(2):
         caplog.clear()
-        table = workers.measure(client, "fidelity", "toy-omni", [bad, *clips[:1]], out="tables", **SMALL)
+        tables, _ = workers.measure(client, ["fidelity"], "toy-omni", [bad, *clips[:1]], out="tables", **SMALL)
+        table = tables["fidelity"]
         assert set(table["clip"]) == {clips[0].id} and list(table.attrs["left_out"]) == ["bad"]
         assert "left out clip bad: " in caplog.text
     assert len(list((tmp_path / "tables").glob("*.parquet"))) == 1
 
 
 def test_what_an_analysis_refuses_is_said_in_its_words(client, clips, tmp_path):
-    with pytest.raises(study.StudyError, match="no option 'layer'"):
-        workers.measure(client, "fidelity", "toy-omni", clips, dataset="toybox", out=tmp_path, layer=1)
+    asked = {"dataset": "toybox", "out": tmp_path, "layer": 1}
+    tables, failed = workers.measure(client, ["fidelity"], "toy-omni", clips, **asked)
+    assert not tables and "no option 'layer'" in str(failed["fidelity"])
+    with pytest.raises(study.StudyError, match="none of fidelity, lens has an option 'layer'"):
+        workers.measure(client, ["fidelity", "lens"], "toy-omni", clips, **asked)
+
+
+def test_several_analyses_on_workers_give_the_tables_of_one_pass_here(client, clips, tmp_path):
+    names = ["fidelity", "attention"]
+    asked = {"dataset": "toybox", "max_new_tokens": 4, "inputs": ["both"]}
+    here, _ = together.measure(names, "toy-omni", clips[:3], out=tmp_path / "here", **asked)
+    there, failed = workers.measure(client, names, "toy-omni", clips[:3], out=tmp_path / "there", **asked)
+    assert failed == {} and list(there) == list(here)
+    for name in names:
+        pd.testing.assert_frame_equal(there[name], here[name])
 
 
 def test_what_no_worker_survives_says_so(client, monkeypatch):
     monkeypatch.setattr(client.cluster.scheduler, "allowed_failures", 0)
+    monkeypatch.setattr(workers, "_measured", lambda *asked: os._exit(1))
     with pytest.raises(study.StudyError, match="workers died again and again"):
-        list(workers.mapped(client, os._exit, [1]))
+        workers.measure(client, ["fidelity"], "toy-omni", [None], dataset="x")
 
 
 @pytest.mark.parametrize(
@@ -154,32 +168,40 @@ model = "toy-omni"
 out = None
 
 # %%
-import os
-from pathlib import Path
+import avnb
+from avnb import study
+from avnb.models.native import AVModel
 
-Path(out, "gpu.txt").write_text(os.environ["CUDA_VISIBLE_DEVICES"])
-"""
-ALL = """\
-# %% tags=["parameters"]
-tables = None
-models = None
+def refuse(*asked):
+    raise AssertionError("the notebook measures itself")
 
-# %%
-from pathlib import Path
-
-assert len([*Path(tables).rglob("gpu.txt")]) == len(models) == 2
+avllm, AVModel.prompt = avnb.load(model), refuse
+clips = avnb.datasets.load("toybox", n=8)
+options = {"questions": ["Describe what you hear."], "inputs": ["both"], "max_new_tokens": 4}
+study.measure("fidelity", avllm, clips, dataset="toybox", out=out, **options)
 """
 
 
-def test_notebooks_run_on_workers_and_what_is_about_all_comes_last(client, tmp_path):
-    for name, text in (("02_each", NOTEBOOK), ("07_all", ALL)):
-        (tmp_path / f"{name}.py").write_text(text)
-    jobs = batch.plan(["toy-omni", "toy-vl"], [tmp_path / "07_all.py", tmp_path / "02_each.py"], tmp_path / "runs")
-    outcomes = batch.execute(jobs, each=partial(workers.mapped, client))
-    assert [outcome.status for outcome in outcomes] == ["done"] * 3, [outcome.error for outcome in outcomes]
-    assert outcomes[-1].job.name == "07_all"
-    found = {path.read_text() for path in (tmp_path / "runs").rglob("gpu.txt")}
-    assert found == {"3", "GPU-5"}
+def test_workers_fill_the_tables_of_a_notebook(client, clips, organism_folder, tmp_path):
+    (tmp_path / "02_each.py").write_text(NOTEBOOK)
+    (job,) = batch.plan([str(organism_folder)], [tmp_path / "02_each.py"], tmp_path / "runs")
+    with workers.at_hand(scheduler=client.scheduler.address):
+        (outcome,) = batch.execute([job])
+    assert outcome.status == "done", outcome.error
+    assert workers.SCHEDULER not in os.environ
+    (path,) = (tmp_path / "runs").rglob("*--*.parquet")
+    alone = study.measure("fidelity", str(organism_folder), clips, out=tmp_path / "alone", **SMALL)
+    pd.testing.assert_frame_equal(study.read(path), alone)
+
+
+def test_a_model_that_workers_load_otherwise_is_not_measured_by_them(client, clips, organism_folder, tmp_path):
+    model = avnb.load(str(organism_folder))
+    with workers.at_hand(scheduler=client.scheduler.address):
+        model.hf.get_output_embeddings().weight.data[0, 0] += 1
+        with pytest.raises(study.StudyError, match="was changed after it was loaded"):
+            study.measure("fidelity", model, clips, out=tmp_path, **SMALL)
+        model.source = None
+        assert len(study.measure("fidelity", model, clips[:1], out=tmp_path, **SMALL)) > 0
 
 
 def test_dask_is_not_imported_where_it_is_not_asked_for():
@@ -191,7 +213,7 @@ def test_dask_is_not_imported_where_it_is_not_asked_for():
 def test_jobs_of_slurm_measure_the_same(clips, undisturbed, tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     with workers.connected(workers=2, cluster="slurm") as client:
-        table = workers.measure(client, "fidelity", "toy-omni", clips, out=tmp_path / "tables", **SMALL)
+        tables, _ = workers.measure(client, ["fidelity"], "toy-omni", clips, out=tmp_path / "tables", **SMALL)
         hosts = client.run(lambda: os.environ["SLURM_JOB_ID"])
     assert len(set(hosts.values())) == len(hosts) >= 1
-    pd.testing.assert_frame_equal(table, undisturbed)
+    pd.testing.assert_frame_equal(tables["fidelity"], undisturbed)

@@ -1,8 +1,9 @@
 // The sound as a picture, and under it what its positions would say after every layer.
 
-const [width, height, deep] = [400, 100, 20];  // of the picture of the sound, and of a layer
+const [width, height] = [400, 100];  // of the picture of the sound
 const looks = {open: "with the picture", closed: "eyes closed"};
 const [layers, moments, ranks] = data.clips[0].open.size;
+const deep = Math.min(20, 200 / layers);  // the height of a layer
 const colours = {heard: "var(--heard)", seen: "var(--seen)", both: "url(#read-its-mind-both)", neither: "none"};
 
 // The rank of the first word that names what is seen or heard, -1 if none does.
@@ -11,7 +12,7 @@ const naming = words => words.findIndex(([,, kind]) => kind !== "neither");
 start({clip: "0", eyes: "open", layer: String(layers - 1), moment: "0"}, body => {
   const clips = choice("clip", "Clip", Object.fromEntries(data.clips.map((clip, i) => [i, `${clip.seen} seen, ${clip.heard} heard`])));
   const eyes = choice("eyes", "It reads", looks);
-  const layer = slider("layer", "after layer", 0, layers - 1, String);
+  const layer = slider("layer", "after layer", 0, layers - 1, i => String(data.layers[i]));
   const moment = slider("moment", "at", 0, moments - 1, i => `${(data.clips[state.clip || 0].sound.seconds * (i + 0.5) / moments).toFixed(1)} s`);
   const video = element("video", {playsinline: "", preload: "metadata"});
   const play = button("Play, with sound", () => (video.paused ? video.play() : video.pause()));
@@ -52,7 +53,7 @@ start({clip: "0", eyes: "open", layer: String(layers - 1), moment: "0"}, body =>
     head.setAttribute("x", state.moment * width / moments);
     level.setAttribute("y", height + state.layer * deep);
     const found = at(+state.layer, +state.moment);
-    words.replaceChildren(`${looks[state.eyes]}, after layer ${state.layer}: `,
+    words.replaceChildren(`${looks[state.eyes]}, after layer ${data.layers[state.layer]}: `,
       ...found.flatMap(([token, probability, kind]) => [element("b", {class: "avnb-kind", "data-kind": kind}, token.trim() || "·"), ` ${(100 * probability).toFixed(0)} %  `]));
     const top = cells.flatMap((row, i) => row.map((_, j) => (at(i, j)[naming(at(i, j))] || [])[2]));
     const share = kind => Math.round(100 * top.filter(one => one === kind).length / top.length);
