@@ -468,7 +468,7 @@ known_by = None
 if taught is not None and len(taught):
     last_part = f"layers {ranges(depth_layers(n_layers, depth))}"
     known_by = probe.verdict(
-        taught, depth, seed, datasets.sources(taught["clip"].unique())
+        taught, depth, clusters=datasets.sources(taught["clip"].unique())
     )
 show.figure(
     plots.lens.readouts(
@@ -516,9 +516,7 @@ Markdown(text)
 # such a patch carries a sound at all, an answer shows that cannot look at the picture.
 
 # %% tags=["hide-input"]
-taken = patches.verdict(
-    patched, seed=seed, clusters=datasets.sources(patched["clip"].unique())
-)
+taken = patches.verdict(patched, clusters=datasets.sources(patched["clip"].unique()))
 titles = {
     "picture": "The answer names the picture that is put in, and not the sound",
     "both": "With the undisturbed sound put in, the answer names it",
