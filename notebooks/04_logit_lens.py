@@ -469,7 +469,7 @@ if taught is not None and "counterfactual" in set(taught["kind"]):
     taught = taught[taught["kind"] == "counterfactual"]
     last_part = f"layers {ranges(depth_layers(n_layers, depth))}"
     known_by = probe.verdict(
-        taught, depth, seed, datasets.sources(taught["clip"].unique())
+        taught, depth, clusters=datasets.sources(taught["clip"].unique())
     )
 show.figure(
     plots.lens.readouts(
@@ -520,9 +520,7 @@ Markdown(text)
 # such a patch carries a sound at all, an answer shows that cannot look at the picture.
 
 # %% tags=["hide-input"]
-taken = patches.verdict(
-    patched, seed=seed, clusters=datasets.sources(patched["clip"].unique())
-)
+taken = patches.verdict(patched, clusters=datasets.sources(patched["clip"].unique()))
 titles = {
     "picture": "The answer names the picture that is put in, and not the sound",
     "both": "With the undisturbed sound put in, the answer names it",
@@ -556,7 +554,7 @@ Markdown(
     f"From the first layer on, which was fixed beforehand: the own sound, undisturbed by the picture, changes the fidelity of "
     f"the answer by {show.told(taken.own, signed=True)} (a change of {stats.detectable(taken.own):.2f} would have been seen in "
     f"four of five such samples). Of another clip's sound the answer names {show.told(taken.sound)}; of another clip's picture, "
-    f"{show.told(taken.picture)}; the difference is {show.told(taken.apart, signed=True)}. Without a view of the picture it "
+    f"{show.told(taken.picture)}; the difference is {show.told(taken.apart, signed=True, of=f'{avllm.name}: {claims.TAKEN}')}. Without a view of the picture it "
     f"names {show.told(taken.carried)} of the sound that was put in.\n\n{decided[taken.claim]}"
 ) if taken else Markdown("")
 
@@ -750,7 +748,7 @@ if freed is not None and freed.low > 0 and not used:
 if known_by and known_by.probe.stands and known_by.apart.low > 0:
     lines.append(
         f"- The picture is written over what the lens reads, not over all that is there: in {last_part} a probe names "
-        f"{show.told(known_by.probe.effect)} of what is heard at the same positions, the lens {show.told(known_by.lens)}."
+        f"{show.told(known_by.probe.effect, of=f'{avllm.name}: {claims.PROBED}')} of what is heard at the same positions, the lens {show.told(known_by.lens)}."
     )
 if taken and taken.claim == "picture":
     lines.append(

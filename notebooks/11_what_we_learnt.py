@@ -127,11 +127,11 @@ Markdown(
 # given what they hold in another run.
 
 # %% tags=["hide-input"]
-probed, taken = claims.decided(tables, seed)
+probed, taken = claims.decided(tables)
 told = []
 if probed:
     told.append(
-        f"In the last quarter of the layers a probe names {show.told(probed.probe.effect)} of what is heard, one that was taught "
+        f"In the last quarter of the layers a probe names {show.told(probed.probe.effect, of=f'{model}: {claims.PROBED}')} of what is heard, one that was taught "
         f"shuffled sounds {probed.probe.control.mean:.2f}, and the lens, from the same states, {show.told(probed.lens)}: "
         + (
             "what is overwritten is what the positions would say, not what they hold."
