@@ -21,6 +21,7 @@ from avnb.layers import early_minus_late, relative_depth
 MODEL = "Qwen2.5-Omni-3B"  # of the study, to which single numbers belong
 NOT_PUBLISHED = "not published"
 _BETWEEN = "derived from digitised points, straight in between"  # of means over layers, not all of which were read
+_READ = 0.01  # how exactly plots could be read
 
 
 @cache
@@ -134,7 +135,7 @@ def compare(found) -> pd.DataFrame:
     Returns:
         DataFrame: quantity, paper, here (mean with its 95 % interval and n), same direction?, provenance (of the
         published number). Effects have a direction: "yes" or "no" where the interval leaves out zero, "unclear" where
-        it does not; other numbers have none, "–".
+        it does not, or the published one lies within what a plot can be read to; other numbers have none, "–".
 
     Raises:
         ValueError: no published number has this name; lists those that there are.
@@ -153,7 +154,7 @@ def compare(found) -> pd.DataFrame:
         text = "not measured here"
         if here is not None:
             text = f"{here.mean:.2f} ({here.low:.2f} to {here.high:.2f}, n = {here.n})"
-        direction = _direction(number.value, here) if number.effect else "–"
+        direction = _direction(number, here) if number.effect else "–"
         rows.append((name, f"{number.value:.2f}", text, direction, number.provenance))
     return pd.DataFrame(rows, columns=["quantity", "paper", "here", "same direction?", "provenance"])
 
@@ -162,12 +163,12 @@ def _difference(a, b, provenance):
     return Published((a - b) / 100, provenance, effect=True)
 
 
-def _direction(published_value, here):
+def _direction(number, here):
     if here is None:
         return "–"
-    if not (here.low > 0 or here.high < 0):
+    if not (here.low > 0 or here.high < 0) or (number.provenance == "digitised" and abs(number.value) <= _READ):
         return "unclear"
-    return "yes" if (here.mean > 0) == (published_value > 0) else "no"
+    return "yes" if (here.mean > 0) == (number.value > 0) else "no"
 
 
 def dataset_table(clips) -> pd.DataFrame:

@@ -519,7 +519,7 @@ show.table(
 )
 
 # %% [markdown]
-# Exchanged sounds hardly matter, sources do. So this book uses two intervals, and says which:
+# So this book uses two intervals:
 #
 # - A **level**, such as a fidelity, is about this world with its two dozen sources; its interval is over clips.
 # - An **effect** on which a verdict rests (a difference, a change, what lies beyond a control) should hold for other sources

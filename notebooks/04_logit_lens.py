@@ -32,7 +32,7 @@ top_k = 3
 depth = [0.75, 1.0]  # the part of the decoder that counts
 match = "words"  # or a sentence embedder: which tokens name an event
 judge = None  # by whom answers are judged; None is by what is known of the clips
-n_taught = 240  # clips that probes are taught on
+n_taught = 120  # clips that probes are taught on
 out = None  # folder for the tables; None is the cache folder
 
 # %% tags=["hide-input"]
@@ -107,7 +107,6 @@ moved = study.table(
     **asked,
 )
 patched = study.table("patching.measure", avllm, question=question, **some, **asked)
-patched = patched[patched["kind"] == "counterfactual"]
 taught = None  # probes need clips of the same kind as those that they are tried on
 if dataset == "toybox":
     taught = study.table(
@@ -119,7 +118,7 @@ if dataset == "toybox":
         n_taught=n_taught,
         **asked,
     )
-    taught = probe.recall(taught, top_k).query("kind == 'counterfactual'")
+    taught = probe.recall(taught, top_k)
 recalled = lens.from_ranks(ranks, top_k, depth)
 without = lens.from_ranks(cut_off, top_k, depth)
 
@@ -465,10 +464,12 @@ Markdown(text)
 
 # %% tags=["hide-input"]
 known_by = None
-if taught is not None and len(taught):
+if taught is not None and "counterfactual" in set(taught["kind"]):
+    ordinary = taught[taught["kind"] != "counterfactual"]
+    taught = taught[taught["kind"] == "counterfactual"]
     last_part = f"layers {ranges(depth_layers(n_layers, depth))}"
     known_by = probe.verdict(
-        taught, depth, seed, datasets.sources(taught["clip"].unique())
+        taught, depth, clusters=datasets.sources(taught["clip"].unique())
     )
 show.figure(
     plots.lens.readouts(
@@ -492,6 +493,9 @@ if known_by:
         f"{known_by.probe.text} Against the lens on the same states: {show.told(known_by.apart, signed=True)}; against the "
         f"probes of the first half of the layers: {show.told(known_by.lost, signed=True)}. "
     )
+    if len(ordinary):
+        same = probe.over_depth(ordinary, "heard", "heard", depth)
+        text += f"On ordinary clips the same probe names {show.told(stats.interval(same, seed))}. "
     if known_by.probe.stands and known_by.apart.low > 0:
         text += (
             "**The sound is not overwritten, only outvoted**: where the lens reads the picture, the sound can still be told from "
@@ -516,9 +520,7 @@ Markdown(text)
 # such a patch carries a sound at all, an answer shows that cannot look at the picture.
 
 # %% tags=["hide-input"]
-taken = patches.verdict(
-    patched, seed=seed, clusters=datasets.sources(patched["clip"].unique())
-)
+taken = patches.verdict(patched, clusters=datasets.sources(patched["clip"].unique()))
 titles = {
     "picture": "The answer names the picture that is put in, and not the sound",
     "both": "With the undisturbed sound put in, the answer names it",
@@ -552,7 +554,7 @@ Markdown(
     f"From the first layer on, which was fixed beforehand: the own sound, undisturbed by the picture, changes the fidelity of "
     f"the answer by {show.told(taken.own, signed=True)} (a change of {stats.detectable(taken.own):.2f} would have been seen in "
     f"four of five such samples). Of another clip's sound the answer names {show.told(taken.sound)}; of another clip's picture, "
-    f"{show.told(taken.picture)}; the difference is {show.told(taken.apart, signed=True)}. Without a view of the picture it "
+    f"{show.told(taken.picture)}; the difference is {show.told(taken.apart, signed=True, of=f'{avllm.name}: {claims.TAKEN}')}. Without a view of the picture it "
     f"names {show.told(taken.carried)} of the sound that was put in.\n\n{decided[taken.claim]}"
 ) if taken else None
 
@@ -746,7 +748,7 @@ if freed is not None and freed.low > 0 and not used:
 if known_by and known_by.probe.stands and known_by.apart.low > 0:
     lines.append(
         f"- The picture is written over what the lens reads, not over all that is there: in {last_part} a probe names "
-        f"{show.told(known_by.probe.effect)} of what is heard at the same positions, the lens {show.told(known_by.lens)}."
+        f"{show.told(known_by.probe.effect, of=f'{avllm.name}: {claims.PROBED}')} of what is heard at the same positions, the lens {show.told(known_by.lens)}."
     )
 if taken and taken.claim == "picture":
     lines.append(

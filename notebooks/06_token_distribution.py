@@ -67,7 +67,7 @@ def per_clip(name, value, baseline, group="audio events"):
 groups = tokens.by_group(table, seed)
 unshifted = groups["base_rank"] == 1
 kinds = list(groups.loc[groups["is_audio"], "kind"].unique())
-verdicts = {}
+verdicts, levels = {}, {}
 for name in kinds:
     theirs, without = (
         per_clip(name, unshifted, b, "first of an event")
@@ -76,6 +76,7 @@ for name in kinds:
     verdicts[name] = stats.verdict(
         theirs, without, clusters=datasets.sources(theirs.index)
     )
+    levels[name] = stats.interval(theirs), stats.interval(without)
 told = verdicts.get("counterfactual")
 
 # Shown are clips that are not counted: the first that the rule of `fidelity.example` chooses, and the first ordinary one.
@@ -89,18 +90,19 @@ show.in_short(
     else f"No word of {avllm.name} about conflicting clips was found to name a sound.",
     {
         f"{label}, {kinds_told.get(name, name)}": show.told(
-            getattr(one, part),
+            levels[name][part],
             of=f"{avllm.name}: first tokens of sounds that {said} too, {name}",
         )
-        for label, part, said in (
-            (f"share that {of_base} would say too", "effect", "the base says"),
+        for part, (label, said) in enumerate(
             (
-                "the same without the picture (control)",
-                "control",
-                "the base without the picture says",
-            ),
+                (f"share that {of_base} would say too", "the base says"),
+                (
+                    "the same without the picture (control)",
+                    "the base without the picture says",
+                ),
+            )
         )
-        for name, one in verdicts.items()
+        for name in kinds
     },
     ""
     if not told
@@ -162,7 +164,7 @@ plots.tokens.caption(shown, own, ["base model"])
 # that is heard, else *hallucinated*. Of clips whose events are listed, these are the sources of the toybox world or the
 # clip's own events; of clips with captions alone, every word that carries meaning, right if a reference holds it. Forcing
 # also hands over the beginning of the answer, and after “a dog” the word “barking” is easy: the *first* token of each
-# event is therefore shown by itself. The **control** for all groups of tokens is as many tokens of the same answers drawn
+# event is therefore shown by itself. The **control** for all groups of tokens is as many others of the same answers, drawn
 # at random.
 
 # %%
@@ -256,7 +258,7 @@ lines = [
     + stats.verdict(
         *(
             per_clip(name, groups["kl"], "without audio", g)
-            for g in ("audio events", "as many at random")
+            for g in ("audio events", "as many others")
         ),
         clusters=datasets.sources(
             per_clip(name, groups["kl"], "without audio", "audio events").index
@@ -266,7 +268,7 @@ lines = [
 ]
 Markdown(
     "Do the words that name sounds need the sound more than other words do? KL (nats) to the model without audio on them, "
-    "with as many tokens drawn at random as the control:\n\n" + "\n".join(lines)
+    "with as many others of the same answers as the control:\n\n" + "\n".join(lines)
 ) if lines else None
 
 # %% [markdown]

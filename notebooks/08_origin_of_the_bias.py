@@ -296,6 +296,7 @@ drops = {
     f"{modality} fidelity, counterfactual - factual": stats.difference(
         by_clip[f"{modality} fidelity, counterfactual"],
         by_clip[f"{modality} fidelity, factual"],
+        clusters=datasets.sources(by_clip.index),
     )
     for modality in ("audio", "video")
 }
@@ -327,7 +328,11 @@ for quantity in list(shown)[:2]:
         index="clip", columns="treatment", values="value"
     )
     untreated, control, treated = (wide[name] for name in exams["treatment"].unique())
-    changes[quantity] = stats.verdict(treated - untreated, control - untreated)
+    changes[quantity] = stats.verdict(
+        treated - untreated,
+        control - untreated,
+        clusters=datasets.sources(wide.index),
+    )
 gained, lost = (changes[quantity].effect for quantity in changes)
 named = summary.assign(quantity=summary["quantity"].replace(shown))
 show.figure(

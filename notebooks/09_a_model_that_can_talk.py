@@ -162,7 +162,9 @@ asked = talk.table("asked")
 lines = []
 for (name, modality), rows in asked.groupby(["model", "modality"], sort=False):
     by_clip = rows.pivot(index="clip", columns="present", values="margin")
-    gap = stats.difference(by_clip[True], by_clip[False], seed)
+    gap = stats.difference(
+        by_clip[True], by_clip[False], clusters=datasets.sources(by_clip.index)
+    )
     begins = rows["answer"].str.lower().str.match(r"(yes|no)\b")
     yes = rows["answer"].str.lower().str.startswith("yes")
     lines.append(
@@ -276,7 +278,9 @@ lines = []
 for kind, some in recalled.groupby("kind", sort=False):
     values = some.pivot(index="clip", columns="target", values="value")
     found = {name: stats.interval(values[name].dropna(), seed) for name in values}
-    gap = stats.difference(values["heard"], values["other clips"], seed)
+    gap = stats.difference(
+        values["heard"], values["other clips"], clusters=datasets.sources(values.index)
+    )
     lines.append(
         f"- {'ordinary' if kind == 'factual' else 'conflicting'} clips: **{show.told(found['heard'])}**, by chance "
         f"{found['other clips'].mean:.2f}; above chance {show.told(gap, signed=True)}"

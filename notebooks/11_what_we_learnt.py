@@ -24,7 +24,7 @@ dataset = "toybox"
 n = 400  # clips, half of them conflicting
 each = 100  # of each kind, for all that looks inside
 seed = 77
-n_taught = 240  # clips that probes are taught on
+n_taught = 120  # clips that probes are taught on
 out = None  # folder for tables that have to be measured; None is the cache folder
 
 # %% tags=["hide-input"]
@@ -127,11 +127,11 @@ Markdown(
 # given what they hold in another run.
 
 # %% tags=["hide-input"]
-probed, taken = claims.decided(tables, seed)
+probed, taken = claims.decided(tables)
 told = []
 if probed:
     told.append(
-        f"In the last quarter of the layers a probe names {show.told(probed.probe.effect)} of what is heard, one that was taught "
+        f"In the last quarter of the layers a probe names {show.told(probed.probe.effect, of=f'{model}: {claims.PROBED}')} of what is heard, one that was taught "
         f"shuffled sounds {probed.probe.control.mean:.2f}, and the lens, from the same states, {show.told(probed.lens)}: "
         + (
             "what is overwritten is what the positions would say, not what they hold."

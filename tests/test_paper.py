@@ -39,6 +39,15 @@ def test_direction_needs_an_interval_without_zero(here, direction):
     assert (row["here"] == "not measured here") == (here is None)
 
 
+@pytest.mark.parametrize(("published", "direction"), [(-0.006, "unclear"), (-0.13, "yes")])
+def test_what_a_plot_cannot_tell_from_zero_has_no_direction(published, direction):
+    name = {-0.006: "factual audio fidelity", -0.13: "factual video fidelity"}[published]
+    name += ", video blocked - baseline"
+    assert paper.quantities()[name].value == pytest.approx(published, abs=1e-3)
+    row = paper.compare({name: Interval(-0.2, -0.3, -0.1, 9)}).iloc[0]
+    assert row["same direction?"] == direction
+
+
 def test_a_level_has_no_direction():
     row = paper.compare({"latent recall": Interval(0.5, 0.4, 0.6, 9)}).iloc[0]
     assert row["same direction?"] == "–" and row["paper"] == "0.61"

@@ -5,10 +5,11 @@ clips are set against each other, `relate(table)`. The command line, the batch a
 
 Columns mean the same in every table: model, clip, kind (of the clip), question, modality ("audio" or "video"), inputs
 (what a prompt held), layer, or start and stop (a span of layers, stop exclusive), head, group (of positions or of
-tokens), position, step and token (of an answer), blocked and draw (an intervention), against (a second model), event,
-quantity, value and null (a comparison), answer (text), reason (why a value is missing). Of questions with options:
-source (the set), item (the question), task, options, right and chosen (two of them), cluster (a video). Shares,
-fidelities and recall lie in 0..1, log-probabilities, margins and divergences are in nats.
+tokens), position, step and token (of an answer), blocked, instead and draw (an intervention: what is cut, what stands
+in), readout (what reads a state), against (a second model), event, rank, quantity, value and null (a comparison),
+answer (text), reason (why a value is missing). Of questions with options: source (the set), item (the question), task,
+options, right and chosen (two of them), cluster (a video). Shares, fidelities and recall lie in 0..1,
+log-probabilities, margins and divergences are in nats.
 """
 
 from importlib import import_module

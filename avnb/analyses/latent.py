@@ -13,6 +13,7 @@ import numpy as np
 import pandas as pd
 
 from avnb import stats
+from avnb.datasets import sources
 from avnb.layers import depth_layers
 from avnb.text import stems
 
@@ -145,7 +146,9 @@ def choices(ranks, top_ks=TOP_KS, depths=DEPTHS) -> pd.DataFrame:
         for names, group in shares.groupby(["kind", "group"]):
             value, null = group["heard"], group["other clips"]
             label = f"{depth[0]:g}-{depth[1]:g}"
-            rows.append((*names, label, top_k, value.mean(), null.mean(), *stats.interval(value - null)))
+            clusters = sources(group.index.get_level_values("clip"))
+            above = stats.interval(value - null, signed=True, clusters=clusters)
+            rows.append((*names, label, top_k, value.mean(), null.mean(), *above))
     return pd.DataFrame(rows, columns=["kind", "group", "depth", "top_k", "value", "null", *stats.Interval._fields])
 
 
@@ -249,7 +252,7 @@ def less_said(ranks, fidelity, top_ks=TOP_KS, depth=(0.0, 1.0), seed=0) -> pd.Da
         for top_k in top_ks:
             some = recall(audio[audio["kind"] == kind], top_k, depth)
             inside = some[some["target"] == "heard"].set_index("clip")["value"]
-            gap = stats.difference(inside, said, seed)
+            gap = stats.difference(inside, said, seed, clusters=sources(inside.index))
             rows.append((kind, top_k, inside.mean(), said.mean(), *gap))
     return pd.DataFrame(rows, columns=["kind", "top_k", "recall", "fidelity", *stats.Interval._fields])
 

@@ -23,6 +23,8 @@ from avnb.text import key
 
 _COLUMNS = ["clip", "kind", "question", "instead", "start", "stop", "quantity", "answer", "value", "reason"]
 
+MOST_STARTS = 8
+
 
 def plan(clips):
     """A job for each clip, with the clip that lends its sound or its picture: the next one that shares nothing."""
@@ -40,8 +42,8 @@ def measure(model, clips, question=HEAR, *, spans=None, judge="events", max_new_
         model: an AVLLM from `avnb.load`.
         clips: clips; one with bad media is reported and left out (`jobs.over`).
         question: what the prompts ask, about the sound.
-        spans: after which layers, (start, stop) each; None for those from every layer on, so that nothing can be
-            written over what was put in.
+        spans: after which layers, (start, stop) each; None for those from every layer on (of deep decoders, from some
+            on, evenly spread), so that nothing can be written over what was put in.
         judge: by whom answers are judged, a name of `avnb.judge`.
         max_new_tokens: the longest answer, in tokens.
 
@@ -56,7 +58,9 @@ def measure(model, clips, question=HEAR, *, spans=None, judge="events", max_new_
         ValueError: a span that goes beyond the last layer but one.
     """
     holds = judges.named(judge).holds
-    spans = cumulative(len(model.decoder.layers) - 1, "last") if spans is None else spans
+    if spans is None:
+        n_before = len(model.decoder.layers) - 1  # the last layer has none behind it that could look
+        spans = cumulative(n_before, "last", max(1, n_before // MOST_STARTS))
 
     def rows(job):
         prompt = model.prompt(job.clip, question)

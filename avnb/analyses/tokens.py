@@ -43,7 +43,7 @@ from avnb.text import stems
 
 BASELINES = ("base model", "without audio", "other audio", "text only", "base, text only")
 BINS = ("unshifted", "marginal", "shifted")  # base rank 1, 2 to 3, above
-GROUPS = ("all", "audio events", "first of an event", "right", "hallucinated", "as many at random")
+GROUPS = ("all", "audio events", "first of an event", "right", "hallucinated", "as many others")
 
 
 _ANSWER = ["step", "token", "token_id", "event", "is_audio", "first", "right", "hallucinated"]
@@ -228,9 +228,9 @@ def by_group(table, seed=0) -> pd.DataFrame:
 
     Args:
         table: from `shift`.
-        seed: of the group "as many at random": in every answer as many tokens as name audio events, drawn from all its
-            tokens; the same ones for each baseline. What the audio events are like and these are not is due to the
-            words, not to their number.
+        seed: of the group "as many others": in every answer as many tokens as name audio events, drawn from its others
+            (all of them, where there are fewer); the same ones for each baseline. What the audio events are like and
+            these are not is due to the words, not to their number.
 
     Returns:
         DataFrame: `table` with a column group (one of `GROUPS`); a row comes once for every group that it is in.
@@ -243,10 +243,11 @@ def by_group(table, seed=0) -> pd.DataFrame:
     """
     rng = np.random.default_rng(seed)
     answers = table.drop_duplicates(["clip", "step"])
-    order = answers.assign(order=rng.permutation(len(answers))).sort_values("order")
-    order["rank"] = order.groupby("clip").cumcount()
-    n_audio = order.groupby("clip")["is_audio"].transform("sum")
-    drawn = order.loc[order["rank"] < n_audio, ["clip", "step"]].apply(tuple, axis=1)
+    n_audio = answers.groupby("clip")["is_audio"].sum()
+    others = answers[~answers["is_audio"].astype(bool)]
+    order = others.iloc[rng.permutation(len(others))]
+    drawn = order[order.groupby("clip").cumcount() < order["clip"].map(n_audio)]
+    drawn = drawn[["clip", "step"]].apply(tuple, axis=1)
     every = pd.Series(True, table.index)
     at_random = pd.Series(pd.MultiIndex.from_frame(table[["clip", "step"]]).isin(drawn), table.index)
     masks = (every, table["is_audio"], table["first"], table["right"], table["hallucinated"], at_random)

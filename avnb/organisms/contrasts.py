@@ -6,7 +6,7 @@
 
 import pandas as pd
 
-from avnb import stats
+from avnb import datasets, stats
 
 FOLLOWS = 0.9  # share of answers about what was asked, from which on an organism follows its questions
 PREFERENCE = "modality preference"
@@ -61,7 +61,8 @@ def contrasts(table, seed=0) -> pd.DataFrame:
         for replica in sorted(table["seed"].unique()):
             pair = [(arm, replica), (minus, replica)]
             if all(one in values for one in pair):
-                found = stats.difference(values[pair[0]], values[pair[1]], seed)
+                clusters = datasets.sources(values.index)
+                found = stats.difference(values[pair[0]], values[pair[1]], seed, clusters=clusters)
                 rows.append((name, replica, *found, bool(all(follows[one] for one in pair))))
     return pd.DataFrame(rows, columns=["contrast", "replica", *stats.Interval._fields, "follows"])
 

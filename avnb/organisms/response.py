@@ -8,7 +8,7 @@
 import numpy as np
 import pandas as pd
 
-from avnb import stats
+from avnb import datasets, stats
 from avnb.analyses import swap
 from avnb.organisms.exam import EFFECTS
 from avnb.organisms.recipes import ORDERS
@@ -109,7 +109,7 @@ def describe(table, measure="audio fidelity, counterfactual", seed=0):
         return f"{order} **{_text(found)}**, runs {runs.min():.2f} to {runs.max():.2f}"
 
     def compare(a, b):
-        gap, runs = stats.difference(value[a], value[b], seed), run[a] - run[b]
+        gap, runs = _gap(value[a], value[b], seed), run[a] - run[b]
         agrees = (runs > 0).all() if gap.mean > 0 else (runs < 0).all()
         return gap, bool(agrees and (gap.low > 0 or gap.high < 0))
 
@@ -151,6 +151,11 @@ def failures(table) -> str:
     )
 
 
+def _gap(a, b, seed):
+    """Of the same clips, how far one value lies above another; clips of one source are resampled together."""
+    return stats.difference(a, b, seed, clusters=datasets.sources(a.index))
+
+
 def conclusion(table, seed=0):
     """What the sweep says about the claim, as sentences of markdown.
 
@@ -162,9 +167,9 @@ def conclusion(table, seed=0):
     rows = table[table["quantity"] == measure]
     lowest, highest = rows["dose"].min(), rows["dose"].max()
     value = rows.pivot_table(index="clip", columns=["order", "dose"], values="value")
-    before = stats.difference(value["vision first", lowest], value["audio first", lowest], seed)
-    dose = stats.difference(value["vision first", highest], value["vision first", lowest], seed)
-    level = stats.interval(value["vision first", lowest], seed)
+    before = _gap(value["vision first", lowest], value["audio first", lowest], seed)
+    dose = _gap(value["vision first", highest], value["vision first", lowest], seed)
+    level = stats.interval(value["vision first", lowest], seed, signed=True, clusters=datasets.sources(value.index))
     return (
         "**What was learnt before.** That an organism leans to the modality which it was taught alone before is "
         f"{_supported(-before.high, -before.low)} here: without conflict in training, {measure} is "

@@ -16,6 +16,7 @@ import tempfile
 import textwrap
 from pathlib import Path
 
+from pandas.api.types import is_float
 from PIL import Image
 
 from avnb.media.clip import Clip, read_frames
@@ -131,9 +132,8 @@ def table(frame, caption):
     from IPython.display import HTML
 
     looks = 'class="dataframe"'  # what the book's theme knows, also in its dark mode
-    frame = frame.map(lambda cell: cell.replace("n = ", "n\u00a0=\u00a0") if isinstance(cell, str) else cell)
     styled = frame.style.hide(axis="index").set_table_attributes(f'{looks} aria-label="{html.escape(caption)}"')
-    styled = styled.format(precision=2, na_rep="–", escape="html").format_index(escape="html", axis=1)
+    styled = styled.format(_cell, na_rep="–", escape="html").format_index(escape="html", axis=1)
     return HTML(
         f'{style()}<div class="avnb-table"><p>{html.escape(caption)}</p>'
         f'<div tabindex="0" role="group" aria-label="Table, scrolls sideways if wide">{styled.to_html()}</div></div>'
@@ -149,6 +149,13 @@ def provenance(**parameters):
     settings = ", ".join(f"{name} = {html.escape(str(value))}" for name, value in parameters.items())
     packages = ", ".join(f"{name} {version(name)}" for name in ("avnb", "torch", "transformers"))
     return Markdown(f"*Made with {packages}; {settings}*")
+
+
+def _cell(value):
+    """What stands in a cell of a table, of a value whose text is escaped already (or is markup, `marked`)."""
+    if isinstance(value, str):
+        return value.replace("n = ", "n\u00a0=\u00a0")
+    return f"{value:.2f}" if is_float(value) else value
 
 
 def _known(clip, modality):

@@ -168,7 +168,7 @@ def steps(
         arguments = options | others
         if "out" in inspect.signature(function).parameters:
             arguments["out"] = str(folder / "clips")
-        if share is None and model.source is not None and SCHEDULER in os.environ:
+        if share is None and SCHEDULER in os.environ and model.source is not None:
             from avnb.study import workers
 
             workers.fill(

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from avnb import datasets, models
-from avnb.analyses import AnalysisError, probe
+from avnb.analyses import AnalysisError, probe, readouts
 from avnb.media.clip import Clip
 
 EVENTS = ("bell", "cat", "cow", "dog", "drum", "frog")
@@ -38,10 +38,10 @@ def table(random_organism):
         return found.astype(np.float32)
 
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(probe, "_states", states)
+        patch.setattr(readouts, "states_of", states)
         patch.setattr(datasets, "load", lambda name, split, n, fewer: drawn(n, len(split)))
         found = probe.measure(random_organism, drawn(60, 1), n_taught=150, times=2)
-    probe._taught.cache_clear()
+    readouts.taught.cache_clear()
     return found
 
 
@@ -78,9 +78,9 @@ def test_the_fit_is_ridge_with_the_strength_that_errs_least():
     states, new = rng.normal(size=(40, 5)) * [1, 3, 0.1, 1, 0] + 2, rng.normal(size=(30, 5)) * [1, 3, 0.1, 1, 0] + 2
     true = rng.normal(size=(4, 2))
     labels, wanted = (s[:, :4] @ true + rng.normal(size=(len(s), 2)) for s in (states, new))
-    weights, bias = probe.fitted(states, labels, new, wanted)
+    weights, bias = readouts.fitted(states, labels, new, wanted)
     best = np.inf
-    for strength in probe.STRENGTHS:  # least squares over the data and as many rows of zeros as features
+    for strength in readouts.STRENGTHS:  # least squares over the data and as many rows of zeros as features
         scale = states[:, :4].std(0)
         design = np.vstack([(states[:, :4] - states[:, :4].mean(0)) / scale, np.sqrt(strength * 40) * np.eye(4)])
         target = np.vstack([labels - labels.mean(0), np.zeros((4, 2))])
@@ -93,7 +93,7 @@ def test_the_fit_is_ridge_with_the_strength_that_errs_least():
 
 def test_sounds_are_put_to_pictures_that_share_nothing_with_them():
     clips = [*drawn(12, 3), Clip("mute", "mute.mp4", kind="mute", seen=("dog",))]
-    pairs = probe.crossed(clips, 3)
+    pairs = readouts.crossed(clips, 3)
     assert all(set(pair.seen).isdisjoint(pair.heard) and pair.sound != pair.video for pair in pairs)
     assert len({pair.id for pair in pairs}) == len(pairs)
     assert max(Counter(pair.video for pair in pairs).values()) <= 3
@@ -111,7 +111,7 @@ def test_the_lens_on_mean_states_is_norm_and_output_layer(toybox_clips):
     import torch
 
     model, clip = models.load("toy-omni"), toybox_clips[0]
-    states = probe._states(model, clip, "Describe what you hear.")
+    states = readouts.states_of(model, clip, "Describe what you hear.")
     prompt = model.prompt(clip, "Describe what you hear.")
     with torch.inference_mode():
         out = model.decoder(**prompt.inputs, use_cache=False, output_hidden_states=True).hidden_states
@@ -121,4 +121,4 @@ def test_the_lens_on_mean_states_is_norm_and_output_layer(toybox_clips):
     with torch.inference_mode():
         logits = model.hf.lm_head(model.decoder.norm(torch.from_numpy(states)))
     expected = torch.stack([logits[:, 5], torch.maximum(logits[:, 7], logits[:, 9])], 1)
-    np.testing.assert_allclose(probe._lens(model, ids)(states), expected, atol=1e-4)
+    np.testing.assert_allclose(readouts._lens(model, ids)(states), expected, atol=1e-4)

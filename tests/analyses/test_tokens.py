@@ -325,25 +325,32 @@ def made_up(n_clips=6):
     return pd.DataFrame(rows)
 
 
+def test_an_answer_of_event_words_alone_has_no_others():
+    table = made_up()
+    groups = tokens.by_group(table.assign(is_audio=table["is_audio"] | (table["clip"] == "clip-0")))
+    drawn = groups[groups["group"] == "as many others"]
+    assert not drawn["is_audio"].any() and "clip-0" not in set(drawn["clip"]) and "clip-1" in set(drawn["clip"])
+
+
 def test_groups_of_tokens():
     table = made_up()
     groups = tokens.by_group(table)
     n = groups.groupby(["group", "against"]).size().unstack()
     assert n["base model"].to_dict() == dict(zip(tokens.GROUPS, [60, 12, 6, 6, 6, 12], strict=True))
-    drawn = groups[groups["group"] == "as many at random"]
+    drawn = groups[groups["group"] == "as many others"]
     assert (drawn.groupby(["clip", "against"]).size() == 2).all()
     steps = drawn.groupby(["clip", "against"])["step"].apply(frozenset).unstack()
     assert (steps.nunique(axis=1) == 1).all() and steps["base model"].nunique() > 1
     again = tokens.by_group(table, seed=1)
-    assert drawn["step"].tolist() != again.loc[again["group"] == "as many at random", "step"].tolist()
+    assert drawn["step"].tolist() != again.loc[again["group"] == "as many others", "step"].tolist()
 
 
 def test_random_tokens_are_the_null_of_named_ones():
-    """What is planted in the tokens that name an event shows there; random ones show its share of all tokens."""
+    """What is planted in the tokens that name an event shows there, and not in as many of the others."""
     found = tokens.summary(made_up(200)).query("quantity == 'kl' and against == 'base model'")
     mean = found.groupby("group")["mean"].mean()
     assert mean["audio events"] - mean["all"] == pytest.approx(80)
-    assert mean["as many at random"] == pytest.approx(mean["all"], abs=6)
+    assert mean["audio events"] - mean["as many others"] == pytest.approx(100)
 
 
 def test_summary_counts_clips():

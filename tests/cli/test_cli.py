@@ -68,6 +68,17 @@ def test_help_has_examples_and_comes_without_torch(run):
     assert subprocess.run([sys.executable, "-c", code]).returncode == 0
 
 
+def test_what_needs_no_model_waits_for_no_torch(tmp_path):
+    code = (
+        "import sys; from typer.testing import CliRunner; from avnb.cli import app; "
+        "codes = [CliRunner().invoke(app, words.split()).exit_code for words in sys.argv[1:]]; "
+        "print(codes, 'torch' in sys.modules)"
+    )
+    asked = ["models", "measure fidelty", f"data toybox --out {tmp_path} --n 1"]
+    ended = subprocess.run([sys.executable, "-c", code, *asked], capture_output=True, text=True)
+    assert ended.stdout == "[0, 1, 0] False\n"
+
+
 def test_caption_for_people(run, video, organism_folder):
     result = run("caption", video, "--model", organism_folder)
     assert result.exit_code == 0, result.output
@@ -540,9 +551,10 @@ def test_analyses_and_models_are_completed_in_a_shell():
     assert completed("avnb", "caption", "--model", "toy-v") == ["toy-vl"]
 
 
-def test_names_can_be_copied(run, monkeypatch):
+def test_names_can_be_copied(run, tmp_path, monkeypatch):
     monkeypatch.setenv("COLUMNS", "40")
-    assert "not measured here │\n" in run("models").stdout, "what a program reads is folded"
+    monkeypatch.setenv("AVNB_CACHE", str(tmp_path))
+    assert "avnb fetch smol │\n" in run("models").stdout, "what a program reads is folded"
     narrow = Console(file=io.StringIO(), width=40, force_terminal=True)
     narrow.print(output.table([{"name": "Qwen/Qwen2.5-Omni-3B", "status": "not measured " * 9}], ["name", "status"]))
     assert "Qwen/Qwen2.5-Omni-3B" in narrow.file.getvalue()
