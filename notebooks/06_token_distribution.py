@@ -204,7 +204,7 @@ show.figure(
     "lines are 95 % intervals over the n clips.",
     "A row for each baseline and a panel for each kind of clips: shares of rank 1 and of the first three.",
     data=summary,
-)
+) if words["is_audio"].any() else None
 
 # %% tags=["hide-input"]
 named = words[words["is_audio"]].assign(said=lambda rows: rows["base_rank"] == 1)

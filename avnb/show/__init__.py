@@ -115,7 +115,10 @@ def said(clip, name, answer, most=140):
         >>> said(Clip("0", "0.mp4", seen=("dog",), heard=("bell",)), "toy-omni", "I hear barking.")
         'seen: dog; heard: bell. toy-omni, asked what it hears: “I hear barking.”'
     """
-    return f"{about(clip)}. {name}, asked what it hears: “{textwrap.shorten(answer, most, placeholder=' …')}”"
+    words = textwrap.shorten(answer, most, placeholder=" …")
+    if words == "…":  # not every language parts its words
+        words = f"{answer.strip()[:most]} …"
+    return f"{about(clip)}. {name}, asked what it hears: “{words}”"
 
 
 def heard(clip):
