@@ -213,7 +213,12 @@ if len(hear):
     lines.append(
         f"Asked what it hears, {avllm.name} scores **{fall['factual']:.2f}** on ordinary clips and "
         f"**{fall['counterfactual']:.2f}** on conflicting ones. The difference is {-fall['mean']:.2f} "
-        f"({-fall['high']:.2f} to {-fall['low']:.2f}; n = {fall['n']}), or {-relative['mean']:.0%} of the first."
+        f"({-fall['high']:.2f} to {-fall['low']:.2f}; n = {fall['n']})"
+        + (
+            "."
+            if pd.isna(relative["mean"])
+            else f", or {-relative['mean']:.0%} of the first."
+        )
     )
 lines += [
     f"Asked what it sees, it scores {row.factual:.2f} and {row.counterfactual:.2f}, a difference of {-row.mean:.2f} "
@@ -238,8 +243,8 @@ Markdown("\n".join(lines))
 # %% tags=["hide-input"]
 lower = drop.query("inputs == 'both'").assign(
     told=lambda rows: [
-        show.told(stats.Interval(*row))
-        for row in rows[[*stats.Interval._fields]].values
+        show.told(stats.Interval(row.mean, row.low, row.high, row.n))
+        for row in rows.itertuples()
     ]
 )
 lower = lower.pivot(
@@ -333,9 +338,9 @@ if gain is None:
 elif gain.low > 0:
     heard = f"**{avllm.name} can hear and does not say**: without the picture it names more of the sound"
 elif gain.high < 0:
-    heard = "The picture does not hide the sound: without it, less is named"
+    heard = f"The picture does not hide the sound from {avllm.name}: without it, less is named"
 else:
-    heard = "Taking the picture away does not clearly change what it says it hears"
+    heard = f"Taking the picture away does not clearly change what {avllm.name} says it hears"
 lines = []
 if len(conflict):
     verdict = stats.verdict(
@@ -451,7 +456,7 @@ if HEAR in found:
     else:
         decides = "neither clearly decides more than the other"
     lines.append(
-        f"Asked what {avllm.name} hears, **{decides}**: shortcut index **{index.mean:.2f}** ({index.low:.2f} to {index.high:.2f}; "
+        f"{avllm.name}, asked what it hears: **{decides}**; shortcut index **{index.mean:.2f}** ({index.low:.2f} to {index.high:.2f}; "
         f"n = {index.n} pairs)."
     )
 if SEE in found:

@@ -556,7 +556,7 @@ Markdown(
     f"four of five such samples). Of another clip's sound the answer names {show.told(taken.sound)}; of another clip's picture, "
     f"{show.told(taken.picture)}; the difference is {show.told(taken.apart, signed=True, of=f'{avllm.name}: {claims.TAKEN}')}. Without a view of the picture it "
     f"names {show.told(taken.carried)} of the sound that was put in.\n\n{decided[taken.claim]}"
-) if taken else Markdown("")
+) if taken else None
 
 # %% [markdown]
 # ## Heard inside, and said?
@@ -587,8 +587,8 @@ lines = []
 for found in latent.tie(cells, seed).itertuples():
     tied = found.low > 0 or found.high < 0
     lines.append(
-        f"- **{kinds_told.get(found.kind, found.kind)}**: inside *and* said is {found.mean:+.2f} ({found.low:+.2f} to "
-        f"{found.high:+.2f}) from what independence gives (n = {found.n}); "
+        f"- **{kinds_told.get(found.kind, found.kind)}**: inside *and* said is "
+        f"{show.told(stats.Interval(found.mean, found.low, found.high, found.n), signed=True)}, from what independence gives; "
         + ("the two are tied." if tied else "**no tie between the two was seen.**")
     )
 Markdown("\n".join(lines))

@@ -204,7 +204,7 @@ show.figure(
     "lines are 95 % intervals over the n clips.",
     "A row for each baseline and a panel for each kind of clips: shares of rank 1 and of the first three.",
     data=summary,
-)
+) if words["is_audio"].any() else None
 
 # %% tags=["hide-input"]
 named = words[words["is_audio"]].assign(said=lambda rows: rows["base_rank"] == 1)
@@ -282,13 +282,15 @@ right = summary[
     (summary["against"] == "base model")
     & summary["group"].isin(["right", "hallucinated", "first of an event"])
 ]
+right = right[right["n"] >= plots.tokens.FEWEST]
 show.table(
-    right[right["n"] >= plots.tokens.FEWEST]
-    .drop(columns="against")
+    right.drop(columns="against")
     .replace({"kind": kinds_told})
     .replace({"quantity": {"kl": "KL, nats", "kl_reverse": "reverse KL, nats"}}),
     f"{avllm.name} against {of_base}: means with 95 % intervals over the n clips that have such tokens; groups of fewer than five "
     "clips are left out",
+) if len(right) else Markdown(
+    f"**Not measured**: fewer than {plots.tokens.FEWEST} clips have such words."
 )
 
 # %% [markdown]

@@ -62,7 +62,7 @@ def caption(table, clip, baselines=None):
     shown = "".join(
         '<div style="display:flex;flex-wrap:wrap;gap:0 0.75rem;margin:0.4rem 0">'
         f'<span style="flex:0 0 8.5em;opacity:0.8">{html.escape(name)}</span>'
-        '<span style="flex:1 1 18em;white-space:pre-wrap;line-height:1.9">'
+        '<span style="flex:1 1 18em;min-width:0;white-space:pre-wrap;overflow-wrap:anywhere;line-height:1.9">'
         f"{''.join(map(_token, rows.to_dict('records')))}</span></div>"
         for name, rows in lines.items()
     )
@@ -169,7 +169,7 @@ def divergence(summary, quantity="kl"):
 
 def _token(row):
     says = f"rank {row['base_rank']}, KL {row['kl']:.2f} nats; most probable: {row['base_token'].strip() or 'a space'}"
-    text, mark = html.escape(row["token"]), ""
+    text, mark = html.escape(row["token"].replace("\n", "⏎").replace("\ufffd", "·") or "·"), ""
     if row["is_audio"]:
         says += f"; names {row['event']}, which is {'heard' if row['right'] else 'not heard'}"
         text, mark = f"<b>{text}</b>", f"<sup>{'✓' if row['right'] else '✗'}</sup>"

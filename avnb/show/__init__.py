@@ -115,7 +115,10 @@ def said(clip, name, answer, most=140):
         >>> said(Clip("0", "0.mp4", seen=("dog",), heard=("bell",)), "toy-omni", "I hear barking.")
         'seen: dog; heard: bell. toy-omni, asked what it hears: “I hear barking.”'
     """
-    return f"{about(clip)}. {name}, asked what it hears: “{textwrap.shorten(answer, most, placeholder=' …')}”"
+    words = textwrap.shorten(answer, most, placeholder=" …")
+    if words == "…":  # not every language parts its words
+        words = f"{answer.strip()[:most]} …"
+    return f"{about(clip)}. {name}, asked what it hears: “{words}”"
 
 
 def heard(clip):
@@ -169,7 +172,11 @@ def _figure(clip, caption, width):
         path = _as_heard(clip, Path(folder) / "clip.mp4") if isinstance(clip, Clip) else Path(clip)
         (poster, (columns, rows)), source = _poster(path), _video(path)
     label = html.escape(caption or name, quote=True)
-    below = f'<figcaption style="font-size:0.9em;margin-top:0.35rem">{label}</figcaption>' if caption else ""
+    below = (
+        f'<figcaption style="font-size:0.9em;margin-top:0.35rem;overflow-wrap:anywhere">{label}</figcaption>'
+        if caption
+        else ""
+    )
     return (
         '<figure style="margin:0">'
         f'<video controls playsinline preload="metadata" aria-label="{label}" title="{label}" poster="{poster}"'

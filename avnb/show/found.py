@@ -42,7 +42,7 @@ def in_short(finding, numbers=(), verdict="", clip=None):
 
 
 def told(interval, signed=False, of=""):
-    """An interval as text; one clip has none.
+    """An interval as text; one clip has none, and what is not known is a dash.
 
     Args:
         interval: `stats.Interval`.
@@ -53,8 +53,12 @@ def told(interval, signed=False, of=""):
         >>> from avnb.stats import Interval
         >>> told(Interval(0.5, 0.25, 0.75, 8)), told(Interval(0.5, 0.25, 0.75, 8), signed=True)
         ('0.50 (0.25 to 0.75), n = 8', '+0.50 (+0.25 to +0.75), n = 8')
+        >>> told(Interval(math.nan, math.nan, math.nan, 8))
+        '–'
     """
     mean, low, high, n = interval
+    if math.isnan(mean):
+        return "–"
     form = "+.2f" if signed else ".2f"
     limits = "" if math.isnan(low) else f" ({low:{form}} to {high:{form}})"
     text = f"{mean:{form}}{limits}, n = {n}"

@@ -11,6 +11,7 @@ _NOT_IN += (nodes.citation, nodes.caption)
 
 
 def setup(app):
+    app.connect("env-updated", outdated)
     app.connect("doctree-resolved", link)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
 
@@ -23,6 +24,13 @@ def meanings(env):
         for term in item.findall(nodes.term):
             found[term.astext().lower()] = (term["ids"][0], " ".join(meaning.split()))
     return found
+
+
+def outdated(app, env):
+    """The pages to be written anew: all of them, if what words mean has changed since they were written."""
+    now = meanings(env) if PAGE in env.found_docs else {}
+    before, env.glossary_meanings = getattr(env, "glossary_meanings", now), now
+    return [] if before == now else sorted(env.found_docs)
 
 
 def link(app, doctree, docname):

@@ -76,6 +76,8 @@ def add_tags(app, page, template, context, doctree):
     if doctree is None:
         return
     title, site = app.env.titles[page].astext(), app.config.html_title
+    if title == site:
+        context["docstitle"] = ""  # the tab of a browser need not say it twice
     file = f"{CARDS}/{page.replace('/', '-')}.png"
     draw_card(title, site if title != site else app.config.author, Path(app.outdir) / file)
     picture = f"{app.config.html_baseurl}{file}" if app.config.html_baseurl else context["pathto"](file, resource=True)

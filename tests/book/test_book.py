@@ -32,6 +32,11 @@ def test_no_other_pages(book):
     assert built - {"genindex", "search"} == set(NAMES)
 
 
+def test_a_tab_says_the_title_of_the_book_once(book):
+    titles = [book[name].title.get_text() for name in ("index", "notebooks/00_quickstart")]
+    assert titles == ["Seeing or hearing?", "0. One clip, two sounds — Seeing or hearing?"]
+
+
 @each_page
 def test_no_traceback(book, name):
     text = book[name].get_text()

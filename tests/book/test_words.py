@@ -5,6 +5,7 @@ from pathlib import Path
 import pytest
 from bs4 import BeautifulSoup
 from sphinx.application import Sphinx
+from sphinx.util.docutils import docutils_namespace
 
 import avnb
 
@@ -13,29 +14,44 @@ PAGE = """
 # A conflicting clip
 
 A conflicting clip of the toybox, `fidelity`, and organisms; one more conflicting clip, and {term}`fidelity`.
+"""
+CONTENTS = """
+# A book
 
 ```{toctree}
+page
 book/glossary
 ```
 """
 
 
-@pytest.fixture(scope="module")
-def page(tmp_path_factory):
-    source = tmp_path_factory.mktemp("pages")
-    (source / "book").mkdir()
-    (source / "book" / "glossary.md").write_text((BOOK / "glossary.md").read_text())
-    (source / "index.md").write_text(PAGE)
+def built(source):
+    """The body of the page, as Sphinx leaves it."""
     out = source / "_build"
     settings = {
         "extensions": ["myst_parser", "glossary"],
         "myst_enable_extensions": ["colon_fence"],
         "exclude_patterns": ["_build"],
     }
-    with pytest.MonkeyPatch.context() as patch:
+    with pytest.MonkeyPatch.context() as patch, docutils_namespace():
         patch.syspath_prepend(BOOK / "extensions")
         Sphinx(source, None, out, out / "trees", "html", settings, status=None, warningiserror=True).build()
-    return BeautifulSoup((out / "index.html").read_text(), "html.parser").find(class_="body")
+    return BeautifulSoup((out / "page.html").read_text(), "html.parser").find(class_="body")
+
+
+@pytest.fixture(scope="module")
+def source(tmp_path_factory):
+    source = tmp_path_factory.mktemp("pages")
+    (source / "book").mkdir()
+    (source / "book" / "glossary.md").write_text((BOOK / "glossary.md").read_text())
+    (source / "index.md").write_text(CONTENTS)
+    (source / "page.md").write_text(PAGE)
+    return source
+
+
+@pytest.fixture(scope="module")
+def page(source):
+    return built(source)
 
 
 def test_the_first_mention_of_a_word_links_to_what_it_means(page):
@@ -51,6 +67,12 @@ def test_neither_headings_nor_code_link(page):
 
 def test_a_link_that_the_text_makes_itself_says_what_the_word_means(page):
     assert page.find("a", href="book/glossary.html#term-fidelity")["title"].startswith("How well an answer names")
+
+
+def test_pages_follow_what_a_word_means(page, source):
+    glossary = source / "book" / "glossary.md"
+    glossary.write_text(glossary.read_text().replace("The picture of one clip", "The pictures of one clip"))
+    assert built(source).select("p a.glossary")[0]["title"].startswith("The pictures of one clip")
 
 
 @pytest.mark.parametrize("name", [name for name in avnb._HOME if isinstance(name, str)])

@@ -96,3 +96,9 @@ def test_nothing_in_a_table_becomes_markup():
     assert "<script>" not in page and page.count("&lt;script&gt;") == 4
     assert "<script>" not in show.in_short(evil, {evil: evil}, evil).data
     assert "<script>" not in show.provenance(model=evil).data
+
+
+def test_a_long_answer_is_cut_whether_its_words_are_parted_or_not():
+    clip = clips.Clip("a", "a.mp4")
+    assert show.said(clip, "it", "I hear a bell. " * 20, most=20).endswith("“I hear a bell. I …”")
+    assert show.said(clip, "it", "我听到铃声" * 20, most=10).endswith("“我听到铃声我听到铃声 …”")
