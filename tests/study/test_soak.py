@@ -17,6 +17,7 @@ from avnb.study import together
 N_KILLS = 3  # of the client; before each, and before the end, a worker is killed too
 
 NAMES = ["fidelity", "lens", "swap"]
+OPTIONS = {"dataset": "soak", "max_new_tokens": 8}
 
 STUDY = f"""
 import sys
@@ -27,7 +28,7 @@ if __name__ == "__main__":
 
     clips = datasets.load(sys.argv[2])
     with workers.measuring(workers=2) as measure:
-        measure({NAMES}, sys.argv[1], clips, dataset="soak", out=sys.argv[3])
+        measure({NAMES}, sys.argv[1], clips, out=sys.argv[3], **{OPTIONS})
 """
 
 
@@ -88,7 +89,7 @@ def test_a_study_whose_workers_and_client_are_killed_at_random_ends_as_the_undis
     start, organism_folder, clips, tmp_path
 ):
     undisturbed, disturbed, rng = tmp_path / "undisturbed", tmp_path / "disturbed", random.Random(0)
-    together.measure(NAMES, str(organism_folder), datasets.load(clips), dataset="soak", out=undisturbed)
+    together.measure(NAMES, str(organism_folder), datasets.load(clips), out=undisturbed, **OPTIONS)
     n_workers, n_clients, orphans = 0, 0, []
     for i in range(N_KILLS + 1):
         process = start(disturbed)
