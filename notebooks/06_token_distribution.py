@@ -36,6 +36,7 @@ out = None  # folder for the table; None is the cache folder
 
 # %% tags=["hide-input"]
 import avnb
+import pandas as pd
 from avnb import datasets, fidelity, paper, plots, show, stats, study, tokens
 from avnb import judge as judges
 from avnb.engine import needs
@@ -247,25 +248,27 @@ Markdown(
 show.figure(
     plots.tokens.divergence(summary),
     f"KL divergence (nats) of {avllm.name} from each baseline, by group of tokens; lines are 95 % intervals over the n clips. "
-    "Groups that fewer than five clips have are left out.",
+    f"Groups that fewer than {plots.tokens.FEWEST} clips have are left out.",
     "KL divergence from five baselines for groups of tokens, for both kinds of clips, with intervals.",
     data=summary,
 )
 
 # %% tags=["hide-input"]
-lines = [
-    f"- {kinds_told.get(name, name)}: "
-    + stats.verdict(
-        *(
-            per_clip(name, groups["kl"], "without audio", g)
-            for g in ("audio events", "as many others")
-        ),
-        clusters=datasets.sources(
-            per_clip(name, groups["kl"], "without audio", "audio events").index
-        ),
-    ).text
-    for name in kinds
-]
+lines = []
+for name in kinds:
+    pair = pd.DataFrame(
+        {
+            group: per_clip(name, groups["kl"], "without audio", group)
+            for group in ("audio events", "as many others")
+        }
+    ).dropna()
+    if len(pair):
+        needed = stats.verdict(
+            pair["audio events"],
+            pair["as many others"],
+            clusters=datasets.sources(pair.index),
+        )
+        lines.append(f"- {kinds_told.get(name, name)}: {needed.text}")
 Markdown(
     "Do the words that name sounds need the sound more than other words do? KL (nats) to the model without audio on them, "
     "with as many others of the same answers as the control:\n\n" + "\n".join(lines)
@@ -287,8 +290,8 @@ show.table(
     right.drop(columns="against")
     .replace({"kind": kinds_told})
     .replace({"quantity": {"kl": "KL, nats", "kl_reverse": "reverse KL, nats"}}),
-    f"{avllm.name} against {of_base}: means with 95 % intervals over the n clips that have such tokens; groups of fewer than five "
-    "clips are left out",
+    f"{avllm.name} against {of_base}: means with 95 % intervals over the n clips that have such tokens; groups of fewer than "
+    f"{plots.tokens.FEWEST} clips are left out",
 ) if len(right) else Markdown(
     f"**Not measured**: fewer than {plots.tokens.FEWEST} clips have such words."
 )

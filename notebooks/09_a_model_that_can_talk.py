@@ -405,7 +405,7 @@ Markdown(
 # %% tags=["hide-input"]
 prior = hopes["language alone, most probable"]
 apart = [(i, s) for i, s in pairs if all(prior[one] not in s for one in s)]
-if len(apart) > 2:
+if len(apart) >= 10:
     by_language = stats.interval(
         [float(i in {prior[one] for one in s}) for i, s in apart], seed
     )

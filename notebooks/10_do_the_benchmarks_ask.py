@@ -88,8 +88,8 @@ clip = next((clip for clip in clips if clip.conflict), clips[0])
 show.in_short(
     f"{name} answers {len(needless)} of {len(sound)} types of question about a clip's sound without the sound"
     + (
-        f"; {against} beats it by {gaps['foreign'].mean:.0%} of the questions about conflicting clips and by "
-        f"{gaps['own'].mean:.0%} of those about ordinary ones."
+        f"; {against} answers {gaps['foreign'].mean:+.0%} of the questions about conflicting clips, and {gaps['own'].mean:+.0%} "
+        "of those about ordinary ones, more than it."
         if {"own", "foreign"} <= {*gaps}
         else "."
     )

@@ -22,7 +22,7 @@ LOOKS = {  # black with a clip, grey without any; blue and orange are about what
     "text only": (PALETTE["text"], "^"),
     "base, text only": (PALETTE["text"], "v"),
 }
-FEWEST = 5  # clips that a row of a figure needs
+FEWEST = 10  # clips that a row of a figure needs
 _KL = {"kl": "KL (model || baseline), nats", "kl_reverse": "KL (baseline || model), nats"}
 _TOKEN = "background:{};color:{};border-radius:3px;padding:1px 2px;margin:0 1px"
 
