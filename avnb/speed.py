@@ -12,6 +12,7 @@ import pandas as pd
 
 GPU = Path(__file__).parent / "gpu.json"  # a copy of what `python -m tests.gpu` wrote; not there until it has run
 WORKERS = Path(__file__).parent / "workers.json"  # likewise, of `python -m tests.bench.workers`
+TOGETHER = Path(__file__).parent / "together.json"  # of `python -m tests.bench.together`
 METHODS = {
     "ours": "avnb",
     "ours_capture": "avnb, attention recorded",
@@ -107,6 +108,36 @@ def about_workers():
     return (
         f"{study['analysis']} of {study['model']}, {study['clips']} clips, {study['repeats']} run(s) of each; "
         f"{machine['cpu']}, {machine['cores']} cores, {machine['device']}; one thread for each worker."
+    )
+
+
+def together():
+    """DataFrame: what the analyses of one clip cost, as `python -m tests.bench.together` measured it.
+
+    measured (an analysis alone, or all in one pass), a column per vocabulary (times one plain generate: in proportion
+    to the model's width, and the real one), peak MiB (above the model, with the former).
+    """
+    small, large = json.loads(TOGETHER.read_text(encoding="utf8"))["cells"]
+    named = {"together": "all five in one pass", "generate": "one plain generate, for one question"}
+    alone = [name for name in small["ratio"] if name not in (*named, "caption")]
+    rows = [
+        (named.get(name, name), small["ratio"][name], large["ratio"][name], small["peak_mib"][name])
+        for name in ("generate", *alone, "together")
+    ]
+    one_by_one = (sum(cell["ratio"][name] for name in alone) for cell in (small, large))
+    rows.insert(-1, ("all five, one after the other", *one_by_one, max(small["peak_mib"][name] for name in alone)))
+    columns = (f"x generate, vocabulary of {cell['vocabulary']:,}" for cell in (small, large))
+    return pd.DataFrame(rows, columns=["measured", *columns, "peak MiB"])
+
+
+def about_together():
+    """The prompt, the model and the machine behind `together()`, in a sentence."""
+    record = json.loads(TOGETHER.read_text(encoding="utf8"))
+    cell, settings, machine = record["cells"][0], record["settings"], record["machine"]
+    same = "the same tokens" if all(one["agree"] for one in record["cells"]) else "other tokens"
+    return (
+        f"{cell['prompt_tokens']:,} prompt positions, {settings['layers']} layers of width {settings['width']}, "
+        f"{settings['new']} new tokens; {machine['cpu']}, one thread; {same} in one pass as one by one"
     )
 
 

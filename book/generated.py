@@ -151,6 +151,15 @@ def scale():
         yield row.measured, f"{row.seconds:.0f}", "" if row.faster != row.faster else f"{row.faster:.2f}"
 
 
+def clip():
+    """What the analyses of one clip cost together and alone, as `python -m tests.bench.together` found."""
+    table = speed.together()
+    yield speed.about_together(), *table.columns[1:]
+    yield ("---",) * len(table.columns)
+    for name, *ratios, peak in table.values:
+        yield name, *(f"{ratio:.2f}" for ratio in ratios), f"{peak:.0f}"
+
+
 def numbers():
     """Every number of the prose that is not computed where it stands, and how it is known."""
     from book.typed import table
@@ -160,7 +169,7 @@ def numbers():
 
 def outdated():
     """Path -> the text that it should hold, where it does not."""
-    functions = (rooms, models, sizes, families, shown, glance, reading, analyses, scale, numbers)
+    functions = (rooms, models, sizes, families, shown, glance, reading, analyses, clip, scale, numbers)
     tables = {function.__name__: function for function in functions}
 
     def replaced(match):

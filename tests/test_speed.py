@@ -47,3 +47,10 @@ def test_workers_are_compared_with_one(tmp_path, monkeypatch):
     }  # fmt: skip
     assert found["faster"].dropna().tolist() == [1, 2]
     assert "100 clips, 3 run(s)" in speed.about_workers() and "a processor" in speed.about_workers()
+
+
+def test_together_costs_less_than_one_after_the_other():
+    table = speed.together().set_index("measured")
+    *alone, apart, together = (table.iloc[i, 0] for i in range(1, len(table)))
+    assert apart == pytest.approx(sum(alone)) and together < apart / 2
+    assert "the same tokens in one pass" in speed.about_together()
