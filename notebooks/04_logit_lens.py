@@ -32,7 +32,7 @@ top_k = 3
 depth = [0.75, 1.0]  # the part of the decoder that counts
 match = "words"  # or a sentence embedder: which tokens name an event
 judge = None  # by whom answers are judged; None is by what is known of the clips
-n_taught = 120  # clips that probes are taught on
+n_taught = 240  # clips that probes are taught on
 out = None  # folder for the tables; None is the cache folder
 
 # %% tags=["hide-input"]

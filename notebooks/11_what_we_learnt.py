@@ -24,7 +24,7 @@ dataset = "toybox"
 n = 400  # clips, half of them conflicting
 each = 100  # of each kind, for all that looks inside
 seed = 77
-n_taught = 120  # clips that probes are taught on
+n_taught = 240  # clips that probes are taught on
 out = None  # folder for tables that have to be measured; None is the cache folder
 
 # %% tags=["hide-input"]

@@ -25,7 +25,7 @@ _COLUMNS = ["clip", "kind", "question", "readout", "layer", "event", "rank", "he
 plan = jobs.each
 
 
-def measure(model, clips, question=HEAR, *, taught_on="toybox", n_taught=120, times=4, judge="events") -> pd.DataFrame:
+def measure(model, clips, question=HEAR, *, taught_on="toybox", n_taught=240, times=4, judge="events") -> pd.DataFrame:
     """How four readouts rank the events of a set, from the mean over the audio positions after every layer.
 
     The first is the logit lens (final norm, unembedding, the best token that names the event). The others are linear

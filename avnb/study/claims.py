@@ -53,7 +53,7 @@ class Claim(NamedTuple):
     chapter: int
 
 
-def measure(model, treated, *, dataset, n, seed=0, each=None, n_taught=120, out=None, only=None) -> dict:
+def measure(model, treated, *, dataset, n, seed=0, each=None, n_taught=240, out=None, only=None) -> dict:
     """The tables that the claims rest on: those that come with the package, else measured or read.
 
     Args:
