@@ -152,8 +152,8 @@ Markdown(
 #
 # One clip is an anecdote. Below are the answers to *“Describe what you hear.”* about many test clips, half of them with
 # the sound of another. Their *fidelity* is the number of events that are named and there, divided by all that are named or
-# there ({doc}`chapter 2 <02_caption_fidelity>`): 1 is perfect. All later chapters measure on clips of this set, which comes
-# with the answers, so that the same question has the same number on every page.
+# there ({doc}`chapter 2 <02_caption_fidelity>`): 1 is perfect. Chapters 2 to 7, 10 and 11 measure on clips of this
+# set too, so that the same question has the same number on every page.
 
 # %% tags=["hide-input"]
 columns = ["clips", "n", "fidelity of what is heard", "95 % interval", "names all", "names none"]  # fmt: skip
