@@ -629,9 +629,9 @@ raw = study.table(
 )
 rows = []
 for name, table in (("normed", recalled), ("raw", raw[raw["reason"] == ""])):
-    for kind, group in table.groupby("kind", sort=False):
+    for kind, group in table.set_index("clip").groupby("kind", sort=False):
         gap = stats.difference(
-            group["value"], group["null"], clusters=datasets.sources(group["clip"])
+            group["value"], group["null"], clusters=datasets.sources(group.index)
         )
         means = group["value"].mean(), group["null"].mean()
         rows.append((name, kinds_told.get(kind, kind), *means, *gap))
