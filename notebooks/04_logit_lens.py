@@ -522,7 +522,7 @@ Markdown(text)
 # %% tags=["hide-input"]
 taken = patches.verdict(patched, clusters=datasets.sources(patched["clip"].unique()))
 titles = {
-    "picture": "The answer names the picture that is put in, and not the sound",
+    "picture": "The answer names the picture that is put in, and seldom the sound",
     "both": "With the undisturbed sound put in, the answer names it",
     "sound": "The answer names the sound that is put in, and not the picture",
     "neither": "Neither what is put in as sound nor as picture is named more often",
@@ -543,7 +543,7 @@ show.figure(
 # %% tags=["hide-input"]
 decided = {
     "picture": "**The answer takes its word from the positions of the picture.** Those of the sound hold the sound, in a form "
-    "that an answer can read; with the picture in sight it does not.",
+    "that an answer can read; with the picture in sight it seldom does.",
     "both": "**The answer takes its word from the positions of the sound, too**: undisturbed, they bring it back.",
     "sound": "**The answer takes its word from the positions of the sound.**",
     "neither": "**Not decided**: neither place is clearly the one that is read.",

@@ -205,7 +205,7 @@ def _taken(tables, seed):
     found = _patched(tables, seed)
     if found is None:
         return
-    told = "Put in at its own positions, another clip's picture is named, and another clip's sound at its own is not."
+    told = "Put in at its own positions, another clip's picture is named far more often than another clip's sound."
     judged = ADDED if found.claim == "picture" else UNCLEAR if found.claim in ("", "neither") else NO
     yield Claim(told, TAKEN, "not measured", found.apart, "share that is named, picture − sound", None, judged, 4)
 
