@@ -546,9 +546,10 @@ Markdown("\n".join(f"- {line}" for line in shows))
 #
 # - Fidelity is about what is *said*. Whether the sound is known inside and lost on the way, the logit lens and the
 #   knockouts have to tell.
-# - The judge of listed events knows the words of this world and no negation, one by words knows no meaning. In the study
-#   a language model judges, and agrees with people at a rank correlation of 0.82 for sound and 0.73 for pictures; how
-#   well this judge agrees with people was not measured. The table of answers above is there to be read.
+# - The judge of listed events knows the words of this world alone: in "There is no bell" it finds a bell, in "A woman
+#   speaks" a singer, in "raindrops" nothing. One by words knows no meaning. In the study a language model judges, and
+#   agrees with people at a rank correlation of 0.82 for sound and 0.73 for pictures; how well this judge agrees with
+#   people was not measured. The table of answers above is there to be read.
 # - A sound that comes late loses its end, and with it perhaps an event that only sounds there: the *shifted* clips are a
 #   strict control.
 # - The two kinds of clips are different clips. An interval covers which clips were drawn, not how they were made.
