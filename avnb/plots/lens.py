@@ -129,12 +129,13 @@ def rank_curves(table, title):
         The figure: one panel per kind of clip and group of positions.
     """
     fig, axes = _curves(table, title, "rank (1 = would say it)", lambda value: 10**value)
+    drawn = np.concatenate([line.get_ydata() for ax in axes.flat for line in ax.lines])
+    worst = np.nanmax(drawn, initial=1)  # a panel of what is seen is empty where nothing is known to be seen
+    few = (1, 2, 3, 5, 10, 30, 100) if worst < 300 else (1, 10, 100, 1000, 10_000, 100_000)
+    ticks = [tick for tick in few if tick < 2 * worst]
     for ax in axes.flat:
         ax.set(yscale="log")
-        worst = max(line.get_ydata().max() for line in ax.lines)
-        ax.set_ylim(0.85, max(2, 2 * worst))  # no rank is below 1, wide as an interval may be
-        few = (1, 2, 3, 5, 10, 30, 100) if worst < 300 else (1, 10, 100, 1000, 10_000, 100_000)
-        ticks = [tick for tick in few if tick < 2 * worst]
+        ax.set_ylim(0.85, 2 * worst)  # no rank is below 1, wide as an interval may be
         ax.set_yticks(ticks, labels=ticks)
         ax.minorticks_off()
     axes.flat[0].invert_yaxis()  # the panels share one axis

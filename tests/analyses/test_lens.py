@@ -387,6 +387,10 @@ def test_figures_show_what_the_tables_hold(planted):
     assert low > high  # rank 1 on top
     best = fig.axes[1].lines[1].get_ydata()
     assert fig.axes[1].lines[1].get_color() == plots.PALETTE["video"] and best[2] == best[3] == 1 < best[0]
+    drawn = [y for ax in fig.axes for line in ax.lines for y in line.get_ydata()]
+    assert low > max(drawn), "the panels share one axis"
+    unseen = plots.lens.rank_curves(latent.log_ranks(ranks).query("target != 'seen'"), "title")
+    assert not len(unseen.axes[1].lines[1].get_ydata()), "nothing is known to be seen"
 
 
 def test_the_story_names_events_in_their_colour(planted):
