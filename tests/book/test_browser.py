@@ -106,6 +106,7 @@ def test_a_page_is_quiet_and_whole(visit, name):
 def test_everyone_can_use_a_page(visit, axe, name):
     page = visit(f"{name}.html")
     page.add_script_tag(content=axe)
+    page.add_style_tag(content="* { transition: none !important }")  # colours on their way are nobody's
     for scheme in ("light", "dark"):
         page.emulate_media(color_scheme=scheme)
         page.wait_for_timeout(200)
