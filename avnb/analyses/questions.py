@@ -105,7 +105,8 @@ def asked(table) -> pd.DataFrame:
     Example:
         >>> clips = avnb.benchmarks.load("toybox", n=2)
         >>> table = asked(measure(avnb.load("toy-omni"), clips, inputs=["both"]))
-        >>> avnb.benchmarks.counts(table)["questions"].tolist() == avnb.benchmarks.counts(clips)["questions"].tolist()
+        >>> found, known = (avnb.benchmarks.counts(some).set_index("task")["answers"] for some in (table, clips))
+        >>> found.to_dict() == known.to_dict()
         True
     """
     columns = ["source", "task", "item", "clip", "cluster", "conflict", "question", "options", "said"]
