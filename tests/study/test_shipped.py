@@ -1,17 +1,14 @@
 """Tables that come with the package: what they hold, what they answer for, and that today they would be the same."""
 
-import re
-
 import pandas as pd
 import pytest
 
-from avnb import Clip, datasets, models, study
+from avnb import datasets, models, study
 from avnb.analyses.changes import CONTROL, NOTHING
-from avnb.datasets import curate
 from avnb.questions import HEAR, SEE
 from avnb.study import ship, shipped
 from avnb.study.shipped import Asked
-from avnb.toybox import world
+from tests.drawn import alone
 
 CUTS = {
     "questions": [HEAR, SEE],
@@ -90,17 +87,6 @@ def test_what_was_measured_is_what_is_measured_today(name, model, tmp_path):
         today = study.measure(analysis, organism, [clip], dataset="again", seed=shipped.SEED, out=tmp_path, **options)
         assert there["answer"].tolist() == today["answer"].tolist()
         assert there["value"].tolist() == pytest.approx(today["value"].tolist(), nan_ok=True)
-
-
-def alone(name, folder):
-    """The test clip of that id, without the hundreds beside which it is usually drawn."""
-    numbers = [int(number) for number in re.findall(r"-(\d+)-matching", name)]
-    drawn = [world.sample("test", shipped.SEED, number, "matching") for number in numbers]
-    clips = [Clip(d.id, d.record(folder / "clips"), seen=d.seen, heard=d.heard, kind="factual") for d in drawn]
-    if len(clips) == 1:
-        return clips[0]
-    donors = pd.DataFrame({"clip": [clips[0].id], "donor": [clips[1].id]})
-    return curate.counterfactual(clips, folder / "swapped", donors)[0]
 
 
 def test_without_a_shipped_table_the_clips_are_measured(random_organism, tmp_path, monkeypatch, toybox_clips):
