@@ -13,6 +13,7 @@ import pandas as pd
 GPU = Path(__file__).parent / "gpu.json"  # a copy of what `python -m tests.gpu` wrote; not there until it has run
 WORKERS = Path(__file__).parent / "workers.json"  # likewise, of `python -m tests.bench.workers`
 TOGETHER = Path(__file__).parent / "together.json"  # of `python -m tests.bench.together`
+_CLOCKS = {"cpu": "processor time", "wall": "wall time"}
 METHODS = {
     "ours": "avnb",
     "ours_capture": "avnb, attention recorded",
@@ -68,11 +69,10 @@ def not_run():
 def about():
     """The machine and the model of the bench, in a sentence."""
     machine, model = measured()["machine"], measured()["model"]
-    clock = {"cpu": "processor time", "wall": "wall time"}[measured()["cells"][0]["clock"]]
     return (
         f"{machine['cpu']}, {machine['cores']} cores, {machine['dtype']}; a random Qwen2.5-Omni thinker of "
         f"{model['layers']} layers, width {model['width']}, vocabulary {model['vocabulary']}; "
-        f"{clock} of {machine['threads']} thread(s); "
+        f"{_CLOCKS[measured()['cells'][0]['clock']]} of {machine['threads']} thread(s); "
         f"torch {machine['versions']['torch']}, "
         f"transformers {machine['versions']['transformers']}"
     )
@@ -137,7 +137,8 @@ def about_together():
     same = "the same tokens" if all(one["agree"] for one in record["cells"]) else "other tokens"
     return (
         f"{cell['prompt_tokens']:,} prompt positions, {settings['layers']} layers of width {settings['width']}, "
-        f"{settings['new']} new tokens; {machine['cpu']}, one thread; {same} in one pass as one by one"
+        f"{settings['new']} new tokens; {machine['cpu']}, {_CLOCKS[settings['clock']]} of one thread, "
+        f"{settings['repeats']} run(s); {same} in one pass as one by one"
     )
 
 

@@ -42,6 +42,7 @@ N_MEAN = 24  # clips whose pictures are averaged
 
 def plan(clips):
     """A job for each clip, with the clip whose picture stands in: the next one that differs in all seen and heard."""
+    clips = list(clips)
     return with_strangers(clips, among=tuple(clips[:N_MEAN]))
 
 
