@@ -247,8 +247,8 @@ Markdown(response.conclusion(table))
 # ## Order and amount, over replicas
 #
 # The runs of the sweep share their first stages, so that one lucky or unlucky run of those would be in all of them; and
-# vision first differs from audio first in *what* it met before, not only in when. So the decoder is raised anew, with
-# other seeds of every stage, in more ways: *vision, then audio* and *audio, then vision* have met the same, in the
+# vision first differs from audio first in *what* it met before, not only in when. So organisms are raised anew, with other
+# first weights and other seeds of every stage, eyes and ears too, in more ways: *vision, then audio* and *audio, then vision* have met the same, in the
 # other order; *few sounds* and *many sounds* differ in the share of sounds alone in the last stage, which the study calls
 # vision-heavy data. And an organism that answers every question about the sound does not prefer the sound, it does not
 # listen to the question: whether answers are about what was *asked* is measured apart from what they name.
@@ -257,7 +257,7 @@ Markdown(response.conclusion(table))
 # at least two replicas follow their questions in both arms, and all of those leave out zero on the same side.
 
 # %% tags=["hide-input"]
-command = "`python -m avnb.organisms.upbringing --work WORK` raises the replicas, half an hour or so for each on one idle core"
+command = "`python -m avnb.organisms.upbringing --work WORK` raises the replicas, in an hour and a half or so for each on one idle core"
 if len(replicas):
     raised = contrasts.organisms(replicas)
     of_all = "every organism" if raised["follows"].all() else "not every organism"
@@ -369,9 +369,8 @@ Markdown(
 #
 # - **Scale.** A few million parameters, 24 sources, a small grammar. That a cause works here shows that it is enough
 #   *here*; that it is the cause in a model of billions of parameters is not shown. What carries over is the design.
-# - **Few upbringings.** All organisms share one run of the encoders, those of the sweep one run of each first stage, and
-#   the replicas are few. The
-#   intervals say how much the answers hang on the clips asked about; how much they hang on the training run, the marks
+# - **Few upbringings.** Organisms of the sweep share one run of the encoders and one of each first stage, and the replicas
+#   are few. The intervals say how much the answers hang on the clips asked about; how much they hang on the training run, the marks
 #   show.
 # - **Short.** The last stage of the sweep and of the replicas is shorter and steeper than that of the shipped organisms.
 #   Where an organism does not hear well even from sound alone (the control), a low answer says less about bias.

@@ -6,8 +6,7 @@
     >>> table.pivot(index="layer", columns="position", values="token").shape
     (8, 40)
 
-Residual stream after a layer -> final norm -> unembedding -> softmax. Logits exist for a chunk of rows at a time, so
-that next to the hidden states (layers x positions x width) only layers x positions x top_k numbers are held.
+Residual stream after a layer -> final norm -> unembedding -> softmax (`states`).
 """
 
 from collections import Counter
@@ -15,22 +14,17 @@ from functools import cache
 
 import numpy as np
 import pandas as pd
-import torch
 
 from avnb.analyses import AnalysisError
 from avnb.analyses.jobs import Job, over
+from avnb.analyses.states import best_of, scan
 from avnb.analyses.vocabulary import spelled, vocabulary
-from avnb.engine import run
-from avnb.engine.capture import Capture
-from avnb.engine.conditions import Condition
 from avnb.judge import named
 from avnb.layers import depth_layers
 from avnb.media.clip import ClipError
-from avnb.models.prompt import PromptError
 from avnb.questions import HEAR
 from avnb.text import key
 
-MAX_LOGITS = 2**24  # in one chunk
 MOST_TARGETS = 256  # of the lens, in one set
 
 _SENSES = {"heard": "audio", "seen": "video"}
@@ -84,7 +78,7 @@ def decode(model, prompt, group="audio", *, top_k=5, normed=True, layers=None, a
         values, ids = logits.topk(top_k)
         return ids, (values - logits.logsumexp(-1, keepdim=True)).exp()
 
-    layers, positions, (ids, probabilities) = _scan(model, prompt, group, normed, layers, most_probable, answer, cut)
+    layers, positions, (ids, probabilities) = scan(model, prompt, group, normed, layers, most_probable, answer, cut)
     axes = pd.MultiIndex.from_product([layers, positions, range(1, top_k + 1)], names=["layer", "position", "rank"])
     text = _texts(model)
     tokens = [text(i) for i in ids.ravel().tolist()]
@@ -120,8 +114,8 @@ def target_rank(model, prompt, words, group="audio", *, normed=True, layers=None
     words = [words] if isinstance(words, str) else list(words)
     if not words:
         raise ValueError("words is empty; give at least one word")
-    best = _best_of([spelled(model, word) for word in words])
-    layers, positions, (ranks, tokens) = _scan(model, prompt, group, normed, layers, best, answer, None)
+    best = best_of([spelled(model, word) for word in words])
+    layers, positions, (ranks, tokens) = scan(model, prompt, group, normed, layers, best, answer, None)
     axes = pd.MultiIndex.from_product([layers, positions, words], names=["layer", "position", "word"])
     text = _texts(model)
     columns = {"token": [text(i) for i in tokens.ravel().tolist()], "rank": ranks.ravel()}
@@ -420,9 +414,7 @@ def _ranks(
             raise ClipError(f"{clip.id}: the tokenizer of {model.name} has no word of what is heard, here or elsewhere")
         events = list(spelling.index)
         prompt = model.prompt(clip, question)
-        after, positions, (ranks, _) = _scan(
-            model, prompt, group, normed, layers, _best_of(spelling, most), answer, cut
-        )
+        after, positions, (ranks, _) = scan(model, prompt, group, normed, layers, best_of(spelling, most), answer, cut)
         rows = pd.MultiIndex.from_product([after, events], names=["layer", "event"]).to_frame(index=False)
         keys = rows["event"].map(key)
         is_there = {name: keys.isin(_keys(clip, modality, judge)) for name, modality in _SENSES.items()}
@@ -435,71 +427,6 @@ def _ranks(
         return pd.concat(tables)
 
     return over(jobs, ranked, _RANKS)
-
-
-def _scan(model, prompt, group, normed, layers, reduce, answer, cut):
-    """What `reduce` keeps of the logits [rows, vocabulary] of a chunk, for all layers and positions of a group.
-
-    Returns (layers, positions int64 [n_positions], arrays [n_layers, n_positions, ...]).
-    """
-    n_layers = len(model.decoder.layers)
-    layers = sorted(set(range(n_layers) if layers is None else map(int, layers)))
-    if not layers:
-        raise ValueError(f"layers is empty; the decoder has layers 0 to {n_layers - 1}")
-    norm = getattr(model.decoder, "norm", None) if normed else torch.nn.Identity()
-    if norm is None:
-        raise ValueError(f"{type(model.decoder).__name__} has no final norm called `norm`; use normed=False")
-    positions, hidden = _hidden(model, prompt, group, layers, answer, cut)
-    n_rows = max(1, MAX_LOGITS // model.decoder.config.vocab_size)
-    with torch.inference_mode():
-        # The norm works row by row, so a chunk may span layers.
-        chunks = hidden.flatten(0, 1).split(n_rows)
-        kept = [reduce(model.head(norm(rows.to(prompt.embeds.device))).float()) for rows in chunks]
-    shape = len(layers), len(positions)
-    return layers, positions, [torch.cat(parts).cpu().numpy().reshape(*shape, -1) for parts in zip(*kept, strict=True)]
-
-
-def _hidden(model, prompt, group, layers, answer, cut):
-    """Positions int64 [n] of a group, ascending, and the residual stream [n_layers, n, width] there."""
-    parts = group.split("+")
-    for part in parts:
-        if len(prompt.segments.positions(part)) == 0:
-            raise PromptError(f"{prompt.clip_id or 'prompt'}: the lens needs {part} positions, and the prompt has none")
-    conditions = [Condition.block(*cut) if cut else Condition()]
-    if not answer or "last" not in parts:
-        capture = Capture(hidden=group, layers=layers)
-        out = run(model, prompt, conditions, max_new_tokens=0, capture=capture)[0]
-        return out.hidden_positions, out.hidden
-    capture = Capture(hidden="+".join(["generated", *(part for part in parts if part != "last")]), layers=layers)
-    # The last token of a forced answer is never fed, so one follows whose choice is of no account.
-    tokens = [*model.tokenizer(answer, add_special_tokens=False)["input_ids"], min(model.stop_ids, default=0)]
-    out = run(model, prompt, conditions, forced=tokens, capture=capture)[0]
-    positions = out.hidden_positions
-    kept = (positions < len(prompt)) | (positions == positions.max())
-    return positions[kept], out.hidden[:, kept]
-
-
-def _best_of(spellings, most=None):
-    """For `_scan`: of each list of token ids, the rank of the best one and which it is.
-
-    With `most`, ranks beyond it are not told apart, which spares the sorting of a whole vocabulary.
-    """
-
-    def best(logits):
-        values, tokens = [], []
-        for ids in spellings:
-            ids = torch.as_tensor(ids, device=logits.device)
-            value, which = logits[:, ids].max(1)
-            values.append(value)
-            tokens.append(ids[which])
-        values, tokens = torch.stack(values, 1), torch.stack(tokens, 1)
-        if most is not None:
-            best = logits.topk(min(most, logits.shape[1])).values
-            return 1 + (best[:, None] > values[..., None]).sum(-1), tokens
-        ascending = logits.sort(1).values  # one sort, however many words there are
-        return 1 + logits.shape[1] - torch.searchsorted(ascending, values, right=True), tokens
-
-    return best
 
 
 def _split(prompt, parts, positions):

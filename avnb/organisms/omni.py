@@ -20,6 +20,7 @@ from transformers import (
 
 from avnb.models.base import vision_language
 from avnb.models.native import SYSTEM
+from avnb.organisms.muon import Muon
 from avnb.toybox.captions import corpus
 
 N_LAYERS = 8
@@ -195,7 +196,7 @@ class Omni:
         matrices = {n: p for n, p in trained.items() if p.ndim == 2 and not any(table in n for table in tables)}
         rest = [p for name, p in trained.items() if name not in matrices]
         return (
-            torch.optim.Muon(matrices.values(), 2.5 * learning_rate, weight_decay=0.01, adjust_lr_fn="match_rms_adamw"),
+            Muon(matrices.values(), 2.5 * learning_rate, weight_decay=0.01),
             torch.optim.AdamW(rest, learning_rate, betas=(0.9, 0.98), weight_decay=0.01),
         )
 

@@ -8,7 +8,7 @@ from transformers import Qwen2Config
 
 import avnb
 from avnb import judge, knockout, lens, study, tokens
-from avnb.analyses import fidelity
+from avnb.analyses import fidelity, states
 from avnb.datasets import curate
 from avnb.engine import needs
 from avnb.judge.references import references
@@ -56,7 +56,7 @@ def test_the_most_frequent_targets_stay_if_they_are_too_many(monkeypatch):
 def test_ranks_by_sorting_are_those_by_counting():
     logits = torch.randn(7, 50, generator=torch.manual_seed(0)).round(decimals=1)  # with equal ones
     spellings = [[3], [8, 9], [0, 20, 49]]
-    ranks, best = lens._best_of(spellings)(logits)
+    ranks, best = states.best_of(spellings)(logits)
     for row, one in enumerate(logits):
         for i, ids in enumerate(spellings):
             assert ranks[row, i] == 1 + int((one > one[ids].max()).sum())

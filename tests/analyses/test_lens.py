@@ -13,6 +13,7 @@ import torch
 
 import avnb
 from avnb import latent, lens, plots, stats
+from avnb.analyses import states
 from avnb.analyses.vocabulary import vocabulary
 from avnb.engine.conditions import Condition
 from avnb.judge.words import mentioned
@@ -38,7 +39,7 @@ def prompt(model):
 
 @pytest.fixture
 def small_chunks(monkeypatch):
-    monkeypatch.setattr(lens, "MAX_LOGITS", 7 * 96)
+    monkeypatch.setattr(states, "MAX_LOGITS", 7 * 96)
 
 
 @pytest.mark.parametrize("family", ["omni", "soft_capped"])
@@ -209,7 +210,7 @@ def planted(monkeypatch):
         "d": [[], [], [5, 0], [5, 7]],  # rain and a dog in layer 2, rain in layer 3
     }
     model = Planted(says)
-    monkeypatch.setattr(lens, "run", model.run)
+    monkeypatch.setattr(states, "run", model.run)
     return model
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from avnb.analyses import attention, lens
+from avnb.analyses import attention, lens, states
 from avnb.analyses.changes import ANSWER
 from avnb.engine.branches import Request, run, run_all
 from avnb.engine.capture import Capture
@@ -70,8 +70,8 @@ class Study:
         return attention.shares(self.model, [self.prompt(0)], max_new_tokens=self.new)
 
     def lens(self):
-        best = lens._best_of(self.events, lens.TOP_K)
-        return lens._scan(self.model, self.prompt(0), "audio", True, self.layers, best, "", None)[-1]
+        best = states.best_of(self.events, lens.TOP_K)
+        return states.scan(self.model, self.prompt(0), "audio", True, self.layers, best)[-1]
 
     def knockout(self):
         asked = [Request(self.prompt(question), self.cuts, self.new) for question in range(2)]

@@ -37,18 +37,19 @@ def line(text, name):
     return next(line for line in text.splitlines() if line.lower().startswith(f"- **{name}"))
 
 
-def test_every_stage_of_the_decoder_has_the_seed_of_its_replica():
-    recipe = upbringing.recipe("vision, then audio", 3)
-    assert [stage.seed for stage in recipe.stages] == [0, 3, 3, 3]
-    assert [stage.name for stage in recipe.stages] == [
+def test_an_arm_is_the_stages_of_its_order():
+    assert [stage.name for stage in upbringing.recipe("vision, then audio", 3).stages] == [
         "encoders", "vision-language", "audio-language", "audio-visual"
     ]  # fmt: skip
 
 
-def test_all_share_the_encoders_of_the_shipped_organisms_and_nothing_after_them():
-    raised = [upbringing.recipe(arm, seed) for arm in upbringing.ARMS for seed in (1, 2)]
-    assert {recipe.key(1) for recipe in raised} == {recipes.RECIPES["toy-omni"].key(1)}
-    assert len({recipe.key(9) for recipe in raised}) == len(raised)
+def test_replicas_share_no_stage_and_the_arms_of_a_replica_share_their_encoders():
+    raised = {(arm, seed): upbringing.recipe(arm, seed) for arm in upbringing.ARMS for seed in (0, 1, 2)}
+    encoders = [{raised[arm, seed].key(1) for arm in upbringing.ARMS} for seed in (0, 1, 2)]
+    assert [len(some) for some in encoders] == [1, 1, 1]
+    assert len(set.union(*encoders)) == 3
+    assert encoders[0] == {recipes.RECIPES["toy-omni"].key(1)}
+    assert len({recipe.key(9) for recipe in raised.values()}) == len(raised)
 
 
 def test_training_goes_on_from_the_encoders_that_ship(tmp_path):
