@@ -174,7 +174,7 @@ def blame(path, doing):
     except (av.error.FFmpegError, OSError) as error:
         reason = (error.strerror or str(error)).lower()
         kind = UnreachableError if isinstance(error, OSError) else ClipError
-        raise kind(f"{Path(path).name} cannot be {doing}: {reason}; check path and rights") from error
+        raise kind(f"{path} cannot be {doing}: {reason}; check path and rights") from error
 
 
 @contextmanager
@@ -194,7 +194,7 @@ def opened(path):
     path = Path(path)
     with blame(path, "read"):
         if not path.exists():
-            raise UnreachableError(f"{path.name} does not exist; check the path")
+            raise UnreachableError(f"{path} does not exist; check the path")
         if path.is_dir():
             raise ClipError(f"{path} is a folder; give a media file")
         if not path.stat().st_size:

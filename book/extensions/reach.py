@@ -3,8 +3,8 @@
 Every page says what it is about (`description`, and the tags that social networks and messengers read), and has a card
 with its title, which is drawn here. Where the book has an address (`html: baseurl` in `_config.yml`), pages say which
 one is theirs, and a `sitemap.xml` lists them. Where the project has none (`repository: url`), buttons that would lead
-nowhere are left out. A chapter is downloaded as the notebook that it is, and a search for a family of models finds its
-members.
+nowhere are left out. A chapter is downloaded as the notebook that it is. A search for a family of models finds its
+members, and one for the subject in a chapter's file name ("knockout") begins with that chapter.
 """
 
 import html
@@ -16,7 +16,9 @@ from pathlib import Path
 from docutils import nodes
 from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
+from sphinx import addnodes
 from sphinx.search.en import SearchEnglish
+from sphinx.transforms import SphinxTransform
 
 UNSET = "OWNER_TO_SET"
 CARDS = "_static/cards"
@@ -33,6 +35,20 @@ class Search(SearchEnglish):
         """The words of a text, and what stands before the digits that end a word."""
         words = super().split(text)
         return words + [found[1] for word in words if (found := re.fullmatch(r"([^\W\d_]{3,})\d+", word))]
+
+
+class Subject(SphinxTransform):
+    """Index a chapter under its subject and the words of it: `05_attention_knockout` under "knockout", too."""
+
+    default_priority = 840  # before the domains look for entries of the index
+
+    def apply(self):
+        chapter = re.fullmatch(r"notebooks/\d+_(\w+)", self.env.docname)
+        if chapter:
+            words = chapter[1].split("_")
+            subjects = dict.fromkeys([" ".join(words), *(word for word in words if len(word) > 3)])
+            entries = [("single", subject, "", "main", None) for subject in subjects]
+            self.document.insert(0, addnodes.index(entries=entries))
 
 
 def leave_out_what_leads_nowhere(app, config):
@@ -120,6 +136,7 @@ def list_no_entries(app, page, template, context, doctree):
 def setup(app):
     """Register with Sphinx."""
     app.add_search_language(Search)
+    app.add_transform(Subject)
     app.connect("config-inited", leave_out_what_leads_nowhere)
     app.connect("html-page-context", add_tags)
     app.connect("html-page-context", offer_the_notebook)

@@ -81,7 +81,7 @@ def test_video_files_without_sound_are_found(tmp_path):
     ]  # fmt: skip
     found = traps.silent(clips).set_index("clip")
     assert found["found"].to_dict() == {
-        "quiet": "silence", "none": "no track", "lost": "x.mp4 does not exist; check the path"
+        "quiet": "silence", "none": "no track", "lost": f"{tmp_path / 'x.mp4'} does not exist; check the path"
     }  # fmt: skip
     assert found["elsewhere"].to_dict() == {"quiet": True, "none": False, "lost": False}
     asked = [clip(one.id, yes_no(one.id, "Is it?", "yes", "t"), video=one.video, kind=one.kind) for one in clips]

@@ -178,6 +178,14 @@ def test_search_finds_models_by_name_and_by_family(visit, query):
     assert any("Models" in text or "How to run" in text for text in found) and len(found) > 1
 
 
+@pytest.mark.parametrize(("query", "chapter"), [("knockout", 5), ("lens", 4), ("fidelity", 2), ("attention", 3)])
+def test_search_for_a_subject_begins_with_its_chapter(visit, query, chapter):
+    page = visit(f"search.html?q={query}")
+    page.wait_for_selector("#search-results li")
+    page.wait_for_timeout(500)
+    assert page.locator("#search-results li").first.inner_text().startswith(f"{chapter}. ")
+
+
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("notebooks/")])
 def test_the_first_screen_of_a_chapter_holds_its_finding(visit, name):
     box = visit(f"{name}.html").locator("aside.avnb-short b").first.bounding_box()
