@@ -232,6 +232,11 @@ if len(silent):
         f"Shown {quiet.n} clips without any sound and asked what it hears, it stays silent about sounds in "
         f"{quiet.mean:.0%} ({quiet.low:.0%} to {quiet.high:.0%}); in all others it invents some."
     )
+if n_truncated := table["truncated"].sum():
+    lines.append(
+        f"Of {len(table)} answers, {n_truncated} had not ended after {max_new_tokens} tokens and were cut off: what would have "
+        "come counts as missed. Set `max_new_tokens` higher."
+    )
 unscored = table[table["value"].isna()]
 if len(unscored):
     lines.append(f"Of {len(table)} answers, {len(unscored)} have no score:")

@@ -7,9 +7,9 @@ Columns mean the same in every table: model, clip, kind (of the clip), question,
 (what a prompt held), layer, or start and stop (a span of layers, stop exclusive), head, group (of positions or of
 tokens), position, step and token (of an answer), blocked, instead and draw (an intervention: what is cut, what stands
 in), readout (what reads a state), against (a second model), event, rank, quantity, value and null (a comparison),
-answer (text), reason (why a value is missing). Of questions with options: source (the set), item (the question), task,
-options, right and chosen (two of them), cluster (a video). Shares, fidelities and recall lie in 0..1,
-log-probabilities, margins and divergences are in nats.
+answer (text), truncated (whether it was cut off), reason (why a value is missing). Of questions with options: source
+(the set), item (the question), task, options, right and chosen (two of them), cluster (a video). Shares, fidelities and
+recall lie in 0..1, log-probabilities, margins and divergences are in nats.
 """
 
 from importlib import import_module

@@ -23,7 +23,8 @@ from avnb.text import key
 INPUTS = {"both": ("video", "audio"), "video": ("video",), "audio": ("audio",)}
 CELL = ["inputs", "question", "modality"]  # what a number of this module is about, next to the kind of the clips
 
-_COLUMNS = ["clip", "kind", *CELL, "answer", "value", "matched", "missed", "invented", "leakage", "elsewhere", "reason"]
+_COLUMNS = ["clip", "kind", *CELL, "answer", "value", "matched", "missed", "invented", "leakage", "elsewhere"]
+_COLUMNS += ["reason", "truncated"]
 
 
 plan = each
@@ -41,13 +42,15 @@ def measure(
         inputs: what the prompts hold, some of "both", "video", "audio". A mute clip has no prompt of audio alone. A
             model that does not hear is asked only what it sees, from the video.
         judge: by whom answers are judged, a name of `avnb.judge`.
-        max_new_tokens: where an answer is cut off. What would have come after it counts as missed.
+        max_new_tokens: where an answer is cut off. What would have come after it counts as missed; `truncated` tells
+            which answers that may concern.
 
     Returns:
         DataFrame: clip, kind, inputs, question, modality ("audio" or "video"), answer, value (fidelity in 0..1, NaN if
         it could not be judged), matched, missed, invented (tuples of names), leakage (how much of what only the other
         modality holds is told of this one, in 0..1; NaN unless the judge tells), elsewhere (what the judge knows that
-        only the other modality holds: events, or words of its captions), reason (why there is no value, else empty).
+        only the other modality holds: events, or words of its captions), reason (why there is no value, else empty),
+        truncated (whether the answer had not ended after `max_new_tokens`).
 
     Raises:
         JudgeError: there is no such judge.
@@ -65,20 +68,21 @@ def measure(
     asked = _asked(model, questions, inputs)
     judges.named(judge)  # before the model is asked
 
-    def rows(job):
+    def scored(job):
         clip, answers = job.clip, []
         here = [(source, question) for source, question in asked if clip.kind != "mute" or source != "audio"]
         said = _said(model, clip, here, max_new_tokens)
         for (source, question), answer in zip(here, said, strict=True):
-            answers += [(source, question, modality, answer) for modality in modalities_of(question)]
-        found = judges.scores([(answer, clip, modality) for _, _, modality, answer in answers], judge)
+            answers += [(source, question, modality, *answer) for modality in modalities_of(question)]
+        found = judges.scores([(answer, clip, modality) for _, _, modality, answer, _ in answers], judge)
         only = {modality: _elsewhere(judges.named(judge), clip, modality) for modality in MODALITIES}
-        return [
-            (clip.id, clip.kind, *cell, s.value, s.matched, s.missed, s.invented, s.leakage, only[cell[2]], s.reason)
-            for cell, s in zip(answers, found, strict=True)
-        ]
+        rows = []
+        for (*cell, truncated), s in zip(answers, found, strict=True):
+            names = s.matched, s.missed, s.invented
+            rows.append((clip.id, clip.kind, *cell, s.value, *names, s.leakage, only[cell[2]], s.reason, truncated))
+        return rows
 
-    return over(plan(clips), rows, _COLUMNS)
+    return over(plan(clips), scored, _COLUMNS)
 
 
 def example(model, clips, question=HEAR, max_new_tokens=MAX_NEW_TOKENS):
@@ -343,15 +347,17 @@ def _asked(model, questions, inputs):
 
 
 def _said(model, clip, asked, max_new_tokens):
-    """The greedy answer to every (inputs, question)."""
+    """The greedy answer to every (inputs, question), and whether it was cut off before its end."""
     from avnb.engine import EngineError, Request, run_all  # with torch, which figures of this module do without
 
     prompts = [model.prompt(clip, question, INPUTS[source]) for source, question in asked]
     try:
         runs = run_all(model, [Request(prompt, max_new_tokens=max_new_tokens) for prompt in prompts])
     except EngineError:  # a decoder that no condition can be put to answers as it is
-        return [model.caption(clip, question, max_new_tokens, INPUTS[source]) for source, question in asked]
-    return [answer.text for (answer,) in runs]
+        said = [model.caption(clip, question, max_new_tokens, INPUTS[source]) for source, question in asked]
+        lengths = [len(model.tokenizer(answer, add_special_tokens=False)["input_ids"]) for answer in said]
+        return [(answer, length >= max_new_tokens) for answer, length in zip(said, lengths, strict=True)]
+    return [(answer.text, int(answer.token_ids[-1]) not in model.stop_ids) for (answer,) in runs]
 
 
 def _elsewhere(judge, clip, modality):

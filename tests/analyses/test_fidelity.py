@@ -8,6 +8,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
+import avnb
 from avnb import engine, fidelity, paper, plots
 from avnb.engine import EngineError
 from avnb.judge import score
@@ -17,7 +18,7 @@ from avnb.toybox.captions import Writer
 from avnb.toybox.sources import SOURCES
 
 COLUMNS = ["clip", "kind", "inputs", "question", "modality", "answer", "value"]
-COLUMNS += ["matched", "missed", "invented", "leakage", "elsewhere", "reason"]
+COLUMNS += ["matched", "missed", "invented", "leakage", "elsewhere", "reason", "truncated"]
 NAMES = list(SOURCES)
 
 
@@ -61,7 +62,7 @@ def planted_answers(monkeypatch):
     def said(model, clip, asked, n):
         if not isinstance(model, Planted):
             return real(model, clip, asked, n)
-        return [model.caption(clip, question, n, fidelity.INPUTS[source]) for source, question in asked]
+        return [(model.caption(clip, question, n, fidelity.INPUTS[source]), False) for source, question in asked]
 
     monkeypatch.setattr(fidelity, "_said", said)
 
@@ -78,6 +79,13 @@ def test_answers_are_those_of_generate(random_organism, toybox_clips, monkeypatc
 
     monkeypatch.setattr(engine, "run_all", refuse)
     pd.testing.assert_frame_equal(fidelity.measure(random_organism, toybox_clips[:2], **asked), table)
+
+
+def test_an_answer_that_is_cut_off_is_told(toybox_clips):
+    model = avnb.load("toy-omni")
+    whole, cut = (fidelity.measure(model, toybox_clips[:2], [HEAR], max_new_tokens=n) for n in (24, 2))
+    assert not whole["truncated"].any() and cut["truncated"].all()
+    assert all(long.startswith(short) for long, short in zip(whole["answer"], cut["answer"], strict=True))
 
 
 def test_every_prompt_about_every_clip():

@@ -14,7 +14,7 @@ import pytest
 from avnb import datasets, study
 from avnb.study import together
 
-N_KILLS = 3  # of the client; before each, and before the end, a worker is killed too
+N_KILLS = 2  # of the client; before each, and before the end, a worker is killed too
 
 NAMES = ["fidelity", "lens", "swap"]
 OPTIONS = {"dataset": "soak", "max_new_tokens": 8}
