@@ -72,9 +72,7 @@ show.in_short(
         )
         for (order, share), found in hears.items()
     },
-    "that training can be the cause: yes, in these organisms; that its order is: not decided"
-    if replicas.empty
-    else "that training can be the cause: yes, in these organisms; for its order see the replicas below",
+    "that training can be the cause: yes, in these organisms",
     clip=show.player(clip, width=240, caption=show.about(clip)),
 )
 
@@ -82,8 +80,8 @@ show.in_short(
 # {cite}`selvakumar2026avllm` trace the bias to training: these models begin as vision-language models, and are then tuned
 # on clips whose sound goes with the picture. That is a correlation over a handful of large models, none of which can be
 # trained again. Small ones can, and of these every training example is known. This chapter varies what was learnt
-# **before** and the **dose** of conflicting clips in the last stage, and then, over replicas of the whole upbringing,
-# **order** and **amount**.
+# **before** and the **dose** of conflicting clips in the last stage, and then repeats **whole upbringings** from other
+# seeds.
 #
 # ## One clip, several upbringings
 #
@@ -244,44 +242,51 @@ Markdown(response.failures(table))
 Markdown(response.conclusion(table))
 
 # %% [markdown]
-# ## Order and amount, over replicas
+# ## Replicas of the whole upbringing
 #
-# The runs of the sweep share their first stages, so that one lucky or unlucky run of those would be in all of them; and
-# vision first differs from audio first in *what* it met before, not only in when. So organisms are raised anew, with other
-# first weights and other seeds of every stage, eyes and ears too, in more ways: *vision, then audio* and *audio, then vision* have met the same, in the
-# other order; *few sounds* and *many sounds* differ in the share of sounds alone in the last stage, which the study calls
-# vision-heavy data. And an organism that answers every question about the sound does not prefer the sound, it does not
-# listen to the question: whether answers are about what was *asked* is measured apart from what they name.
+# The runs of the sweep share their first stages, so that one lucky or unlucky run of those would be in all of them, and
+# their last stage is short: some of them answer about the sound whatever is asked. An organism that does so does not
+# prefer the sound, it does not listen to the question. So whole upbringings are repeated, with other first weights and
+# other seeds of every stage, eyes and ears too, and with a last stage as long as that of the organisms that ship (they are
+# replica 0). Whether answers are about what was *asked* is measured apart from what they name.
 #
-# Differences in modality preference are taken within a replica, with their 95 % intervals over clips. One is decided only if
-# at least two replicas follow their questions in both arms, and all of those leave out zero on the same side.
+# Some upbringings differ in what came before the last stage (sounds alone, pictures alone, nothing, or both, in either
+# order), others in what the last stage holds: half of its clips in conflict, or few or many sounds alone, which the study
+# calls vision-heavy data. Differences in modality preference are taken within a replica, with their 95 % intervals over
+# clips. One is decided only if at least two replicas follow their questions in both arms, and all of those leave out zero
+# on the same side.
 
 # %% tags=["hide-input"]
-command = "`python -m avnb.organisms.upbringing --work WORK` raises the replicas, in an hour and a half or so for each on one idle core"
-if len(replicas):
-    raised = contrasts.organisms(replicas)
-    of_all = "every organism" if raised["follows"].all() else "not every organism"
-    shown_replicas = show.figure(
-        plots.upbringing.replicas(
-            raised, f"{of_all.capitalize()} answers what it is asked"
-        ),
-        f"One mark for each organism, n = {replicas['clip'].nunique()} clips each. Hollow: fewer than "
-        f"{contrasts.FOLLOWS:g} of the answers are about what was asked.",
-        alt="For every upbringing and replica: fidelity to sound and picture of conflicting clips, and the share of "
-        "answers that are about what was asked.",
-        data=raised,
-    )
-else:
-    shown_replicas = Markdown(
-        f"**Not measured here yet.** {command}; so *order* and *amount* are **not decided** here, and nothing on these "
-        "pages claims that what is learnt first wins."
-    )
-shown_replicas
+raised = contrasts.organisms(replicas)
+compared = contrasts.contrasts(replicas, seed)
+arms, n_arms = list(dict.fromkeys(raised["arm"])), len(upbringing.ARMS)
+show.figure(
+    plots.upbringing.replicas(
+        raised,
+        "Every organism answers what it is asked"
+        if raised["follows"].all()
+        else "Not every organism answers what it is asked",
+    ),
+    f"One mark for each organism, n = {replicas['clip'].nunique()} clips each. Hollow: fewer than "
+    f"{contrasts.FOLLOWS:g} of the answers are about what was asked.",
+    alt="For every upbringing and replica: fidelity to sound and picture of conflicting clips, and the share of "
+    "answers that are about what was asked.",
+    data=raised,
+)
 
 # %% tags=["hide-input"]
+missing = [arm for arm in upbringing.ARMS if arm not in arms]
 Markdown(
-    f"{contrasts.sentences(contrasts.contrasts(replicas, seed))}\n\n{command}; their table comes with the package."
-) if len(replicas) else None
+    contrasts.sentences(compared)
+    + (
+        f"\n\nNot raised here: *{'*; *'.join(missing)}* ({len(missing)} of {n_arms} upbringings), and so nothing is said "
+        "about what they would tell."
+        if missing
+        else ""
+    )
+    + "\n\n`python -m avnb.organisms.upbringing --work WORK` raises the replicas, some three hours for each on one idle "
+    "core; their table comes with the package."
+)
 
 # %% [markdown]
 # ## Paper and here
@@ -362,8 +367,8 @@ Markdown(
 # ## What this shows
 #
 # - In organisms whose every training example is known, training is **enough** to make a model that hears and does not say so:
-#   eyes and ears are the same in all of them.
-# - The dose of conflict moves it, over six doses and three upbringings.
+#   within the sweep, and within a replica, eyes and ears are the same.
+# - The dose of conflict moves it, over six doses and three upbringings, and in replicas of which no stage is shared.
 #
 # ## What this does not show
 #
@@ -372,7 +377,7 @@ Markdown(
 # - **Few upbringings.** Organisms of the sweep share one run of the encoders and one of each first stage, and the replicas
 #   are few. The intervals say how much the answers hang on the clips asked about; how much they hang on the training run, the marks
 #   show.
-# - **Short.** The last stage of the sweep and of the replicas is shorter and steeper than that of the shipped organisms.
+# - **Short.** The last stage of the sweep is shorter and steeper than that of the shipped organisms and of the replicas.
 #   Where an organism does not hear well even from sound alone (the control), a low answer says less about bias.
 # - *Conflict* here is drawn at random: any sound with any picture. Real conflict (dubbed films, music over pictures) has
 #   its own regularities, which a model could learn to see through.

@@ -84,12 +84,19 @@ for kind, some in compared.groupby("sound", sort=False):
             wide.index.get_level_values("cluster") if sources is None else sources,
         )
 sounds = {"own": "ordinary clips", "foreign": "conflicting clips"}
+
+
+def points(share):
+    """A difference of shares in words: "50 points higher"."""
+    return f"{abs(100 * share):.0f} points {'higher' if share >= 0 else 'lower'}"
+
+
 clip = next((clip for clip in clips if clip.conflict), clips[0])
 show.in_short(
     f"{name} answers {len(needless)} of {len(sound)} types of question about a clip's sound without the sound"
     + (
-        f"; {against} answers {gaps['foreign'].mean:+.0%} of the questions about conflicting clips, and {gaps['own'].mean:+.0%} "
-        "of those about ordinary ones, more than it."
+        f"; of the questions about conflicting clips, the share that {against} answers is {points(gaps['foreign'].mean)}, and of "
+        f"those about ordinary ones {points(gaps['own'].mean)}."
         if {"own", "foreign"} <= {*gaps}
         else "."
     )
@@ -293,7 +300,9 @@ show.figure(
         by_sound,
         {"this set": foreign},
         f"{against} against {name}: "
-        + ", ".join(f"{gap.mean:+.0%} on {sounds[kind]}" for kind, gap in gaps.items()),
+        + ", ".join(
+            f"{points(gap.mean)} on {sounds[kind]}" for kind, gap in gaps.items()
+        ),
     ),
     f"Share of questions answered in sets with any share of conflicting clips, drawn between the two measured ends; dotted, "
     f"the share in this set ({foreign:.0%}).",
@@ -305,8 +314,8 @@ show.figure(
 # %% tags=["hide-input"]
 Markdown(
     "\n".join(
-        f"- {sounds[kind].capitalize()}: {against} answers **{gap.mean:+.0%}** ({gap.low:+.0%} to "
-        f"{gap.high:+.0%}) more than {name}, n = {gap.n} questions: "
+        f"- {sounds[kind].capitalize()}: the share that {against} answers is **{points(gap.mean)}** than that of {name} "
+        f"({100 * gap.low:+.0f} to {100 * gap.high:+.0f} points, n = {gap.n} questions): "
         + (
             "these questions tell them apart."
             if gap.low > 0

@@ -1,7 +1,7 @@
 """What replicas of an upbringing agree on: order, what was learnt before, conflict, and the amount of sound.
 
 >>> list(CONTRASTS)[:2]
-['order', 'what was learnt before']
+['what was learnt before', 'pictures before']
 """
 
 import pandas as pd
@@ -12,8 +12,9 @@ FOLLOWS = 0.9  # share of answers about what was asked, from which on an organis
 PREFERENCE = "modality preference"
 _FOLLOWED = " question followed, "
 CONTRASTS = {  # name -> (arm, minus arm, in words)
-    "order": ("vision, then audio", "audio, then vision", "sounds learnt last, minus pictures learnt last"),
     "what was learnt before": ("audio first", "vision first", "sounds alone before, minus pictures alone before"),
+    "pictures before": ("vision first", "from scratch", "pictures alone before, minus nothing before"),
+    "order": ("vision, then audio", "audio, then vision", "sounds learnt last, minus pictures learnt last"),
     "conflict, vision first": ("vision first, conflict", "vision first", "with conflicting clips, minus without"),
     "conflict, audio first": ("audio first, conflict", "audio first", "with conflicting clips, minus without"),
     "amount of sound": ("vision first, many sounds", "vision first, few sounds", "many sounds alone, minus few"),
@@ -67,33 +68,46 @@ def contrasts(table, seed=0) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["contrast", "replica", *stats.Interval._fields, "follows"])
 
 
-def sentences(found) -> str:
-    """What the replicas agree on, as a list of markdown.
+def verdict(rows) -> str:
+    """What the replicas of a contrast agree on, in words.
 
     A contrast is called supported if in every replica whose organisms follow their questions, and in two at least, the
     interval leaves out zero on the same side.
 
     Args:
+        rows: of one contrast, from `contrasts`.
+
+    Example:
+        >>> rows = pd.DataFrame({"low": [0.2, 0.1], "high": [0.4, 0.3], "follows": True})
+        >>> verdict(rows)
+        '**towards the sound** in all 2 replicas that follow their questions'
+    """
+    used = rows[rows["follows"]]
+    sides = {1 if row.low > 0 else -1 if row.high < 0 else 0 for row in used.itertuples()}
+    if rows.empty:
+        return "**not measured here**"
+    if len(used) < 2:
+        return f"**not decided**: {len(used)} of {len(rows)} replicas follow their questions, and it takes two"
+    if sides == {1}:
+        return f"**towards the sound** in all {len(used)} replicas that follow their questions"
+    if sides == {-1}:
+        return f"**towards the picture** in all {len(used)} replicas that follow their questions"
+    return f"**not decided**: the {len(used)} replicas that follow their questions do not agree"
+
+
+def sentences(found) -> str:
+    """What the replicas agree on, contrast by contrast, as a list of markdown.
+
+    Args:
         found: of `contrasts`.
     """
     lines = []
-    for name, rows in found.groupby("contrast", sort=False):
-        used = rows[rows["follows"]]
-        sides = {1 if row.low > 0 else -1 if row.high < 0 else 0 for row in used.itertuples()}
-        if len(used) < 2:
-            verdict = f"**not decided**: {len(used)} of {len(rows)} replicas follow their questions, and it takes two"
-        elif sides == {1}:
-            verdict = f"**towards the sound** in all {len(used)} replicas that follow their questions"
-        elif sides == {-1}:
-            verdict = f"**towards the picture** in all {len(used)} replicas that follow their questions"
-        else:
-            verdict = f"**not decided**: the {len(used)} replicas that follow their questions do not agree"
+    for name, (_, _, words) in CONTRASTS.items():
+        rows = found[found["contrast"] == name]
         each = "; ".join(
             f"{row.mean:+.2f} ({row.low:+.2f} to {row.high:+.2f})" + ("" if row.follows else ", questions not followed")
             for row in rows.itertuples()
         )
-        words = CONTRASTS[name][2]
-        lines.append(
-            f"- **{name[0].upper() + name[1:]}** ({words}): {verdict}. {each}; n = {rows['n'].iloc[0]} clips each."
-        )
+        about = f" {each}; n = {rows['n'].iloc[0]} clips each." if len(rows) else ""
+        lines.append(f"- **{name[0].upper() + name[1:]}** ({words}): {verdict(rows)}.{about}")
     return "\n".join(lines)

@@ -22,13 +22,13 @@ from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 from avnb.organisms.exam import Exam
 from avnb.organisms.learner import Features, Learner
 from avnb.organisms.pool import Pool
+from avnb.organisms.raising import LEARNING_RATE, STEPS, gathered, raised
 from avnb.organisms.recipes import ORDERS, Recipe, audio_visual
-from avnb.organisms.train import Data, learn, tune
+from avnb.organisms.train import Data, tune
 
 FILE = Path(__file__).parent / "dose.parquet"
 DOSES = (0.0, 0.02, 0.05, 0.1, 0.2, 0.4)  # share of conflicting clips in the data of the last stage
 SEEDS = (0, 1, 2)
-STEPS, LEARNING_RATE = 200, 1e-3  # of the last stage: shorter and steeper than that of the shipped organisms
 
 
 def results():
@@ -56,32 +56,17 @@ def sweep(work, out=FILE, shard=(0, 1)):
     Returns:
         The table, as `results` describes it, or None while other shards are not finished.
     """
-    work, out = Path(work), Path(out)
-    folder, exam = work / "dose", None
-    folder.mkdir(parents=True, exist_ok=True)
-    runs = list(product(SEEDS, DOSES, ORDERS))
-    recipes = [
-        Recipe((*ORDERS[order], audio_visual(dose, steps=STEPS, learning_rate=LEARNING_RATE, seed=seed)))
-        for seed, dose, order in runs
-    ]
-    files = [folder / f"{recipe.key(len(recipe.stages))}.parquet" for recipe in recipes]
-    for (seed, dose, order), recipe, file in list(zip(runs, recipes, files, strict=True))[shard[0] :: shard[1]]:
-        if file.exists():
-            continue
-        learner, _ = learn(recipe, work, save_every=STEPS)
-        if exam is None:
-            pool = Pool(work / "pool", "test", 500)
-            exam = Exam(learner, pool, file=work / f"{recipe.key(1)}-test-features.npz")
-        table = exam.take(learner).assign(order=order, dose=dose, seed=seed)
-        table.to_parquet(file.with_suffix(".part"))
-        file.with_suffix(".part").rename(file)
-    if not all(file.exists() for file in files):
+    runs = {}
+    for seed, dose, order in product(SEEDS, DOSES, ORDERS):
+        stage = audio_visual(dose, steps=STEPS, learning_rate=LEARNING_RATE, seed=seed)
+        recipe = Recipe((*ORDERS[order], stage))
+        file = Path(work) / "dose" / f"{recipe.key(len(recipe.stages))}.parquet"
+        runs[file] = recipe, {"order": order, "dose": dose, "seed": seed}
+    raised(dict(list(runs.items())[shard[0] :: shard[1]]), work)
+    if not all(file.exists() for file in runs):
         return None
-    table = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
-    table = table[["order", "dose", "seed", "quantity", "clip", "value"]].astype({"value": "float32"})
-    table = table.assign(steps=STEPS, learning_rate=LEARNING_RATE)
-    table.to_parquet(out, compression="zstd")
-    return table
+    columns = ["order", "dose", "seed", "quantity", "clip", "value"]
+    return gathered(runs, columns, out, steps=STEPS, learning_rate=LEARNING_RATE)
 
 
 def treat(model, work, doses=(0.0, 0.4), steps=30, n_clips=150, n_exam=24):

@@ -1,8 +1,9 @@
 """The test of order and amount: the same upbringings again and again, with other seeds of every stage.
 
-In the sweep of doses (`dose`) only the last stage has several seeds. Here a replica has a seed of its own for the
-initial weights, the encoders and every stage in which the decoder learns. Within a replica the arms differ in what the
-decoder met, in which order, and how much of it. The replica with seed 0 takes the encoders of the shipped organisms.
+In the sweep of doses (`dose`) only the last stage has several seeds, and is short. Here a replica has a seed of its own
+for the initial weights, the encoders and every stage of the decoder, and the stages are as long as those of the shipped
+organisms. Within a replica the arms differ in what the decoder met, in which order, and how much of it. Replica 0 is
+that of the shipped organisms: they are its "vision first", "from scratch" and "vision first, conflict".
 
     python -m avnb.organisms.upbringing --work WORK --seeds 0 1 2     # everything from nothing; resumes
 
@@ -12,6 +13,7 @@ decoder met, in which order, and how much of it. The replica with seed 0 takes t
 
 import argparse
 import json
+from itertools import product
 from pathlib import Path
 
 import pandas as pd
@@ -19,16 +21,15 @@ import torch
 
 from avnb import models
 from avnb.files import whole
-from avnb.organisms.dose import LEARNING_RATE, STEPS
-from avnb.organisms.exam import Exam
 from avnb.organisms.learner import Learner
 from avnb.organisms.omni import Omni
-from avnb.organisms.pool import Pool
-from avnb.organisms.recipes import AUDIO_LANGUAGE, ENCODERS, ORDERS, VISION_LANGUAGE, Recipe, audio_visual
-from avnb.organisms.train import LOG, learn
+from avnb.organisms.raising import gathered, raised
+from avnb.organisms.recipes import AUDIO_LANGUAGE, ENCODERS, ORDERS, RECIPES, VISION_LANGUAGE, Recipe, audio_visual
+from avnb.organisms.train import LOG
 
 FILE = Path(__file__).parent / "upbringing.parquet"
-CONFLICT = 0.4  # share of conflicting clips in the arms that have any
+_FOLDER = "upbringing"  # of the results, in the work folder
+CONFLICT = 0.5  # share of conflicting clips in the arms that have any
 _COLUMNS = ["arm", "seed", "quantity", "clip", "value"]
 MUCH, LITTLE = 0.3, 0.02  # shares of sounds alone, about the usual 0.1
 
@@ -44,7 +45,7 @@ ARMS = {  # stages before the last one, and what the last one holds
 
 
 def results():
-    """What the replicas found that come with the package; no rows as long as none was raised.
+    """What the replicas found, as shipped with the package.
 
     Returns:
         DataFrame: arm (a key of `ARMS`), seed (of the replica), quantity, clip, value. Quantities as in
@@ -55,13 +56,13 @@ def results():
         >>> results().columns.tolist()
         ['arm', 'seed', 'quantity', 'clip', 'value']
     """
-    return pd.read_parquet(FILE) if FILE.exists() else pd.DataFrame(columns=_COLUMNS)
+    return pd.read_parquet(FILE)
 
 
-def recipe(arm, seed):
+def recipe_of(arm, seed):
     """How an organism of a replica is raised; first weights and all batches have the replica's seed."""
     before, last = ARMS[arm]
-    return Recipe((*before, audio_visual(**last, steps=STEPS, learning_rate=LEARNING_RATE)), seed=seed)
+    return Recipe((*before, audio_visual(**last)), seed=seed)
 
 
 def replicate(work, seeds, arms=tuple(ARMS)):
@@ -72,53 +73,45 @@ def replicate(work, seeds, arms=tuple(ARMS)):
         seeds: of the replicas.
         arms: keys of `ARMS`.
     """
-    work = Path(work)
-    _take_encoders(work)
-    for seed in seeds:
-        exam = None
-        for arm in arms:
-            raised = recipe(arm, seed)
-            file = _file(work, arm, seed)
-            if file.exists():
-                continue
-            learner, _ = learn(raised, work, save_every=STEPS)
-            if exam is None:
-                pool = Pool(work / "pool", "test", 500)
-                exam = Exam(learner, pool, file=work / f"{raised.key(1)}-test-features.npz")
-            with whole(file) as partial:
-                exam.take(learner).assign(arm=arm, seed=seed).to_parquet(partial)
+    _take_shipped(Path(work))
+    runs = {}
+    for seed, arm in product(seeds, arms):
+        recipe = recipe_of(arm, seed)
+        file = Path(work) / _FOLDER / f"{recipe.key(len(recipe.stages))}.parquet"
+        runs[file] = recipe, {"arm": arm, "seed": seed}
+    raised(runs, work)
 
 
 def gather(work, out=FILE):
     """Put the results of all organisms that are there into one table, and write it."""
-    files = sorted((Path(work) / "upbringing").glob("*.parquet"))
-    table = pd.concat([pd.read_parquet(file) for file in files], ignore_index=True)
-    table = table[_COLUMNS].astype({"value": "float32"})
-    table.to_parquet(out, compression="zstd")
-    return table
+    return gathered(sorted((Path(work) / _FOLDER).glob("*.parquet")), _COLUMNS, out)
 
 
-def _take_encoders(work):
-    """Leave the state after the first stage as training leaves it, with the shipped encoders: they take longest."""
-    work.mkdir(parents=True, exist_ok=True)
-    file = work / f"{Recipe((ENCODERS,)).key(1)}.pt"
+def _take_shipped(work):
+    """Leave the states of replica 0 that training would leave, from the organisms that ship."""
+    _leave(work, "toy-omni", 1, ("visual", "audio_tower"))
+    for name, shipped in RECIPES.items():
+        if shipped in [recipe_of(arm, Recipe.seed) for arm in ARMS]:
+            _leave(work, name, len(shipped.stages), ("visual", "audio_tower", "language_model"))
+
+
+def _leave(work, name, n_stages, parts):
+    """Leave the state of a shipped organism after some of its stages, in which these parts were trained."""
+    stages = RECIPES[name].stages[:n_stages]
+    file = work / f"{RECIPES[name].key(n_stages)}.pt"
     if file.exists():
         return
     torch.manual_seed(Recipe.seed)
     learner = Learner(*Omni().build())
-    donor = models.load("toy-omni", dtype=torch.float32, device_map="cpu").hf.model
-    for name in ("visual", "audio_tower"):
-        getattr(learner.thinker.model, name).load_state_dict(getattr(donor, name).state_dict())
-    log = [json.loads(line) for line in (models.CHECKPOINTS / "toy-omni" / LOG).read_text().splitlines()]
-    state = {"weights": learner.state_dict(), "parts": [], "log": [row for row in log if row["stage"] == ENCODERS.name]}
+    donor = models.load(name, dtype=torch.float32, device_map="cpu").hf
+    for part in parts:
+        getattr(learner.thinker.model, part).load_state_dict(getattr(donor.model, part).state_dict())
+    if "language_model" in parts:
+        learner.thinker.lm_head.load_state_dict(donor.lm_head.state_dict())
+    log = [json.loads(line) for line in (models.CHECKPOINTS / name / LOG).read_text().splitlines()]
+    log = [row for row in log if row["stage"] in [stage.name for stage in stages]]
     with whole(file) as partial:
-        torch.save({"step": ENCODERS.steps, **state}, partial)
-
-
-def _file(work, arm, seed):
-    folder = work / "upbringing"
-    folder.mkdir(parents=True, exist_ok=True)
-    return folder / f"{seed}-{recipe(arm, seed).key(9)}.parquet"
+        torch.save({"step": stages[-1].steps, "weights": learner.state_dict(), "parts": [], "log": log}, partial)
 
 
 if __name__ == "__main__":

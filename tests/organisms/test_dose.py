@@ -11,7 +11,7 @@ import torch
 matplotlib.use("agg")
 
 from avnb import plots, stats
-from avnb.organisms import dose, recipes, response
+from avnb.organisms import dose, raising, recipes, response
 from avnb.organisms import exam as exams
 from avnb.organisms import train as training
 from avnb.organisms.learner import Learner
@@ -84,10 +84,10 @@ def test_the_sweep_resumes_and_shards_add_up(tmp_path, monkeypatch, pools):
     monkeypatch.setattr(dose, "DOSES", (0.0, 0.4))
     monkeypatch.setattr(dose, "SEEDS", (0,))
     monkeypatch.setattr(dose, "STEPS", 2)
-    monkeypatch.setattr(dose, "Exam", partial(exams.Exam, n=4))
+    monkeypatch.setattr(raising, "Exam", partial(exams.Exam, n=4))
     short = {order: recipes.Recipe(stages).shortened(2, 12, 2).stages for order, stages in recipes.ORDERS.items()}
     monkeypatch.setattr(dose, "ORDERS", short)
-    for module in (training, dose):
+    for module in (training, raising):
         monkeypatch.setattr(module, "Pool", lambda folder, split, *args: pools[split])
     taken = []
     real = exams.Exam.take

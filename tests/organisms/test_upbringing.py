@@ -38,13 +38,13 @@ def line(text, name):
 
 
 def test_an_arm_is_the_stages_of_its_order():
-    assert [stage.name for stage in upbringing.recipe("vision, then audio", 3).stages] == [
+    assert [stage.name for stage in upbringing.recipe_of("vision, then audio", 3).stages] == [
         "encoders", "vision-language", "audio-language", "audio-visual"
     ]  # fmt: skip
 
 
 def test_replicas_share_no_stage_and_the_arms_of_a_replica_share_their_encoders():
-    raised = {(arm, seed): upbringing.recipe(arm, seed) for arm in upbringing.ARMS for seed in (0, 1, 2)}
+    raised = {(arm, seed): upbringing.recipe_of(arm, seed) for arm in upbringing.ARMS for seed in (0, 1, 2)}
     encoders = [{raised[arm, seed].key(1) for arm in upbringing.ARMS} for seed in (0, 1, 2)]
     assert [len(some) for some in encoders] == [1, 1, 1]
     assert len(set.union(*encoders)) == 3
@@ -52,13 +52,23 @@ def test_replicas_share_no_stage_and_the_arms_of_a_replica_share_their_encoders(
     assert len({recipe.key(9) for recipe in raised.values()}) == len(raised)
 
 
-def test_training_goes_on_from_the_encoders_that_ship(tmp_path):
-    upbringing._take_encoders(tmp_path)
-    state = torch.load(next(tmp_path.glob("*.pt")))
-    shipped = models.load("toy-omni", dtype=torch.float32, device_map="cpu").hf.state_dict()
-    encoders = [name for name in shipped if ".visual." in name or ".audio_tower." in name]
-    assert encoders and all(torch.equal(state["weights"][f"thinker.{name}"], shipped[name]) for name in encoders)
-    assert state["step"] == len(state["log"]) == recipes.ENCODERS.steps
+def test_replica_0_is_the_organisms_that_ship(tmp_path):
+    upbringing._take_shipped(tmp_path)
+    recipe = recipes.RECIPES["toy-omni"]
+    for n_stages, parts in ((1, (".visual.", ".audio_tower.")), (3, (".",))):
+        state = torch.load(tmp_path / f"{recipe.key(n_stages)}.pt")
+        shipped = models.load("toy-omni", dtype=torch.float32, device_map="cpu").hf.state_dict()
+        trained = [name for name in shipped if any(part in name for part in parts)]
+        assert trained and all(torch.equal(state["weights"][f"thinker.{name}"], shipped[name]) for name in trained)
+        assert state["step"] == recipe.stages[n_stages - 1].steps
+        assert len(state["log"]) == sum(stage.steps for stage in recipe.stages[:n_stages])
+    assert upbringing.recipe_of("vision first", 0) == recipe
+    assert len(list(tmp_path.glob("*.pt"))) == 4, "encoders, vision first, from scratch, with conflict"
+
+
+def test_what_no_replica_has_is_said_to_be_not_measured():
+    table = planted({}).query("arm != 'audio first'")
+    assert "**not measured here**" in line(contrasts.sentences(contrasts.contrasts(table)), "what was learnt before")
 
 
 def test_a_planted_difference_is_named_with_its_side():
@@ -111,7 +121,6 @@ def test_the_figure_shows_every_organism_and_hollows_those_that_do_not_follow():
 
 def test_what_was_raised_is_gathered_and_read_again(tmp_path, monkeypatch):
     monkeypatch.setattr(upbringing, "FILE", tmp_path / "upbringing.parquet")
-    assert upbringing.results().empty
     table = planted({}, seeds=(1, 2))
     (tmp_path / "upbringing").mkdir()
     for seed, some in table.groupby("seed"):
