@@ -9,7 +9,6 @@ from avnb.organisms.exam import Exam
 from avnb.organisms.pool import Pool
 from avnb.organisms.train import learn
 
-STEPS, LEARNING_RATE = 200, 1e-3  # of the last stage: shorter and steeper than that of the shipped organisms
 N_TEST = 500  # clips of the test split that are drawn for the exam
 
 
@@ -22,7 +21,7 @@ def raised(runs, work):
     """
     for file, (recipe, columns) in runs.items():
         if not file.exists():
-            learner, _ = learn(recipe, work, save_every=STEPS)
+            learner, _ = learn(recipe, work)
             features = Path(work) / f"{recipe.key(1)}-test-features.npz"
             exam = Exam(learner, Pool(Path(work) / "pool", "test", N_TEST), file=features)
             with whole(file) as partial:
