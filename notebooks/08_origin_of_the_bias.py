@@ -365,11 +365,17 @@ Markdown(
 
 # %% [markdown]
 # ## What this shows
-#
-# - In organisms whose every training example is known, training is **enough** to make a model that hears and does not say so:
-#   within the sweep, and within a replica, eyes and ears are the same.
-# - The dose of conflict moves it, over six doses and three upbringings, and in replicas of which no stage is shared.
-#
+
+# %% tags=["hide-input"]
+conflict = compared[compared["contrast"] == "conflict, vision first"]
+Markdown(
+    "- In organisms whose every training example is known, training is **enough** to make a model that hears and does not "
+    "say so: within the sweep, and within a replica, eyes and ears are the same.\n"
+    "- The dose of conflict moves it, over six doses and three upbringings. With half of the clips in conflict, replicas of "
+    f"which no stage is shared move {contrasts.verdict(conflict)}."
+)
+
+# %% [markdown]
 # ## What this does not show
 #
 # - **Scale.** A few million parameters, 24 sources, a small grammar. That a cause works here shows that it is enough
