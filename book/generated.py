@@ -17,7 +17,7 @@ from avnb import speed
 from avnb.analyses import ANALYSES
 from avnb.models import CHECKPOINTS, base_of, memory, shipped, talking
 from avnb.models.families import FAMILIES
-from avnb.organisms import cards, talk
+from avnb.organisms import cards, contrasts, talk, upbringing
 from avnb.questions import HEAR, SEE
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -137,6 +137,11 @@ def glance():
         yield f"`{name}`: {history}", own, f"**{other}**", alone, seen
 
 
+def replicas():
+    """What repeated upbringings agree on."""
+    return f"{contrasts.sentences(contrasts.contrasts(upbringing.results()))}\n"
+
+
 def analyses():
     """The analyses, with what each asks."""
     yield from (("Analysis", "What it asks"), ("---", "---"))
@@ -169,7 +174,7 @@ def numbers():
 
 def outdated():
     """Path -> the text that it should hold, where it does not."""
-    functions = (rooms, models, sizes, families, shown, glance, reading, analyses, clip, scale, numbers)
+    functions = (rooms, models, sizes, families, shown, glance, replicas, reading, analyses, clip, scale, numbers)
     tables = {function.__name__: function for function in functions}
 
     def replaced(match):
