@@ -83,8 +83,13 @@ def replicate(work, seeds, arms=tuple(ARMS)):
 
 
 def gather(work, out=FILE):
-    """Put the results of all organisms that are there into one table, and write it."""
-    return gathered(sorted((Path(work) / _FOLDER).glob("*.parquet")), _COLUMNS, out)
+    """Put the results of all organisms that are there into one table, in the order of `ARMS`, and write it."""
+
+    def place(file):
+        first = pd.read_parquet(file, columns=["arm", "seed"]).iloc[0]
+        return list(ARMS).index(first["arm"]), first["seed"]
+
+    return gathered(sorted((Path(work) / _FOLDER).glob("*.parquet"), key=place), _COLUMNS, out)
 
 
 def _take_shipped(work):

@@ -119,11 +119,15 @@ def test_the_figure_shows_every_organism_and_hollows_those_that_do_not_follow():
     assert sum(mark.get_markerfacecolor() == "none" for mark in marks) == 1
 
 
-def test_what_was_raised_is_gathered_and_read_again(tmp_path, monkeypatch):
+def test_what_was_raised_is_gathered_in_the_order_of_the_arms_and_read_again(tmp_path, monkeypatch):
     monkeypatch.setattr(upbringing, "FILE", tmp_path / "upbringing.parquet")
-    table = planted({}, seeds=(1, 2))
+    organisms = [some for _, some in planted({}, seeds=(1, 2)).groupby(["arm", "seed"], sort=False)]
     (tmp_path / "upbringing").mkdir()
-    for seed, some in table.groupby("seed"):
-        some.to_parquet(tmp_path / "upbringing" / f"{seed}.parquet")
+    for i, some in enumerate(organisms):
+        some.to_parquet(tmp_path / "upbringing" / f"{i}.parquet")
     upbringing.gather(tmp_path, upbringing.FILE)
-    pd.testing.assert_frame_equal(upbringing.results(), table, check_dtype=False, rtol=1e-6)
+    found = upbringing.results()
+    assert found[["arm", "seed"]].drop_duplicates().values.tolist() == [
+        [arm, seed] for arm in upbringing.ARMS for seed in (1, 2)
+    ]
+    assert len(found) == sum(map(len, organisms))
