@@ -234,8 +234,8 @@ if len(silent):
     )
 if n_truncated := table["truncated"].sum():
     lines.append(
-        f"Of {len(table)} answers, {n_truncated} had not ended after {max_new_tokens} tokens and were cut off: what would have "
-        "come counts as missed. Set `max_new_tokens` higher."
+        f"Cut off after {max_new_tokens} tokens, before they had ended: {n_truncated} of {len(table)} answers. What would have "
+        "come counts as missed; a higher `max_new_tokens` lets them end."
     )
 unscored = table[table["value"].isna()]
 if len(unscored):
