@@ -16,9 +16,7 @@ from pathlib import Path
 from docutils import nodes
 from matplotlib import get_data_path
 from PIL import Image, ImageDraw, ImageFont
-from sphinx import addnodes
 from sphinx.search.en import SearchEnglish
-from sphinx.transforms import SphinxTransform
 
 UNSET = "OWNER_TO_SET"
 CARDS = "_static/cards"
@@ -37,18 +35,9 @@ class Search(SearchEnglish):
         return words + [found[1] for word in words if (found := re.fullmatch(r"([^\W\d_]{3,})\d+", word))]
 
 
-class Subject(SphinxTransform):
-    """Index a chapter under its subject and the words of it: `05_attention_knockout` under "knockout", too."""
-
-    default_priority = 840  # before the domains look for entries of the index
-
-    def apply(self):
-        chapter = re.fullmatch(r"notebooks/\d+_(\w+)", self.env.docname)
-        if chapter:
-            words = chapter[1].split("_")
-            subjects = dict.fromkeys([" ".join(words), *(word for word in words if len(word) > 3)])
-            entries = [("single", subject, "", "main", None) for subject in subjects]
-            self.document.insert(0, addnodes.index(entries=entries))
+def rank_by_subject(app, config):
+    """Let a search for the subject of a chapter begin with it."""
+    config.html_search_scorer = str(Path(__file__).with_name("scorer.js"))
 
 
 def leave_out_what_leads_nowhere(app, config):
@@ -136,7 +125,7 @@ def list_no_entries(app, page, template, context, doctree):
 def setup(app):
     """Register with Sphinx."""
     app.add_search_language(Search)
-    app.add_transform(Subject)
+    app.connect("config-inited", rank_by_subject)
     app.connect("config-inited", leave_out_what_leads_nowhere)
     app.connect("html-page-context", add_tags)
     app.connect("html-page-context", offer_the_notebook)
