@@ -245,9 +245,10 @@ Markdown(response.conclusion(table))
 # ## Replicas of the whole upbringing
 #
 # The runs of the sweep share their first stages, so that one lucky or unlucky run of those would be in all of them, and
-# their last stage is short: some of them answer about the sound whatever is asked. An organism that does so does not
-# prefer the sound, it does not listen to the question. So whole upbringings are repeated, with other first weights and
-# other seeds of every stage, eyes and ears too, and with a last stage as long as that of the organisms that ship (they are
+# their last stage is short. Some hardly name what is seen in ordinary clips either; whether these answer about the sound
+# whatever is asked, the sweep did not record. An organism that does so does not prefer the sound, it does not listen to the
+# question. So whole upbringings are repeated, with other first weights and other seeds of every stage, eyes and ears too,
+# on the same training clips, and with a last stage as long as that of the organisms that ship (they are
 # replica 0). Whether answers are about what was *asked* is measured apart from what they name.
 #
 # Some upbringings differ in what came before the last stage (sounds alone, pictures alone, nothing, or both, in either

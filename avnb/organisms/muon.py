@@ -2,6 +2,8 @@
 
 `torch.optim.Muon` orthogonalises in bfloat16. A processor without instructions for it emulates them: most of a training
 step of a small organism went there. In float32, matrices of one shape together, it costs less than the backward pass.
+The organisms that ship, and those of the sweep of doses, were trained with torch's: training them anew ends in slightly
+other weights.
 
 >>> matrix = torch.nn.Parameter(torch.eye(3, 2))
 >>> optimizer = Muon([matrix], lr=0.1, weight_decay=0.0)
