@@ -385,12 +385,25 @@ show.table(
 # what is heard, what is seen, and what is heard elsewhere.
 
 # %% tags=["hide-input"]
+logs = latent.log_ranks(ranks)
+last = latent.last_ranks(logs[logs["kind"] == "counterfactual"], seed)
+read = [
+    f"what is {target} at rank {show.told(last[target])}"
+    for target in ("seen", "heard")
+    if target in last
+]
 show.figure(
     plots.lens.rank_curves(
-        latent.log_ranks(ranks), f"How close each layer of {avllm.name} is to naming it"
+        logs,
+        f"{avllm.name}, conflicting clips, read after the last layer: {'; '.join(read)}",
     ),
-    "Rank of the best word for it, geometric mean over clips, the top is the best; colours and bands as above.",
+    "At the positions of the sound, in brackets 95 % intervals. Rank of the best word for it, geometric mean over clips, the "
+    "top is the best; colours and bands as above.",
     alt="Curves over layers of the rank of what is heard, what is seen, and what is heard in other clips.",
+    data=logs.groupby(["kind", "group", "layer", "target"])["value"]
+    .mean()
+    .rename("log10 of the rank")
+    .reset_index(),
 )
 
 # %% [markdown]

@@ -255,7 +255,8 @@ Markdown(response.conclusion(table))
 # order), others in what the last stage holds: half of its clips in conflict, or few or many sounds alone, which the study
 # calls vision-heavy data. Differences in modality preference are taken within a replica, with their 95 % intervals over
 # clips. One is decided only if at least two replicas follow their questions in both arms, and all of those leave out zero
-# on the same side.
+# on the same side. Signs can be held against those of the sweep, sizes cannot: here the last stage is longer, and more of
+# it is in conflict.
 
 # %% tags=["hide-input"]
 raised = contrasts.organisms(replicas)

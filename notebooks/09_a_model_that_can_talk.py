@@ -297,23 +297,29 @@ Markdown(
 # The rank of the best token for what is heard, for what is seen, and for what is heard in other clips. Depth is the layer
 # divided by the number of layers, so that 8, 30 and 36 layers can be laid over each other.
 
-# %% tags=["hide-input"]
-drawn = "Rank of what is heard, seen, and heard in other clips at audio positions, by relative depth, both kinds of clips."
-show.figure(
-    plots.lens.rank_curves(
-        latent.log_ranks(ranks), f"{model}: what the audio positions would say"
-    ),
-    drawn,
-)
 
 # %% tags=["hide-input"]
-show.figure(
-    plots.lens.rank_curves(
-        latent.log_ranks(talk.table("ranks").query("model == 'toy-omni'")),
-        "toy-omni: what the audio positions would say",
-    ),
-    drawn + " The scale differs from that of the figure before.",
-)
+def by_depth(name, note=""):
+    """The figure of one organism's ranks, under what its last layer reads in conflict."""
+    logs = latent.log_ranks(talk.table("ranks").query("model == @name"))
+    last = latent.last_ranks(logs[logs["kind"] == "counterfactual"], seed)
+    title = (
+        f"{name}, conflicting clips, read after the last layer: what is seen at rank {show.told(last['seen'])}; what is heard "
+        f"at rank {show.told(last['heard'])}"
+    )
+    drawn = logs.groupby(["kind", "layer", "target"])["value"].mean()
+    return show.figure(
+        plots.lens.rank_curves(logs, title),
+        "At the positions of the sound, in brackets 95 % intervals. Rank of what is heard, seen, and heard in other clips."
+        + note,
+        data=drawn.rename("log10 of the rank").reset_index(),
+    )
+
+
+by_depth(model)
+
+# %% tags=["hide-input"]
+by_depth("toy-omni", " The scale differs from that of the figure before.")
 
 # %% [markdown]
 # ## Would a model that cannot hear have said the same?

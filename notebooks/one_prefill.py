@@ -97,6 +97,7 @@ show.table(
 # ```{image} ../book/assets/engine.svg
 # :alt: The prompt's keys and values are stored once; every condition adds only the keys and values of its own answer.
 # :width: 100%
+# :class: follows-mode
 # ```
 #
 # 1. The prompt runs through the decoder once (the *prefill*), with the attention that the model was loaded with. The keys

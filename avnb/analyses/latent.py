@@ -73,6 +73,28 @@ def log_ranks(ranks) -> pd.DataFrame:
     return _by_target(ranks.assign(value=np.log10(ranks["rank"])), ["clip", "kind", "group", "layer"])
 
 
+def last_ranks(table, seed=0) -> dict:
+    """How close the last layer is to naming something at the positions of the sound, over the clips of a kind.
+
+    Args:
+        table: from `log_ranks`, one kind of clips.
+        seed: of the resampling.
+
+    Returns:
+        dict: target (as in `recall`): `stats.Interval` of the geometric mean of the rank (1: the most probable token);
+        targets that no clip has are left out.
+
+    Example:
+        >>> ranks = avnb.lens.event_ranks(avnb.load("toy-omni"), avnb.datasets.load("toybox", n=8))
+        >>> found = last_ranks(log_ranks(ranks).query("kind == 'counterfactual'"))
+        >>> found["seen"].mean < found["heard"].mean
+        True
+    """
+    last = table[(table["layer"] == table["layer"].max()) & (table["group"] == "audio")].dropna(subset="value")
+    found = {target: stats.interval(some, seed) for target, some in last.groupby("target")["value"]}
+    return {target: stats.Interval(*(10**x for x in log[:3]), log.n) for target, log in found.items()}
+
+
 def gaps(table, a="seen", b="heard", seed=0, clusters=None) -> pd.DataFrame:
     """How much more one target is decoded than another, layer by layer: where does the picture take over?
 

@@ -1,5 +1,7 @@
 """Figures of the logit lens."""
 
+from itertools import product
+
 import matplotlib.pyplot as plt
 import numpy as np
 import pandas as pd
@@ -270,16 +272,17 @@ def patched(table, title):
 
 
 def _curves(table, title, ylabel, scale=lambda value: value):
-    """Lines over relative depth with bands: kinds of clips by groups of positions."""
+    """Lines over relative depth with bands: kinds of clips by groups of positions; of one group, kinds in a row."""
     n_layers = table["layer"].max() + 1
     kinds, groups = table["kind"].unique(), table["group"].unique()
+    n_rows, n_columns = (len(kinds), len(groups)) if len(groups) > 1 else (1, len(kinds))
     fig, axes = plt.subplots(
-        len(kinds), len(groups), figsize=(1.2 + 3.1 * len(groups), 0.9 + 2.3 * len(kinds)), sharex=True, sharey=True,
-        squeeze=False, layout="constrained",
+        n_rows, n_columns, figsize=(1.2 + 3.1 * n_columns, 0.9 + 2.3 * n_rows), sharex=True, sharey=True, squeeze=False,
+        layout="constrained",
     )  # fmt: skip
     summary = stats.summarise(table, ["kind", "group", "target", "layer"])
-    for (i, kind), (j, group) in ((a, b) for a in enumerate(kinds) for b in enumerate(groups)):
-        ax, some = axes[i, j], summary[(summary["kind"] == kind) & (summary["group"] == group)]
+    for ax, (kind, group) in zip(axes.flat, product(kinds, groups), strict=True):
+        some = summary[(summary["kind"] == kind) & (summary["group"] == group)]
         heard = some[some["target"] == "heard"].sort_values("layer")
         for target, colour in COLOURS.items():
             line = some[some["target"] == target].sort_values("layer")
@@ -292,7 +295,7 @@ def _curves(table, title, ylabel, scale=lambda value: value):
         place = _PLACES.get(group, f"{group} positions")
         ax.set_title(f"{place}\n{KINDS.get(kind, kind)}, n = {some['n'].max()}", fontsize="small")
     axes[0, 0].set(xlim=(0, 1))
-    axes[-1, len(groups) // 2].set(xlabel=f"relative depth of {n_layers} layers (0 input, 1 output)")
+    fig.supxlabel(f"relative depth of {n_layers} layers (0 input, 1 output)", fontsize="medium")
     fig.supylabel(ylabel, fontsize="medium")
     fig.suptitle(title, fontsize="medium")
     handles = [

@@ -55,6 +55,14 @@ def test_layers_by_themselves(ranks):
     assert (pooled >= table.groupby(["clip", "group", "target"]).max().reindex(pooled.index)).all()
 
 
+def test_ranks_after_the_last_layer(ranks):
+    logs = latent.log_ranks(ranks).query("kind == 'counterfactual'")
+    found = latent.last_ranks(pd.concat(logs.assign(clip=logs["clip"] + str(i)) for i in range(3)))
+    rows = ranks.query("clip == 'y' and group == 'audio' and layer == @LAYERS[-1] and heard")["rank"]
+    assert found["heard"].mean == pytest.approx(np.exp(np.log(rows).mean())) and found["heard"].n == 3
+    assert set(latent.last_ranks(logs[logs["target"] != "seen"])) == {"heard", "other clips"}
+
+
 def test_who_is_ahead(ranks):
     curves = latent.recall(ranks, 4, by_layer=True)
     more = [curves.assign(clip=curves["clip"] + str(i)) for i in range(24)]

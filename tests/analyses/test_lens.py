@@ -390,6 +390,10 @@ def test_figures_show_what_the_tables_hold(planted):
     assert fig.axes[1].lines[1].get_color() == plots.PALETTE["video"] and best[2] == best[3] == 1 < best[0]
     drawn = [y for ax in fig.axes for line in ax.lines for y in line.get_ydata()]
     assert low > max(drawn), "the panels share one axis"
+    logs = latent.log_ranks(ranks)
+    two = plots.lens.rank_curves(pd.concat([logs, logs.assign(group="last")]), "title")
+    shapes = [(f.axes[0].get_gridspec().nrows, f.axes[0].get_gridspec().ncols) for f in (fig, two)]
+    assert shapes == [(1, 2), (2, 2)]  # kinds in a row, or below each other where there are more places
     unseen = plots.lens.rank_curves(latent.log_ranks(ranks).query("target != 'seen'"), "title")
     assert not len(unseen.axes[1].lines[1].get_ydata()), "nothing is known to be seen"
 
