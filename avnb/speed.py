@@ -88,13 +88,14 @@ def workers():
         return pd.DataFrame(columns=["measured", "seconds", "faster"])
     record = json.loads(WORKERS.read_text(encoding="utf8"))
     named = {"process": "in one process, without workers", "estimate": "the same, as `avnb estimate` foretold it"}
+    cells = [*named, *sorted(record["seconds"].keys() - named, key=int)]
     rows = [
         {
             "measured": named.get(cell) or f"{cell} worker{'s' if cell != '1' else ''}",
-            "seconds": median(seconds),
+            "seconds": median(record["seconds"][cell]),
             "faster": record["faster"].get(cell),
         }
-        for cell, seconds in sorted(record["seconds"].items())
+        for cell in cells
     ]
     return pd.DataFrame(rows).astype({"faster": float})
 

@@ -46,6 +46,7 @@ def test_workers_are_compared_with_one(tmp_path, monkeypatch):
         "the same, as `avnb estimate` foretold it": 10,
     }  # fmt: skip
     assert found["faster"].dropna().tolist() == [1, 2]
+    assert found.index[1].startswith("the same"), "the estimate stands below what it foretold"
     assert "100 clips, 3 run(s)" in speed.about_workers() and "a processor" in speed.about_workers()
 
 

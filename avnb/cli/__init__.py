@@ -23,6 +23,8 @@ class _Commands(TyperGroup):
     def invoke(self, ctx):
         try:
             return super().invoke(ctx)
+        except BrokenPipeError:  # whoever read stopped reading: no mistake, and typer ends without a word
+            raise
         except (AvnbError, OSError) as error:
             complain(named(error))
             raise typer.Exit(1) from error

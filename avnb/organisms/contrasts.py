@@ -15,6 +15,11 @@ CONTRASTS = {  # name -> (arm, minus arm, in words)
     "what was learnt before": ("audio first", "vision first", "sounds alone before, minus pictures alone before"),
     "pictures before": ("vision first", "from scratch", "pictures alone before, minus nothing before"),
     "order": ("vision, then audio", "audio, then vision", "sounds learnt last, minus pictures learnt last"),
+    "sounds as well": (
+        "audio, then vision",
+        "vision first",
+        "sounds alone before the pictures, minus pictures alone; asked after the others were seen",
+    ),
     "conflict, vision first": ("vision first, conflict", "vision first", "with conflicting clips, minus without"),
     "conflict, audio first": ("audio first, conflict", "audio first", "with conflicting clips, minus without"),
     "amount of sound": ("vision first, many sounds", "vision first, few sounds", "many sounds alone, minus few"),
@@ -92,7 +97,7 @@ def verdict(rows) -> str:
         return f"**towards the sound** in all {len(used)} replicas that follow their questions"
     if sides == {-1}:
         return f"**towards the picture** in all {len(used)} replicas that follow their questions"
-    return f"**not decided**: the {len(used)} replicas that follow their questions do not agree"
+    return f"**not decided**: of {len(used)} replicas that follow their questions, not all leave out zero on one side"
 
 
 def sentences(found) -> str:

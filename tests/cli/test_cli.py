@@ -1,5 +1,6 @@
 """The command line: what it prints for people and machines, and how it ends."""
 
+import errno
 import io
 import json
 import logging
@@ -573,3 +574,12 @@ def test_a_full_disk_behind_stdout_is_told_in_one_line():
     with open("/dev/full", "w") as full:
         ended = subprocess.run([sys.executable, "-c", code, "models"], stdout=full, stderr=subprocess.PIPE, text=True)
     assert ended.returncode == 1 and ended.stderr.count("\n") == 1 and "No space left" in ended.stderr
+
+
+def test_a_reader_that_stops_reading_is_no_error_to_tell(run, monkeypatch):
+    def closed(*_, **__):
+        raise BrokenPipeError(errno.EPIPE, "Broken pipe")
+
+    monkeypatch.setattr(output, "table", closed)
+    ended = run("models")
+    assert ended.exit_code == 1 and ended.output == ""
