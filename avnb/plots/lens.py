@@ -295,7 +295,8 @@ def _curves(table, title, ylabel, scale=lambda value: value):
         place = _PLACES.get(group, f"{group} positions")
         ax.set_title(f"{place}\n{KINDS.get(kind, kind)}, n = {some['n'].max()}", fontsize="small")
     axes[0, 0].set(xlim=(0, 1))
-    fig.supxlabel(f"relative depth of {n_layers} layers (0 input, 1 output)", fontsize="medium")
+    middle = 0.5 if n_columns % 2 else 1.05  # of the row: of its middle panel, or between the two
+    axes[-1, (n_columns - 1) // 2].set_xlabel(f"relative depth of {n_layers} layers (0 input, 1 output)", x=middle)
     fig.supylabel(ylabel, fontsize="medium")
     fig.suptitle(title, fontsize="medium")
     handles = [
