@@ -1,7 +1,7 @@
 # make book       build the book into _build/html (runs the notebooks; unchanged ones come from the cache)
 # make test       run all tests (also builds the book)            ARGS="-k clips -x" is handed to pytest
 # make check      style, and all tests but the chapters and the book    ARGS=FILE runs one file
-# make bench      measure speed: the media path, the engine, workers    ARGS=--quick is handed to the last two
+# make bench      measure speed: the media path, the engine, workers    ARGS=--quick makes the last two short
 # make smol       fetch the language model of the organisms that can talk (93 MB, once)
 # make lint       check style and formatting
 # make notebooks  write what is generated: the .ipynb beside the .py chapters, tables of README and book

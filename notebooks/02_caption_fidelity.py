@@ -564,8 +564,7 @@ Markdown("\n".join(f"- {line}" for line in shows))
 # ## Try it yourself
 #
 # **Task.** Take an ordinary clip and its version without sound (*mute*), and ask what is heard in either. What should an
-# honest model say about the second, and what does this one say? Needs Python: open this page on Colab (the rocket at the
-# top) or on your machine; the page alone shows the cell, not its controls.
+# honest model say about the second, and what does this one say? Needs Python: open this page on Colab or on your machine; the page alone shows the cell, not its controls.
 #
 # <details><summary>What to expect</summary>
 #

@@ -445,7 +445,7 @@ Markdown("\n".join(f"- {line}" for line in shows))
 # ## Try it yourself
 #
 # **Task.** Choose the word that names the sound, and step through the layers: does it ever look at the thing that is seen?
-# Needs Python: open this page on Colab (the rocket at the top) or on your machine.
+# Needs Python: open this page on Colab or on your machine.
 #
 # <details><summary>What to expect</summary>
 #

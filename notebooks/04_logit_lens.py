@@ -696,7 +696,7 @@ show.table(
         {
             "latent recall": stats.interval(inside, seed) if len(inside) else None,
             "latent recall - counterfactual audio fidelity": stats.difference(
-                inside, named, seed
+                inside, named, seed, clusters=datasets.sources(inside.index)
             )
             if len(inside)
             else None,
@@ -791,7 +791,7 @@ Markdown("\n".join(lines))
 # ## Try it yourself
 #
 # **Task.** Find a clip of which the picture names the sound, at positions of the picture, before the answer begins. Needs
-# Python: open this page on Colab (the rocket at the top) or on your machine.
+# Python: open this page on Colab or on your machine.
 #
 # <details><summary>What to expect</summary>
 #

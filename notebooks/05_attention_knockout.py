@@ -50,6 +50,8 @@ from avnb import (
 from avnb import judge as judges
 from avnb.analyses import blend
 from avnb.engine import needs
+from avnb.organisms import cards as organism_cards
+from avnb.organisms import recipes
 from avnb.questions import HEAR, SEE
 from avnb.study import claims
 from IPython.display import Markdown
@@ -494,19 +496,34 @@ Of {n_judged} cells that are judged, chance alone would mark up to {0.05 * n_jud
 # %% tags=["hide-input"]
 blended = blend.blends(answers)
 share = stats.interval(blended["value"])
+shipped = {
+    name: organism_cards.answers(name).query(
+        "kind == 'counterfactual' and question == @HEAR and inputs == 'both' and modality == 'audio'"
+    )
+    for name in organism_cards.TOYS
+    if recipes.RECIPES[name].hears
+}
+of_shipped = "; ".join(
+    f"{name} {blend.blends(rows)['value'].sum():.0f} of {len(rows)}"
+    for name, rows in shipped.items()
+)
 examples_told = blended.loc[blended["value"] == 1, "answer"].drop_duplicates().head(5)
 Markdown(
     f"{avllm.name} blends {blended['value'].sum():.0f} of {len(blended)} conflicting clips: {show.told(share)}. "
     + " ".join(f"“{text}”" for text in examples_told)
+    + f"\n\nThe organisms that ship blend, among their test clips: {of_shipped}."
 )
 
 # %% tags=["hide-input"]
 tokens = study.table("knockout.by_token", avllm, source=source, **conflict, **asked)
 parts = blend.by_word(tokens, blended)
+parts = parts[parts["n"] >= 10]  # fewer say nothing
 show.table(
     parts,
     "Which cut costs which word of a blend: change of its log-probability in nats, over the blends among the measured clips",
-) if len(parts) else Markdown("None of the measured clips is answered with a blend.")
+) if len(parts) else Markdown(
+    "Which cut costs which word of a blend is not told: fewer than ten of the measured clips are answered with one."
+)
 
 # %% [markdown]
 # ## Look away yourself
@@ -632,7 +649,14 @@ Markdown(
 # ## Try it yourself
 #
 # **Task.** Find the smallest span of layers in which the picture has to be blocked before the clip above is heard. Needs
-# Python: open this page on Colab (the rocket at the top) or on your machine.
+# Python: open this page on Colab or on your machine.
+#
+# <details><summary>What to expect</summary>
+#
+# In `toy-omni` one layer is enough, any one from layer 3 on. Of the first three none is enough by itself, and layers 1 and 2
+# together are.
+#
+# </details>
 
 # %% tags=["skip-execution"]
 from ipywidgets import IntRangeSlider, interact

@@ -86,7 +86,7 @@ own = next((c for c in examples if c.kind == "factual"), examples[0])
 shown = study.measure("tokens", avllm, [clip, own], **keep, **options)
 show.in_short(
     f"Of the words with which {avllm.name} begins to name a sound in conflicting clips, {of_base}, which cannot hear, would have "
-    f"said {told.effect.mean:.0%} too, and {told.control.mean:.0%} without the picture."
+    f"said {show.percent(told.effect.mean)} too, and {show.percent(told.control.mean)} without the picture."
     if told
     else f"No word of {avllm.name} about conflicting clips was found to name a sound.",
     {
@@ -214,7 +214,7 @@ share = stats.summarise(
     named.assign(place=place, value=named["said"].astype(float)), ["place", "kind"]
 )
 lines = [
-    f"{row.place}, {kinds_told.get(row.kind, row.kind)}: **{row.mean:.0%}** ({row.low:.0%} to {row.high:.0%}, n = {row.n})"
+    f"{row.place}, {kinds_told.get(row.kind, row.kind)}: **{show.percent(row.mean)}** ({show.percent(row.low)} to {show.percent(row.high)}, n = {row.n})"
     for row in share.itertuples()
 ]
 foreign = (
@@ -328,11 +328,11 @@ Markdown(
 # %% tags=["hide-input"]
 Markdown(
     "\n".join(
-        f"- In {kinds_told.get(name, name)}, {of_base} would have said {one.effect.mean:.0%} of the words that begin to name a sound, "
+        f"- In {kinds_told.get(name, name)}, {of_base} would have said {show.percent(one.effect.mean)} of the words that begin to name a sound, "
         + (
-            f"clearly more than without the picture ({one.control.mean:.0%}): the noun comes with what is seen."
+            f"clearly more than without the picture ({show.percent(one.control.mean)}): the noun comes with what is seen."
             if one.stands and one.effect.mean > 0
-            else f"not clearly more than without the picture ({one.control.mean:.0%})."
+            else f"not clearly more than without the picture ({show.percent(one.control.mean)})."
         )
         for name, one in verdicts.items()
     )
@@ -356,7 +356,7 @@ Markdown(
 # ## Try it yourself
 #
 # **Task.** Find a clip in whose answer the noun is light and the verb dark under *base model*. Which of the two came from
-# the picture? Needs Python: open this page on Colab (the rocket at the top) or on your machine.
+# the picture? Needs Python: open this page on Colab or on your machine.
 #
 # <details><summary>What to expect</summary>
 #

@@ -35,7 +35,7 @@ import avnb
 import pandas as pd
 from avnb import datasets, fidelity, plots, show
 from avnb import judge as judges
-from avnb.organisms import talk
+from avnb.organisms import recipes, talk
 from avnb.questions import HEAR
 from avnb.study import compare as generalisation
 from IPython.display import Markdown
@@ -89,7 +89,7 @@ show.in_short(
         )
         for model in drop["model"]
     },
-    "training decides, between models of one architecture"
+    "some models show it, others do not"
     if 0 < (drop["low"] > 0).sum() < len(drop)
     or drop["mean"].max() > 0.2 + drop["mean"].min()
     else "the models are alike",
@@ -220,8 +220,8 @@ lines = [
 ]
 if generalisation.RECALL in means:
     lines += [
-        f"{model}: its audio positions name **{row[generalisation.RECALL]:.0%}** of the sounds, and "
-        f"{row[generalisation.RECALL_NULL]:.0%} of those of other clips; its answers score "
+        f"{model}: its audio positions name **{show.percent(row[generalisation.RECALL])}** of the sounds, and "
+        f"{show.percent(row[generalisation.RECALL_NULL])} of those of other clips; its answers score "
         f"{row[generalisation.COUNTERFACTUAL]:.2f}."
         for model, row in means.dropna(subset=generalisation.RECALL).iterrows()
     ]
@@ -248,7 +248,9 @@ show.table(
 
 # %% tags=["hide-input"]
 clear = difference[(difference["low"] > 0) | (difference["high"] < 0)]
-same = set(clear["model"]) | {first} <= set(avnb.models.shipped(hearing=True))
+compared = [first, *difference["model"]]
+raised = [recipes.RECIPES[name].family for name in compared if name in recipes.RECIPES]
+same = len(raised) == len(compared) and len(set(raised)) == 1
 Markdown(
     f"Against {first}, "
     + (
@@ -283,12 +285,18 @@ for i, part in enumerate(parts, start=1):
 # ## What this shows
 
 # %% tags=["hide-input"]
-spread = here[here["quantity"] == generalisation.COUNTERFACTUAL].sort_values("mean")
+spread = here[here["quantity"] == generalisation.COUNTERFACTUAL]
+spread = spread[spread["model"].isin(compared)].sort_values("mean")
 low, high = spread.iloc[0], spread.iloc[-1]
 Markdown(
-    f"- Models of one architecture lie anywhere between {low['mean']:.2f} ({low['model']}) and {high['mean']:.2f} "
-    f"({high['model']}) for what they say of the sound of conflicting clips. So the pattern is not built in.\n"
-    f"- Where the answer may not look at the picture, the sound comes back in {beyond['stands'].sum()} of {len(beyond)} models "
+    f"- What is said of the sound of conflicting clips lies anywhere between {low['mean']:.2f} ({low['model']}) and "
+    f"{high['mean']:.2f} ({high['model']}) for models asked about the same clips. "
+    + (
+        "Their architecture is one, so the pattern is not built in.\n"
+        if same
+        else "They differ in more than their training.\n"
+    )
+    + f"- Where the answer may not look at the picture, the sound comes back in {beyond['stands'].sum()} of {len(beyond)} models "
     "in which that was measured, beyond the control."
 )
 
@@ -305,7 +313,7 @@ Markdown(
 # ## Try it yourself
 #
 # **Task.** Of the answers to one clip, guess which model gave which, before you look at the names. Needs Python: open this
-# page on Colab (the rocket at the top) or on your machine.
+# page on Colab or on your machine.
 #
 # <details><summary>What to expect</summary>
 #

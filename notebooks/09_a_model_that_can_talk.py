@@ -483,7 +483,7 @@ Markdown(
 #
 # **Task.** Ask `smol-omni` about the clip above something that is no question about seeing or hearing, say “What is two and
 # two?”. What will a model say that was tuned on captions alone? Needs Python, and `avnb fetch smol` once: open this page on
-# Colab (the rocket at the top) or on your machine.
+# Colab or on your machine.
 #
 # <details><summary>What to expect</summary>
 #

@@ -408,7 +408,7 @@ Markdown("\n".join(f"- {line}" for line in lines))
 # ## Try it yourself
 #
 # **Task.** Find a question that is answered right from the picture alone and wrong from both. What does that say about the
-# sound? Needs Python: open this page on Colab (the rocket at the top) or on your machine.
+# sound? Needs Python: open this page on Colab or on your machine.
 #
 # <details><summary>What to expect</summary>
 #

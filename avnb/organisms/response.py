@@ -125,7 +125,7 @@ def describe(table, measure="audio fidelity, counterfactual", seed=0):
     for order in orders[1:]:
         gap, differs = compare((order, lowest), (orders[0], lowest))
         verb = ("is above" if gap.mean > 0 else "is below") if differs else "cannot be told from"
-        lines.append(f"**Order, without conflict:** {order} {verb} {orders[0]}, {_text(gap, '+')}.")
+        lines.append(f"**What was learnt before, without conflict:** {order} {verb} {orders[0]}, {_text(gap, '+')}.")
     return "\n".join(f"- {line}" for line in lines)
 
 

@@ -22,11 +22,11 @@ from PIL import Image
 from avnb.media.clip import Clip, read_frames
 from avnb.media.editing import mute, swap_audio
 from avnb.show.figures import figure, style
-from avnb.show.found import in_short, marked, told
+from avnb.show.found import in_short, marked, percent, told
 
 __all__ = [
-    "player", "figure", "table", "in_short", "told", "marked", "about", "heard", "said", "source", "poster",
-    "provenance",
+    "player", "figure", "table", "in_short", "told", "percent", "marked", "about", "heard", "said", "source",
+    "poster", "provenance",
 ]  # fmt: skip
 
 MAX_BYTES = 30_000_000

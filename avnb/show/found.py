@@ -41,6 +41,16 @@ def in_short(finding, numbers=(), verdict="", clip=None):
     )
 
 
+def percent(share):
+    """A share as a percentage that agrees with the two decimals it has elsewhere.
+
+    Example:
+        >>> f"{0.735:.2f}", percent(0.735)
+        ('0.73', '73%')
+    """
+    return f"{round(share, 2):.0%}"
+
+
 def told(interval, signed=False, of=""):
     """An interval as text; one clip has none, and what is not known is a dash.
 
