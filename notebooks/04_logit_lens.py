@@ -440,6 +440,10 @@ show.figure(
     f"{avllm.name}: share of what is heard or seen, without the cut (open) and with it (filled); conflicting clips, n = {len(common)}; "
     "lines are 95 % intervals of the change, clips that show the same source counted together.",
     alt="Pairs of dots: what is read and what is said, without and with the cut.",
+    data=pd.DataFrame(
+        [(*row, *change) for *row, change in rows],
+        columns=["share", "without", "with the cut", "change", "low", "high", "n"],
+    ),
 ) if rows else Markdown(
     "There are no conflicting clips here, so that nothing is decided."
 )
@@ -593,6 +597,9 @@ show.figure(
     f"Share of the events that are heard, by whether they are decoded inside and named in the answer; up to {each} clips of "
     "each kind, 95 % intervals over clips.",
     alt="Bars for each kind of clip: the shares of heard events that are decoded and said, only decoded, only said, neither.",
+    data=cells.groupby(["kind", "inside", "said"])[["value", "null"]]
+    .mean()
+    .reset_index(),
 )
 
 # %% tags=["hide-input"]
@@ -626,6 +633,7 @@ show.figure(
     f"Latent recall minus its null for every part of the decoder and top k; {kinds_told.get(kind, kind)}, n = "
     f"{grid['n'].iloc[0]}, 95 % intervals over clips in brackets.",
     alt="A grid of recall minus null: parts of the decoder by top k.",
+    data=grid,
 )
 
 # %% tags=["hide-input"]

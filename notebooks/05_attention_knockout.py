@@ -114,6 +114,12 @@ answers = study.table(
 answers = answers[answers["kind"] == "counterfactual"]
 
 
+def by_cut(table, *columns):
+    """The means behind a figure, for every cut."""
+    cuts = table.groupby([*columns, "blocked", "start", "stop"], sort=False)
+    return cuts["value"].mean().reset_index()
+
+
 def verdict(
     blocked, kind="counterfactual", modality="audio", changes=changes, table=table
 ):
@@ -242,6 +248,7 @@ show.figure(
     "intervals over clips, the line across is nothing blocked. One span is judged below, all layers, fixed beforehand.",
     alt="Audio fidelity against the blocked layers, in three panels: cumulative from the first layer, windows, cumulative "
     "to the last layer; lines for picture, sound, both and question blocked, and for controls.",
+    data=by_cut(pd.concat([hear, later[~free]])),
 )
 
 
@@ -277,6 +284,7 @@ show.figure(
     f"{avllm.name}: change of fidelity by the blocked layers, cumulative from the first, up to {each} clips of each kind; bands "
     "are 95 % intervals over clips.",
     alt="Change of fidelity against the blocked layers, for three pairs of clips and question.",
+    data=by_cut(changes, "kind", "modality"),
 )
 
 # %% tags=["hide-input"]
@@ -424,6 +432,7 @@ show.figure(
     f"{avllm.name}: change of the log-probability of two captions, in nats, conflicting clips, n = {moved['clip'].nunique()}; "
     "bands are 95 % intervals over clips.",
     alt="Change of log-probability of the right caption and of the distractor, with picture or sound blocked.",
+    data=by_cut(moved, "quantity"),
 )
 
 # %% tags=["hide-input"]
@@ -471,6 +480,7 @@ show.figure(
     f"What cutting each edge of the prompt does to the answers of {avllm.name}, in nats; arrows have the width of the change and "
     "the colour of their sender.",
     alt="Information-flow map: arrows between sound, picture, question and answer, and a heat map of edges by layers.",
+    data=by_cut(carried),
 )
 
 # %% tags=["hide-input"]
@@ -580,6 +590,7 @@ show.figure(
     plots.knockout.published(changes, from_first),
     f"Change of fidelity by relative depth: the published curves (squares, read off a plot) and those of {avllm.name} (dots).",
     alt="Published curves and those measured here, for both kinds of clips and both modalities.",
+    data=by_cut(changes, "kind", "modality"),
 )
 
 # %% tags=["hide-input"]
