@@ -106,9 +106,12 @@ def about_workers():
         return "**Not measured** yet; `python -m tests.bench.workers` does that."
     record = json.loads(WORKERS.read_text(encoding="utf8"))
     study, machine = record["study"], record["machine"]
+    most = max(record["faster"], key=int)
+    single = [one / many for one, many in zip(record["seconds"]["1"], record["seconds"][most], strict=True)]
     return (
         f"{study['analysis']} of {study['model']}, {study['clips']} clips, {study['repeats']} run(s) of each; "
-        f"{machine['cpu']}, {machine['cores']} cores, {machine['device']}; one thread for each worker."
+        f"{machine['cpu']}, {machine['cores']} cores, {machine['device']}; one thread for each worker; with "
+        f"{most}, single runs were {min(single):.2f} to {max(single):.2f} times as fast."
     )
 
 

@@ -395,7 +395,7 @@ read = [
 show.figure(
     plots.lens.rank_curves(
         logs,
-        f"{avllm.name}, conflicting clips, read after the last layer: {'; '.join(read)}",
+        f"{avllm.name}, conflicting clips, read after the last layer: {'; '.join(read) or 'there are none'}",
     ),
     "At the positions of the sound, in brackets 95 % intervals. Rank of the best word for it, geometric mean over clips, the "
     "top is the best; colours and bands as above.",

@@ -292,9 +292,13 @@ Markdown(
     f"- What is said of the sound of conflicting clips lies anywhere between {low['mean']:.2f} ({low['model']}) and "
     f"{high['mean']:.2f} ({high['model']}) for models asked about the same clips. "
     + (
-        "Their architecture is one, so the pattern is not built in.\n"
-        if same
+        "Only one was.\n"
+        if len(compared) == 1
         else "They differ in more than their training.\n"
+        if not same
+        else "No two clearly differ.\n"
+        if clear.empty
+        else "Their architecture is one, so the pattern is not built in.\n"
     )
     + f"- Where the answer may not look at the picture, the sound comes back in {beyond['stands'].sum()} of {len(beyond)} models "
     "in which that was measured, beyond the control."

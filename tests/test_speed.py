@@ -47,6 +47,7 @@ def test_workers_are_compared_with_one(tmp_path, monkeypatch):
     }  # fmt: skip
     assert found["faster"].dropna().tolist() == [1, 2]
     assert found.index[1].startswith("the same"), "the estimate stands below what it foretold"
+    assert "with 2, single runs were 1.71 to 2.17 times" in speed.about_workers()
     assert "100 clips, 3 run(s)" in speed.about_workers() and "a processor" in speed.about_workers()
 
 

@@ -76,6 +76,8 @@ def log_ranks(ranks) -> pd.DataFrame:
 def last_ranks(table, seed=0) -> dict:
     """How close the last layer is to naming something at the positions of the sound, over the clips of a kind.
 
+    Clips that show the same source are resampled together.
+
     Args:
         table: from `log_ranks`, one kind of clips.
         seed: of the resampling.
@@ -91,7 +93,10 @@ def last_ranks(table, seed=0) -> dict:
         True
     """
     last = table[(table["layer"] == table["layer"].max()) & (table["group"] == "audio")].dropna(subset="value")
-    found = {target: stats.interval(some, seed) for target, some in last.groupby("target")["value"]}
+    found = {
+        target: stats.interval(some["value"], seed, signed=True, clusters=sources(some["clip"]))  # no scores: unbounded
+        for target, some in last.groupby("target")
+    }
     return {target: stats.Interval(*(10**x for x in log[:3]), log.n) for target, log in found.items()}
 
 
