@@ -397,7 +397,7 @@ show.figure(
         logs,
         f"{avllm.name}, conflicting clips, read after the last layer: {'; '.join(read) or 'there are none'}",
     ),
-    "At the positions of the sound, in brackets 95 % intervals. Rank of the best word for it, geometric mean over clips, the "
+    "At the positions of the sound, in brackets 95 % intervals with clips of one source counted together. Rank of the best word for it, geometric mean over clips, the "
     "top is the best; colours and bands as above.",
     alt="Curves over layers of the rank of what is heard, what is seen, and what is heard in other clips.",
     data=logs.groupby(["kind", "group", "layer", "target"])["value"]

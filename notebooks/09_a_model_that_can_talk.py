@@ -310,7 +310,7 @@ def by_depth(name, note=""):
     drawn = logs.groupby(["kind", "layer", "target"])["value"].mean()
     return show.figure(
         plots.lens.rank_curves(logs, title),
-        "At the positions of the sound, in brackets 95 % intervals. Rank of what is heard, seen, and heard in other clips."
+        "At the positions of the sound, in brackets 95 % intervals with clips of one source counted together. Rank of what is heard, seen, and heard in other clips."
         + note,
         data=drawn.rename("log10 of the rank").reset_index(),
     )
