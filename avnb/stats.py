@@ -12,6 +12,9 @@ Dirichlet's), a cluster of clips one weight together, and means are taken again 
   at a bound, each bound counts as half a clip more, which for values of 0 and 1 is the interval of Jeffreys.
 - The spread of few clips is itself uncertain: draws are stretched around their mean as Student's t stretches a normal
   interval.
+
+Of clusters a bound counts as half a cluster more, so that intervals of clustered scores are wider than they need be: a
+test simulates that they hold the truth in 95 to 100 % of cases, at up to 400 clips of 20 sources.
 """
 
 from functools import lru_cache
@@ -274,6 +277,31 @@ def detectable(found) -> float:
         0.14
     """
     return float(_POWER * (found.high - found.low) / 2)
+
+
+def standing(effects, controls, seed=0, *, clusters=None) -> pd.Series:
+    """Which of many effects stand out from their controls, when the largest of them is picked afterwards.
+
+    One stands if its band leaves out zero, and that of effect - control lies on the same side of zero: `verdict`, with
+    one band for all effects and one for all differences (`curve`) in place of single intervals.
+
+    Args:
+        effects, controls: one row per clip, a column for each effect; the same columns in both.
+        seed, clusters: as in `interval`.
+
+    Returns:
+        Series of booleans, indexed by the columns.
+
+    Raises:
+        ValueError: as in `curve`.
+
+    Example:
+        >>> effects = pd.DataFrame(np.random.default_rng(0).normal(size=(40, 3)) + [0, 0, 2], columns=["a", "b", "c"])
+        >>> standing(effects, effects * 0).tolist()
+        [False, False, True]
+    """
+    found, beyond = (curve(some, seed, clusters=clusters) for some in (effects, effects - controls))
+    return found["stands"] & beyond["stands"] & (np.sign(found["mean"]) == np.sign(beyond["mean"]))
 
 
 class Verdict(NamedTuple):

@@ -256,7 +256,8 @@ show.figure(
 def gap(per_clip):
     """Mean over conflicting minus mean over ordinary clips: (Interval, the same as text)."""
     sides = [per_clip[kind == name] for name in ("counterfactual", "factual")]
-    found = stats.resampled(lambda a, b: a - b, *sides, seed=seed)
+    clusters = [datasets.sources(side.index) for side in sides]
+    found = stats.resampled(lambda a, b: a - b, *sides, seed=seed, clusters=clusters)
     return found, f"{found.mean:+.2f} ({found.low:+.2f} to {found.high:+.2f})"
 
 
@@ -347,20 +348,13 @@ show.figure(
 
 # %% tags=["hide-input"]
 by_head = measure(by="head")
-preference = attention.preference(by_head)
+preferred = attention.by_heads(attention.preference(by_head), seed)
 show.figure(
-    plots.attention.heads(preference),
-    f"{avllm.name}: preference of every head, sound (+) or picture (−); a dot where the 95 % interval over clips leaves out "
-    "zero.",
+    plots.attention.heads(preferred),
+    f"{avllm.name}: preference of every head, sound (+) or picture (−); a dot where the band for all {len(preferred)} heads "
+    f"leaves out zero (95 % of such maps of a model without preference have no dot); n = {preferred['n'].iloc[0]} clips.",
     "Heat map, layers by heads: preference of audio over video.",
-    data=stats.summarise(preference, ["layer", "head"]),
-)
-
-# %% tags=["hide-input"]
-n_heads = by_head.groupby(["layer", "head"]).ngroups
-Markdown(
-    "A 95 % interval leaves out zero by chance in one of twenty cases: a model without preference would show a dot in about "
-    f"{0.05 * n_heads:.0f} of its {n_heads} heads."
+    data=preferred,
 )
 
 # %% [markdown]
@@ -400,8 +394,17 @@ quantities = {
 early = "attention to audio, first sixth of the layers - the rest"
 quantities[early] = layers.early_minus_late(curve("audio"), 1 / 6)
 late = "attention to video, first half of the layers - second half"
+clip_ids = sorted(shares["clip"].unique())  # in the order of `curve`
 quantities[late] = layers.early_minus_late(curve("video"), 1 / 2)
-here = {name: stats.interval(values, seed) for name, values in quantities.items()}
+here = {
+    name: stats.interval(
+        values,
+        seed,
+        signed=name in (early, late),
+        clusters=datasets.sources(clip_ids) if name in (early, late) else None,
+    )
+    for name, values in quantities.items()
+}
 show.table(
     paper.compare(here),
     f"Qwen2.5-Omni-3B in the study, and {avllm.name} here (shares over inputs)",

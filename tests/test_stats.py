@@ -6,7 +6,7 @@ import numpy as np
 import pandas as pd
 import pytest
 
-from avnb.stats import clustered, curve, detectable, difference, interval, resampled, summarise, verdict
+from avnb.stats import clustered, curve, detectable, difference, interval, resampled, standing, summarise, verdict
 
 
 def test_interval_is_that_of_the_mean():
@@ -62,6 +62,29 @@ def test_intervals_of_few_clips_cover_the_truth(kind, n):
     assert np.mean(covered) >= 0.91, "of 200 samples; 0.95 with a standard error of 0.015"
 
 
+def values_of_sources(kind, n, rng, n_sources=20):
+    """n values of clips that show so many sources, of which each has a mean of its own; theirs; and the true mean."""
+    of = rng.integers(n_sources, size=n)
+    if kind == "nats":
+        return rng.normal(2, 2, n_sources)[of] + rng.normal(0, 2, n), of, 2
+    if kind == "right or wrong":
+        return (rng.random(n) < rng.beta(0.6, 3.4, n_sources)[of]) * 1.0, of, 0.15
+    return (rng.random(n) < rng.beta(1, 4, n_sources)[of]) * 1.0 - (rng.random(n) < 0.1), of, 0.1
+
+
+@pytest.mark.parametrize("n", [100, 400])
+@pytest.mark.parametrize("kind", ["change", "right or wrong", "nats"])
+def test_intervals_of_clips_that_share_sources_cover_the_truth_of_other_sources(kind, n):
+    rng, covered, apart = np.random.default_rng(n), [], []
+    for _ in range(100):
+        values, of, truth = values_of_sources(kind, n, rng)
+        for some, clusters in ((covered, of), (apart, None)):
+            found = interval(values, signed=kind == "change", clusters=clusters)
+            some.append(found.low <= truth <= found.high)
+    assert np.mean(covered) >= 0.9, "of 100 samples; 0.95 with a standard error of 0.02"
+    assert np.mean(apart) < 0.9, "as if every clip were another source"
+
+
 def test_a_handful_of_equal_answers_is_no_finding():
     assert not verdict([1, 1], [0, 0]).stands and not verdict([1] * 4, [0] * 4).stands
     assert verdict([1] * 8, [0] * 8).stands, "a sign test would say the same: 2 / 2 ** 8 < 0.05"
@@ -86,6 +109,21 @@ def test_a_curve_of_noise_leaves_out_zero_as_seldom_as_one_point():
     assert sum(apart) > 15, "point by point, chance would be called a finding"
     planted = curve(pd.DataFrame(rng.normal(size=(30, 12)) + np.repeat([0, 1.5], [9, 3])))
     assert planted["stands"].tolist() == [False] * 9 + [True] * 3
+
+
+def test_of_many_effects_chance_makes_none_stand_and_the_planted_one_does():
+    rng = np.random.default_rng(1)
+
+    def noise():
+        return pd.DataFrame(rng.normal(size=(30, 15)))
+
+    assert sum(standing(noise(), noise()).any() for _ in range(60)) <= 5
+    planted = noise()
+    planted[3] += 1.5
+    assert standing(planted, noise())[lambda found: found].index.tolist() == [3]
+    assert not standing(planted, planted + 0.1 * noise()).any(), "the control shows it too"
+    together = standing(planted, noise(), clusters=np.repeat([0, 1, 2], 10))
+    assert not together.any(), "three sources say nothing"
 
 
 def test_what_was_not_seen_is_told():

@@ -17,6 +17,7 @@ from zlib import crc32
 import numpy as np
 import pandas as pd
 
+from avnb import datasets, stats
 from avnb.analyses import jobs
 from avnb.engine import run
 from avnb.engine.capture import Capture
@@ -234,6 +235,26 @@ def preference(table) -> pd.DataFrame:
     density = table.assign(value=table["value"] / table["null"])
     wide = density.pivot(index=index, columns="group", values="value")
     return ((wide["audio"] - wide["video"]) / (wide["audio"] + wide["video"])).rename("value").reset_index()
+
+
+def by_heads(preference, seed=0) -> pd.DataFrame:
+    """What each head prefers, with one band for all heads (`stats.curve`): a model without preference has no head that
+    stands, in 95 % of cases. Clips that show the same source are resampled together.
+
+    Args:
+        preference: from `preference`, of a table of `by_head`; heads that look at neither in some clip are left out.
+        seed: of the resampling.
+
+    Returns:
+        DataFrame: layer, head, mean, low, high (of the band), n, stands.
+
+    Example:
+        >>> rows = [(clip, 0, head, sign * 0.5) for clip in "abcdefgh" for head, sign in enumerate((1, -1))]
+        >>> by_heads(pd.DataFrame(rows, columns=["clip", "layer", "head", "value"]))["mean"].tolist()
+        [0.5, -0.5]
+    """
+    wide = preference.pivot(index="clip", columns=["layer", "head"], values="value").dropna(axis=1)
+    return stats.curve(wide, seed, clusters=datasets.sources(wide.index)).reset_index()
 
 
 class OverFrames(NamedTuple):

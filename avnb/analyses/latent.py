@@ -160,23 +160,28 @@ def choices(ranks, top_ks=TOP_KS, depths=DEPTHS) -> pd.DataFrame:
 
     Returns:
         DataFrame: kind, group, depth (a text, "0.75-1"), top_k, value, null (means over clips), then mean, low, high, n
-        of value - null.
+        of value - null, and whether it stands: there is one band for all choices of a kind and group (`stats.curve`),
+        so that the best of them was allowed for. Clips that show the same source are resampled together.
 
     Example:
         >>> ranks = avnb.lens.event_ranks(avnb.load("toy-omni"), avnb.datasets.load("toybox", n=4))
         >>> choices(ranks, top_ks=[5]).query("kind == 'factual'")["depth"].tolist()
         ['0-1', '0-0.5', '0.25-0.75', '0.5-1', '0.75-1']
     """
-    rows = []
-    for depth, top_k in product(depths, top_ks):
-        shares = recall(ranks, top_k, depth).pivot(index=["kind", "group", "clip"], columns="target", values="value")
-        for names, group in shares.groupby(["kind", "group"]):
-            value, null = group["heard"], group["other clips"]
-            label = f"{depth[0]:g}-{depth[1]:g}"
-            clusters = sources(group.index.get_level_values("clip"))
-            above = stats.interval(value - null, signed=True, clusters=clusters)
-            rows.append((*names, label, top_k, value.mean(), null.mean(), *above))
-    return pd.DataFrame(rows, columns=["kind", "group", "depth", "top_k", "value", "null", *stats.Interval._fields])
+    choice, keys = ["depth", "top_k"], ["kind", "group"]
+    recalled = {
+        (f"{depth[0]:g}-{depth[1]:g}", top_k): recall(ranks, top_k, depth).set_index([*keys, "clip", "target"])
+        for depth, top_k in product(depths, top_ks)
+    }
+    shares = pd.concat(recalled, names=choice)["value"].unstack("target")
+    found = {}
+    for names, group in shares.groupby(keys):
+        wide = group.droplevel(keys).unstack(choice)
+        above = wide["heard"] - wide["other clips"]
+        band = stats.curve(above, clusters=sources(above.index))
+        means = pd.DataFrame({"value": wide["heard"].mean(), "null": wide["other clips"].mean()})
+        found[names] = means.join(band)
+    return pd.concat(found, names=keys).reset_index()
 
 
 def inside_and_said(recalled, fidelity) -> pd.DataFrame:
@@ -228,6 +233,7 @@ def tie(cells, seed=0) -> pd.DataFrame:
 
     With I(c), S(c) and B(c) the shares of the events heard in c that are inside, said, and both, this is
     mean(B) - mean(I) mean(S). All three means are resampled together: where everything is said, it is 0 for certain.
+    So are clips that show the same source.
 
     Args:
         cells: from `inside_and_said`.
@@ -245,8 +251,9 @@ def tie(cells, seed=0) -> pd.DataFrame:
     rows = []
     for kind, some in cells.groupby("kind", sort=False):
         shares = (some[some[names].all(axis=1)].groupby("clip")["value"].sum() for names in _BOTH)
-        sample = np.stack(list(shares), axis=1)
-        found = stats.resampled(lambda m: m[..., 0] - m[..., 1] * m[..., 2], sample, seed=seed)
+        sample = pd.concat(shares, axis=1)
+        tied, clusters = lambda m: m[..., 0] - m[..., 1] * m[..., 2], sources(sample.index)
+        found = stats.resampled(tied, sample, seed=seed, clusters=[clusters])
         rows.append((kind, *found))
     return pd.DataFrame(rows, columns=["kind", *stats.Interval._fields])
 

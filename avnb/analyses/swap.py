@@ -151,6 +151,8 @@ def by_pair(table) -> pd.DataFrame:
 def summary(table, seed=0) -> dict:
     """Main effects and shortcut index of margins, with bootstrap 95 % intervals over pairs.
 
+    A pair shows the pictures of both of its clips, so that sources do not sort pairs into clusters.
+
     Args:
         table: from `margins`.
         seed: of the resampling.

@@ -13,6 +13,8 @@ from avnb.analyses import swap
 from avnb.organisms.exam import EFFECTS
 from avnb.organisms.recipes import ORDERS
 
+COLLAPSED = 0.6  # fidelity on ordinary clips below which an organism does not answer about them
+
 
 def response(table, seed=0):
     """The dose-response of every order: means over clips and runs, with bands over both (`stats.crossed`).
@@ -43,7 +45,7 @@ def response(table, seed=0):
     return pd.DataFrame(rows, columns=["order", "quantity", "dose", *stats.Interval._fields])
 
 
-def collapsed(table, least=0.6) -> pd.DataFrame:
+def collapsed(table, least=COLLAPSED) -> pd.DataFrame:
     """Organisms that do not even answer about ordinary clips: nothing said of their bias means anything.
 
     Args:
@@ -109,9 +111,8 @@ def describe(table, measure="audio fidelity, counterfactual", seed=0):
         return f"{order} **{_text(found)}**, runs {runs.min():.2f} to {runs.max():.2f}"
 
     def compare(a, b):
-        gap, runs = _gap(value[a], value[b], seed), run[a] - run[b]
-        agrees = (runs > 0).all() if gap.mean > 0 else (runs < 0).all()
-        return gap, bool(agrees and (gap.low > 0 or gap.high < 0))
+        gap = _gap(value[a], value[b], seed)
+        return gap, _agreed(gap, run[a] - run[b]) != 0
 
     lines = [
         f"**Without conflict**, {measure} is: {'; '.join(level(order, lowest) for order in orders)}. With "
@@ -140,13 +141,13 @@ def failures(table) -> str:
         return ""
     each = "; ".join(
         f"{row.order}, {100 * row.dose:g} %, seed {row.seed}: {row.quantity} **{row.value:.2f}** (other runs "
-        f"{'from' if row.others >= 0.6 else 'as low as'} {row.others:.2f})"
+        f"{'from' if row.others >= COLLAPSED else 'as low as'} {row.others:.2f})"
         for row in found.itertuples()
     )
     n_failed = len(found[["order", "dose", "seed"]].drop_duplicates())
     return (
-        f"**Runs that failed.** {n_failed} of the organisms do not answer about ordinary clips as the others do: "
-        f"{each}. They stay in the figures, as marks and in the bands, but what "
+        f"**Runs that failed.** {n_failed} of the organisms do not answer about ordinary clips as the others do "
+        f"(fidelity below {COLLAPSED:g}): {each}. They stay in the figures, as marks and in the bands, but what "
         "they say about conflicting clips is no bias."
     )
 
@@ -159,6 +160,8 @@ def _gap(a, b, seed):
 def conclusion(table, seed=0):
     """What the sweep says about the claim, as sentences of markdown.
 
+    A claim is left open unless its interval over clips leaves out zero and all training runs lie on that side.
+
     Args:
         table: of `results`.
         seed: of the resampling.
@@ -167,17 +170,20 @@ def conclusion(table, seed=0):
     rows = table[table["quantity"] == measure]
     lowest, highest = rows["dose"].min(), rows["dose"].max()
     value = rows.pivot_table(index="clip", columns=["order", "dose"], values="value")
-    before = _gap(value["vision first", lowest], value["audio first", lowest], seed)
-    dose = _gap(value["vision first", highest], value["vision first", lowest], seed)
-    level = stats.interval(value["vision first", lowest], seed, signed=True, clusters=datasets.sources(value.index))
+    run = rows.groupby(["order", "dose", "seed"])["value"].mean()
+    bare, taught, sounds = ("vision first", lowest), ("vision first", highest), ("audio first", lowest)
+    before, dose = _gap(value[bare], value[sounds], seed), _gap(value[taught], value[bare], seed)
+    level = stats.interval(value[bare], seed, signed=True, clusters=datasets.sources(value.index))
+    each = ((before, -1, run[bare] - run[sounds]), (level, -1, run[bare]), (dose, 1, run[taught] - run[bare]))
+    leans, stays, works = (_supported(found, sign, runs) for found, sign, runs in each)
     return (
         "**What was learnt before.** That an organism leans to the modality which it was taught alone before is "
-        f"{_supported(-before.high, -before.low)} here: without conflict in training, {measure} is "
+        f"{leans} here: without conflict in training, {measure} is "
         f"{_text(before, '+')}, pictures before minus sounds before. This says nothing of *order*: the two differ in "
         "what they were taught, not only in when.\n\n"
-        f"**Data.** That clips without conflict leave the bias in place is {_supported(-level.high, -level.low)}: "
+        f"**Data.** That clips without conflict leave the bias in place is {stays}: "
         f"after them, vision first has {_text(level, '+')}, where below zero is the picture. That conflicting clips "
-        f"work against it is {_supported(dose.low, dose.high)}: {_text(dose, '+')} with {100 * highest:g} % of them."
+        f"work against it is {works}: {_text(dose, '+')} with {100 * highest:g} % of them."
     )
 
 
@@ -185,6 +191,13 @@ def _text(found, sign=""):
     return f"{found.mean:{sign}.2f} ({found.low:{sign}.2f} to {found.high:{sign}.2f})"
 
 
-def _supported(low, high):
-    """In words, whether an interval says that something is above zero."""
-    return "**supported**" if low > 0 else "**contradicted**" if high < 0 else "**left open**"
+def _supported(found, sign, runs):
+    """In words, whether something lies on this side of zero."""
+    side = _agreed(found, runs)
+    return "**left open**" if not side else "**supported**" if side == sign else "**contradicted**"
+
+
+def _agreed(found, runs):
+    """1 or -1 where an interval over clips and the means of all training runs lie above or below zero, else 0."""
+    side = int(found.low > 0) - int(found.high < 0)
+    return side if (np.sign(runs) == side).all() else 0

@@ -142,16 +142,15 @@ def without_sinks(table, left, positions, factor):
     return fig
 
 
-def heads(preference):
+def heads(found):
     """Heat map, layers by heads: what a head prefers.
 
     Args:
-        preference: of `attention.preference`, from a table of `attention.by_head`.
+        found: of `attention.by_heads`.
 
     Returns:
-        The figure.
+        The figure: a dot where the band for all heads leaves out zero.
     """
-    found = summarise(preference, ["layer", "head"])
     mean = found.pivot(index="layer", columns="head", values="mean")
     n_layers, n_heads = mean.shape
     size = (min(9.5, max(5.5, 0.5 * n_heads + 2.5)), max(3, 0.17 * n_layers + 1.4))
@@ -160,7 +159,7 @@ def heads(preference):
     label = {"label": "preference (+ audio, − video)"}
     gaps = 0.5 if n_heads <= 16 else 0.2
     sns.heatmap(mean, ax=ax, cmap=_PREFERENCE, vmin=-top, vmax=top, cbar_kws=label, linewidths=gaps)
-    sure = found[(found["low"] > 0) | (found["high"] < 0)]
+    sure = found[found["stands"]]
     ax.scatter(sure["head"] + 0.5, sure["layer"] + 0.5, s=9 if n_layers <= 16 else 4, color=INK)
     n_audio, n_video = (sure["mean"] > 0).sum(), (sure["mean"] < 0).sum()
     ax.set_title(f"Of {len(found)} heads, {n_audio} prefer sound and {n_video} the picture (n = {found['n'].max()})")

@@ -8,7 +8,7 @@ from matplotlib.patches import FancyArrowPatch
 from avnb.analyses.changes import CONTROL, NOTHING, effect
 from avnb.paper import MODEL, knockout_curves
 from avnb.plots.style import INK, KINDS, PALETTE
-from avnb.stats import summarise, verdict
+from avnb.stats import standing, summarise
 
 LABELS = {"video+audio": "both"}
 CHANGE = sns.blend_palette(["#762A83", "#F7F7F7", "#1B7837"], as_cmap=True)  # no modality's colour
@@ -138,7 +138,7 @@ def words(changes, spans, xlabel):
     return _legend(fig, axes[0])
 
 
-def flow(changes, spans, n_layers):
+def flow(changes, spans, n_layers, clusters=None):
     """The information-flow map: what each edge carries in all layers, and where.
 
     Args:
@@ -146,11 +146,12 @@ def flow(changes, spans, n_layers):
             without a distractor) and one kind of clips.
         spans: the windows along the horizontal axis; all layers at once are added.
         n_layers: of the decoder.
+        clusters: as in `stats.interval`, a Series indexed by clip.
 
     Returns:
         The figure: arrows as wide as the change that cutting them makes, grey where it does not stand out from the
-        control (`stats.verdict`), dashed for edges that have none; and a heat map of edges by layers, a dot where the
-        change stands out. The title names the largest of those that do, in all layers.
+        control (`stats.standing`, all cells at once), dashed for edges that have none; and a heat map of edges by
+        layers, a dot where the change stands out. The title names the largest of those that do, in all layers.
     """
     whole = (0, n_layers)
     spans = [*spans, whole]
@@ -158,11 +159,10 @@ def flow(changes, spans, n_layers):
     edges = [name for name in dict.fromkeys(changes["blocked"]) if not name.startswith(CONTROL)]
     cells = {(edge, span): effect(changes, edge, span) for edge in edges for span in spans}
     controlled = [edge for edge in edges if (changes["blocked"] == CONTROL + edge).any()]
-    stands = {
-        (edge, span): verdict(cells[edge, span], effect(changes, CONTROL + edge, span)).stands
-        for edge in controlled
-        for span in spans
-    }
+    judged = [(edge, span) for edge in controlled for span in spans]
+    effects = pd.DataFrame({i: cells[cell] for i, cell in enumerate(judged)})
+    controls = pd.DataFrame({i: effect(changes, CONTROL + edge, span) for i, (edge, span) in enumerate(judged)})
+    stands = dict(zip(judged, standing(effects, controls, clusters=clusters) if judged else [], strict=True))
     means = pd.DataFrame({span: {edge: cells[edge, span].mean() for edge in edges} for span in spans})
     fig, (left, right) = plt.subplots(1, 2, figsize=(10, 3.6), width_ratios=(1.15, 1), layout="constrained")
     _arrows(left, {edge: (means[whole][edge], stands.get((edge, whole))) for edge in edges})
@@ -178,8 +178,8 @@ def flow(changes, spans, n_layers):
     right.set(xlabel="layers in which the edge is cut", ylabel="")
     right.tick_params(rotation=0)
     title = "Cut in all layers, no edge stands out from its control"
-    if standing := [edge for edge in controlled if stands[edge, whole]]:
-        most = max(standing, key=lambda edge: abs(means[whole][edge]))
+    if clear := [edge for edge in controlled if stands[edge, whole]]:
+        most = max(clear, key=lambda edge: abs(means[whole][edge]))
         title = f"Of the edges with a control, {most.replace('>', '→')} carries most: {means[whole][most]:+.1f} nats"
     fig.suptitle(title)
     n = len(cells[edges[0], whole])

@@ -152,7 +152,7 @@ def choices(table, title):
         title: of the figure.
 
     Returns:
-        The figure: value - null, with its 95 % interval, in every cell.
+        The figure: value - null, with the band for all cells, in every cell.
     """
     mean = table.pivot(index="depth", columns="top_k", values="mean").reindex(table["depth"].unique())
     cells = table.set_index(["depth", "top_k"])

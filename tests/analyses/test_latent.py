@@ -147,6 +147,16 @@ def test_a_tie_is_a_covariance_over_clips():
     assert apart["low"] < 0 < apart["high"]
 
 
+def test_a_tie_over_clips_of_few_sources_is_less_sure():
+    inside = np.arange(40) % 24 < 12
+    table = cells_of(inside, inside)
+    widths = [np.ptp(latent.tie(table)[["low", "high"]].values[0])]
+    ids = [f"test-5-{i // 14:05d}-matching+c{i}" for i in range(40)]  # the pictures of three clips
+    table["clip"] = table["clip"].map(dict(zip(table["clip"].unique(), ids, strict=True)))
+    widths.append(np.ptp(latent.tie(table)[["low", "high"]].values[0]))
+    assert widths[1] > 2 * widths[0]
+
+
 def test_no_tie_can_be_seen_where_everything_is_said(two_by_two):
     inside = np.arange(20) % 3 == 0
     for table in (cells_of(inside, np.ones(20, bool)), cells_of(np.ones(20, bool), inside)):

@@ -173,6 +173,17 @@ def test_the_conclusion_follows_the_numbers(planted, sign, word):
     assert response.conclusion(table).count(f"**{word}**") == 3
 
 
+def test_a_claim_is_left_open_where_one_run_says_otherwise(planted):
+    levels = {"vision first": {0.0: -0.5, 0.4: 0.5}, "audio first": {0.0: 0.5, 0.4: 0.5}}
+    value = pd.Series([levels[order][d] for order, d in zip(planted["order"], planted["dose"], strict=True)])
+    odd = (planted["order"] == "vision first") & (planted["dose"] == 0) & (planted["seed"] == 1)
+    table = planted.assign(quantity="modality preference", value=value.mask(odd, 0.1))
+    text = response.conclusion(table)
+    assert "alone before is **supported**" in text, "-0.4 is on the same side"
+    assert "leave the bias in place is **left open**" in text and "work against it is **supported**" in text
+    assert response.conclusion(table.assign(value=value.mask(odd, 0.6))).count("**left open**") == 3
+
+
 def test_the_figure_shows_every_order_and_every_seed(planted):
     found = stats.summarise(planted, ["order", "quantity", "dose"])
     seeds = planted.groupby(["order", "quantity", "dose", "seed"])["value"].mean().reset_index()

@@ -13,7 +13,6 @@ from matplotlib.colors import to_hex
 
 from avnb import attention, paper, plots
 from avnb.plots import PALETTE
-from avnb.stats import summarise
 
 CLIPS, N_LAYERS, N_HEADS = ("a", "b", "c"), 4, 3
 BASELINE = {"audio": 0.3, "video": 0.5, "text": 0.2}
@@ -117,13 +116,13 @@ def test_heat_map_has_a_place_for_every_head():
     table = made(layer=range(N_LAYERS), head=range(N_HEADS))
     table.loc[(table["layer"] == 3) & (table["head"] == 1), "value"] = [0.6, 0.1, 0.3] * len(CLIPS)
     preference = attention.preference(table)
-    ax = plots.attention.heads(preference).axes[0]
+    found = attention.by_heads(preference)
+    ax = plots.attention.heads(found).axes[0]
     drawn = ax.collections[0].get_array().reshape(N_LAYERS, N_HEADS)
     np.testing.assert_allclose(drawn, preference.groupby(["layer", "head"])["value"].mean().unstack())
     assert drawn[3, 1] == pytest.approx((2 - 0.2) / (2 + 0.2))
-    found = summarise(preference, ["layer", "head"])
-    sure = found[(found["low"] > 0) | (found["high"] < 0)]
-    assert ax.collections[1].get_offsets().tolist() == (sure[["head", "layer"]] + 0.5).to_numpy().tolist()
+    sure = found[found["stands"]]
+    assert len(sure) and ax.collections[1].get_offsets().tolist() == (sure[["head", "layer"]] + 0.5).to_numpy().tolist()
     assert ax.get_ylim() == (0, N_LAYERS), "the first layer lies below"
 
 

@@ -9,7 +9,7 @@ import pytest
 
 matplotlib.use("agg")
 
-from avnb import layers, plots
+from avnb import attention, layers, plots
 
 N_LAYERS, N_HEADS = 36, 28
 N_WORDS = 60  # tokens of an answer
@@ -92,7 +92,9 @@ FIGURES = {
     "attention.curves": lambda: plots.attention.curves(
         dict.fromkeys(("here", "control: labels shuffled"), shares(layer=range(N_LAYERS))), published=True
     ),
-    "attention.heads": lambda: plots.attention.heads(crossed(-1, layer=range(N_LAYERS), head=range(N_HEADS))),
+    "attention.heads": lambda: plots.attention.heads(
+        attention.by_heads(crossed(-1, layer=range(N_LAYERS), head=range(N_HEADS)))
+    ),
     "attention.steps": lambda: plots.attention.steps(steps().query("clip == 'a'")),
     "attention.over_steps": lambda: plots.attention.over_steps(steps()),
     "attention.without_sinks": kept_apart,

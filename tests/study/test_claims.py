@@ -136,3 +136,39 @@ def test_what_decides_is_told_with_the_probe_and_without():
     assert probe.probe.stands and probe.apart.low > 0
     alone = tables["patching"][tables["patching"]["instead"] == "nothing"]
     assert claims.decided({"patching": alone})[1] is None and not claims.claims({"patching": alone})
+
+
+@pytest.mark.parametrize(
+    ("audio", "shuffled", "verdict"),
+    [(0.05, 0.2, claims.YES), (0.35, 0.2, claims.NO), (0.05, 0.05, claims.UNCLEAR), (0.2, 0.2, claims.UNCLEAR)],
+)
+def test_where_answers_look_counts_beyond_shuffled_labels(audio, shuffled, verdict):
+    def shares(of_audio, seed):
+        noise = np.random.default_rng(seed).uniform(-0.01, 0.01, len(CLIPS))
+        return pd.DataFrame(
+            [
+                (clip, 0, group, value, 0.2)
+                for clip, more in zip(CLIPS, noise, strict=True)
+                for group, value in (("audio", of_audio + more), ("video", 0.4 - of_audio - more))
+            ],
+            columns=["clip", "layer", "group", "value", "null"],
+        )
+
+    assert verdicts({"attention": shares(audio, 1), "shuffled": shares(shuffled, 2)}) == {3: verdict}
+
+
+@pytest.mark.parametrize(
+    ("with_picture", "without", "verdict"), [(0.9, 0.1, claims.YES), (0.1, 0.9, claims.NO), (0.6, 0.6, claims.UNCLEAR)]
+)
+def test_a_deaf_base_counts_beyond_one_without_the_picture(with_picture, without, verdict):
+    rng = np.random.default_rng(4)
+    rows = [
+        (f"clip {i}", against, step, 1 if rng.random() < share else 2, step == 0)
+        for against, share in (("base model", with_picture), ("base, text only", without))
+        for i in range(40)
+        for step in range(2)
+    ]
+    table = pd.DataFrame(rows, columns=["clip", "against", "step", "base_rank", "is_audio"]).assign(
+        kind="counterfactual", first=lambda some: some["is_audio"], right=True, hallucinated=False
+    )
+    assert verdicts({"tokens": table}) == {6: verdict}
