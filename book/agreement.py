@@ -56,14 +56,19 @@ def unmarked(page):
 
 
 def in_readme(text):
-    """The numbers of the table of results in README, of the organisms that were trained from nothing."""
-    for name, cells in re.findall(r"^\| `(toy-[\w-]+)`: [^|]*\|(.*)\|$", text, re.MULTILINE):
+    """The numbers of the table of results in README."""
+    for name, cells in re.findall(r"^\| `((?:toy|smol)-[\w-]+)`: [^|]*\|(.*)\|$", text, re.MULTILINE):
         for asked, cell in zip(GLANCE, cells.split("|"), strict=True):
-            yield Shown(_named(name, *asked), _TOLD.search(cell).groups(), None, "README.md")
+            of = _named(name, *asked)
+            if name.startswith("smol"):  # asked about each clip's own sound alone
+                of = of.replace("counterfactual, sound alone", "sound alone")
+            yield Shown(of, _TOLD.search(cell).groups(), None, "README.md")
 
 
 def on_card(name, text):
-    """The numbers of the card of such an organism, of questions about one modality."""
+    """The numbers of the card of an organism, of questions about one modality."""
+    for quantity, cell, n in re.findall(r"^\| (\w+ fidelity, [^|]*) \| ([^|]*) \| (\d+) \|$", text, re.MULTILINE):
+        yield Shown(f"{name}: {quantity}", _TOLD.search(cell).groups(), n, f"card of {name}")
     for row in re.findall(r"^\| (Describe .*) \|$", text, re.MULTILINE):
         question, clips, given, judged, cell, n = row.split(" | ")
         if (question, judged) in _SENSES:

@@ -357,7 +357,7 @@ if {"mean picture", "black picture"} <= {*hears}:
         hears["mean picture"], hears["black picture"], seed, clusters=alike
     )
     lines.append(
-        f"With the mean picture {avllm.name} hears {show.told(gap, signed=True)} more than with a black one: "
+        f"With the mean picture, fidelity is {show.told(gap, signed=True)}, from what it is with a black one: "
         + (
             "so it is what the picture says that drowns the sound, not that there is one; and black is not nothing."
             if gap.low > 0
@@ -420,13 +420,13 @@ alone = stats.difference(
 )
 show.table(
     pd.DataFrame(rows, columns=columns),
-    f"{avllm.name}: change of audio fidelity on conflicting clips, all layers, 95 % interval over clips. With the first word "
-    f"left free to look, the cut of the picture changes {show.told(alone, signed=True)} more: "
+    f"{avllm.name}: change of audio fidelity on conflicting clips, all layers, 95 % interval over clips. "
     + (
-        "the first word matters"
+        "The first word matters"
         if alone.low > 0 or alone.high < 0
-        else "that the first word matters is not seen"
-    ),
+        else "That the first word matters is not seen"
+    )
+    + f": left free to look, it moves the change by {show.told(alone, signed=True)}",
 )
 
 # %% [markdown]

@@ -149,7 +149,9 @@ show.table(
 #
 # ## How much does hearing lean on seeing?
 #
-# Filled marks were measured here, on this book's clips, with 95 % intervals over clips. Hollow marks on grey are the
+# Filled marks were measured here, with 95 % intervals over clips. The organisms that can talk were asked about other
+# clips of the same world than the others, those of their cards, and about each of them twice, with its own sound and with
+# another one's: their drop is paired over clips, that of the others is between clips. Hollow marks on grey are the
 # study's published numbers, on its own clips and with its own judge: **those models were not run here**. Shapes may be
 # compared between the two blocks, levels may not.
 

@@ -122,8 +122,9 @@ def test_of_many_effects_chance_makes_none_stand_and_the_planted_one_does():
     planted[3] += 1.5
     assert standing(planted, noise())[lambda found: found].index.tolist() == [3]
     assert not standing(planted, planted + 0.1 * noise()).any(), "the control shows it too"
-    together = standing(planted, noise(), clusters=np.repeat([0, 1, 2], 10))
-    assert not together.any(), "three sources say nothing"
+    planted[3] += np.repeat([3, -1.5, -1.5], 10)
+    assert standing(planted, noise())[3], "as if every clip were a witness of its own"
+    assert not standing(planted, noise(), clusters=np.repeat([0, 1, 2], 10)).any(), "one of three sources"
 
 
 def test_what_was_not_seen_is_told():

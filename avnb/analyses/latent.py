@@ -177,10 +177,11 @@ def choices(ranks, top_ks=TOP_KS, depths=DEPTHS) -> pd.DataFrame:
     found = {}
     for names, group in shares.groupby(keys):
         wide = group.droplevel(keys).unstack(choice)
-        above = wide["heard"] - wide["other clips"]
+        above = (wide["heard"] - wide["other clips"])[list(recalled)]
         band = stats.curve(above, clusters=sources(above.index))
-        means = pd.DataFrame({"value": wide["heard"].mean(), "null": wide["other clips"].mean()})
-        found[names] = means.join(band)
+        band.insert(0, "null", wide["other clips"].mean())
+        band.insert(0, "value", wide["heard"].mean())
+        found[names] = band
     return pd.concat(found, names=keys).reset_index()
 
 

@@ -7,7 +7,7 @@ import pytest
 from bs4 import BeautifulSoup
 
 from avnb import models, show
-from avnb.organisms import cards
+from avnb.organisms import recipes
 from avnb.stats import Interval
 from book import agreement
 
@@ -18,7 +18,7 @@ NAME = "toy-omni: audio fidelity, counterfactual"
 def outside():
     """What README and the cards show."""
     yield from agreement.in_readme((ROOT / "README.md").read_text(encoding="utf8"))
-    for name in cards.TOYS:
+    for name in recipes.RECIPES:
         yield from agreement.on_card(name, (models.CHECKPOINTS / name / "README.md").read_text(encoding="utf8"))
 
 
@@ -28,7 +28,9 @@ def page(*outputs):
 
 def test_readme_and_cards_agree():
     shown = list(outside())
-    assert {"README.md", "card of toy-omni"} <= {one.where for one in shown if one.of == NAME}
+    for model in ("toy-omni", "smol-omni"):
+        of = NAME.replace("toy-omni", model)
+        assert {one.where for one in shown if one.of == of} == {"README.md", f"card of {model}"}
     assert agreement.differing(shown) == {}
 
 
