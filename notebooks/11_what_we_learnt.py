@@ -167,6 +167,8 @@ Markdown("\n".join(f"- {one.claim} *({one.verdict}.)*" for one in found))
 # - A verdict follows from an interval and a control, by the same rule on every line: *as in the study* means the same
 #   direction, beyond the control, with an interval that leaves out zero. It does not mean the same size.
 # - Several claims are tested on the same clips, without correction for their number.
+# - What is known inside is told by the one definition of recall that was fixed beforehand, on other clips.
+#   {doc}`04_logit_lens` has all of them, with one band: there it need not stand on conflicting clips.
 #
 # ## Open questions
 #
