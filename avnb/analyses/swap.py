@@ -16,6 +16,8 @@ the sound alone and 1 if it follows the picture alone.
 array([[8., 0.]])
 """
 
+import os
+from contextlib import suppress
 from itertools import product, starmap
 from pathlib import Path
 
@@ -186,6 +188,8 @@ def _combined(picture, sound, out):
     """The picture of one clip with the sound of one, written anew for its own sound too: the encoding tells nothing."""
     made_of = digest([file_hash(file) for file in (picture.video, sound.sound)])  # ids may repeat between sets
     path = out / made_of / f"{file_name(f'{picture.id}+{sound.id}')}.mp4"
+    with suppress(OSError):
+        os.utime(path.parent)  # it is in use: see `study.parts.sweep_made`
     if not path.exists():
         swap_audio(picture.video, sound.sound, path, fit="loop")
     return Clip(f"{picture.id}+{sound.id}", path, kind="factual" if picture is sound else "counterfactual")

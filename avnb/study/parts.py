@@ -2,11 +2,15 @@
 
 import contextlib
 import shutil
+import time
 from functools import partial
+from pathlib import Path
 
 from avnb.files import digest
 from avnb.study.fingerprints import files_state, job_fingerprint
 from avnb.study.tables import StudyError, joined, read, write
+
+_DAY = 24 * 3600  # seconds; what is younger may be in use, or be used again for the next model
 
 
 class Parts:
@@ -95,6 +99,14 @@ class Parts:
             for path in set(self.folder.iterdir()) - set(self._files.values()):
                 with contextlib.suppress(OSError):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def sweep_made(folder):
+    """Removes the clips that jobs have made in folders of this one and that none has used for a day."""
+    for path in Path(folder).glob("*/"):
+        with contextlib.suppress(OSError):  # another call sweeps too
+            if time.time() - path.stat().st_mtime > _DAY:
+                shutil.rmtree(path)
 
 
 def _kept(rows, path):

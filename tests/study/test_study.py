@@ -4,6 +4,7 @@ import os
 import random
 import shutil
 import sys
+import time
 from dataclasses import replace
 from types import ModuleType
 
@@ -568,6 +569,29 @@ def test_a_call_that_was_killed_before_it_could_sweep_is_swept_after(counted, me
     assert len(files(tmp_path)) == 2
     measured()
     assert len(files(tmp_path)) == 1
+
+
+def test_clips_that_a_job_made_are_swept_once_nobody_has_used_them_for_a_day(few, counted, measured, tmp_path):
+    """The next model needs them too, and so may a run that goes on at the same time."""
+
+    def made():
+        return sorted((tmp_path / "clips").rglob("*.mp4"))
+
+    def grow_old(paths):
+        for folder in {path.parent for path in paths}:
+            os.utime(folder, (time.time() - 25 * 3600,) * 2)
+
+    study.measure("swap", "toy-omni", few, dataset="toybox", out=tmp_path)
+    first, when = made(), [path.stat().st_mtime_ns for path in made()]
+    assert len(first) >= 4
+    grow_old(first)
+    study.measure("swap", "toy-omni-balanced", few, dataset="toybox", out=tmp_path)
+    assert made() == first and [path.stat().st_mtime_ns for path in first] == when, "they were not used again"
+    grow_old(first[1:])
+    measured()  # any table in this folder
+    assert made() == first[:1]
+    study.measure("swap", "toy-omni", few, dataset="toybox", out=tmp_path)
+    assert made() == first[:1], "a table that is read makes nothing"
 
 
 def test_a_call_on_other_clips_leaves_the_parts_of_this_one(counted, measured, toybox_clips):
