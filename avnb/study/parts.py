@@ -88,7 +88,8 @@ class Parts:
             if files_state(job) != self._states[job]:
                 rows = rows.iloc[:0]
                 reason = "its files changed while it was measured; call again"
-                rows.attrs = {"left_out": {job.clip.id: reason}, "passing": [job.clip.id]}
+                ids = [clip.id for clip in job.clips]
+                rows.attrs = {"left_out": dict.fromkeys(ids, reason), "passing": ids}
             tables[i] = rows if rows.attrs.get("left_out") else _kept(rows, self._files[job])
 
     def sweep(self, keep=False):
