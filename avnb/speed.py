@@ -157,9 +157,10 @@ def goal_together():
     ]
     stricter = " and ".join(f"{cell['ratio_to_caption']['together']:.2f}" for cell in record["cells"])
     return (
-        f"The goal was all five in one pass in at most **{GOAL} times** one plain generate. It is {', and '.join(told)}; "
-        f"{record['settings']['repeats']} run(s) of each, so without an interval. Plain generate projects every position "
-        f"of the prompt onto the vocabulary; in units of one that projects the last alone, the pass costs {stricter}."
+        f"The goal was all five in one pass in at most **{GOAL} times** one plain generate. It is "
+        f"{', and '.join(told)}; {record['settings']['repeats']} run(s) of each, so without an interval. Plain "
+        "generate projects every position of the prompt onto the vocabulary; in units of one that projects the last "
+        f"alone, the pass costs {stricter}."
     )
 
 

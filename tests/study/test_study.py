@@ -6,6 +6,7 @@ import shutil
 import sys
 import time
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
 import pandas as pd
@@ -221,6 +222,38 @@ def test_a_failed_write_leaves_no_table(counted, measured, monkeypatch, tmp_path
             measured()
     assert not list(tmp_path.rglob("*.parquet"))
     measured()
+
+
+@pytest.fixture
+def read_only(monkeypatch):
+    """Has a folder refuse what is made in it, as the system does (root may write anywhere)."""
+    real = os.mkdir
+
+    def refuse(folder):
+        def mkdir(path, *arguments, **options):
+            if folder in Path(path).parents or Path(path) == folder:
+                raise OSError(errno.EROFS, "Read-only file system", str(path))
+            real(path, *arguments, **options)
+
+        monkeypatch.setattr(os, "mkdir", mkdir)
+
+    return refuse
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_and_left_as_it_was(counted, measured, tmp_path, read_only):
+    read_only(tmp_path / "out")
+    with pytest.raises(OSError, match="Read-only file system: '.*out"):
+        measured(out=tmp_path / "out")
+    assert files(tmp_path) == [] and len(counted.calls) == 1, "it is told at the first row, not at the last"
+
+
+def test_a_table_in_a_folder_that_cannot_be_written_to_is_read(counted, measured, tmp_path, read_only):
+    table = measured()
+    read_only(tmp_path)
+    pd.testing.assert_frame_equal(measured(), table)
+    with pytest.raises(OSError, match="Read-only"):
+        measured(level=2)
+    assert len(files(tmp_path)) == 1
 
 
 def test_a_file_tells_what_it_is(counted, measured, tmp_path, toybox_clips, random_organism):
