@@ -7,6 +7,7 @@ import argparse
 import ast
 import re
 import sys
+import textwrap
 from collections import Counter
 from importlib import import_module
 from pathlib import Path
@@ -165,6 +166,11 @@ def clip():
         yield name, *(f"{ratio:.2f}" for ratio in ratios), f"{peak:.0f}"
 
 
+def goal():
+    """What one pass over a clip was to cost, and whether it does."""
+    return f"{textwrap.fill(speed.goal_together(), 120)}\n"
+
+
 def numbers():
     """Every number of the prose that is not computed where it stands, and how it is known."""
     from book.typed import table
@@ -174,7 +180,7 @@ def numbers():
 
 def outdated():
     """Path -> the text that it should hold, where it does not."""
-    functions = (rooms, models, sizes, families, shown, glance, replicas, reading, analyses, clip, scale, numbers)
+    functions = (rooms, models, sizes, families, shown, glance, replicas, reading, analyses, clip, goal, scale, numbers)
     tables = {function.__name__: function for function in functions}
 
     def replaced(match):

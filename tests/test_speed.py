@@ -55,4 +55,17 @@ def test_together_costs_less_than_one_after_the_other():
     table = speed.together().set_index("measured")
     *alone, apart, together = (table.iloc[i, 0] for i in range(1, len(table)))
     assert apart == pytest.approx(sum(alone)) and together < apart / 2
-    assert "the same tokens in one pass" in speed.about_together()
+    assert "fidelity and knockout gave the same tokens in one pass" in speed.about_together()
+
+
+def test_the_goal_of_one_pass_is_named_with_what_came_of_it(tmp_path, monkeypatch):
+    cells = [
+        {"vocabulary": size, "ratio": {"together": ratio}, "ratio_to_caption": {"together": ratio + 1}}
+        for size, ratio in ((21723, 2.5), (152064, 2.504))
+    ]
+    monkeypatch.setattr(speed, "TOGETHER", tmp_path / "together.json")
+    speed.TOGETHER.write_text(json.dumps({"settings": {"repeats": 1}, "cells": cells}))
+    told = speed.goal_together()
+    assert "at most **2.5 times** one plain generate" in told and "1 run(s)" in told
+    assert told.endswith("in units of one that projects the last alone, the pass costs 3.50 and 3.50.")
+    assert "met with a vocabulary of 21,723 (**2.50**), and missed with a vocabulary of 152,064 (**2.50**)" in told

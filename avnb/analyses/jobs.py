@@ -6,6 +6,7 @@ clips against each other afterwards (nulls, chance, verdicts) is a function of t
 """
 
 import logging
+from contextlib import contextmanager
 from typing import NamedTuple
 
 import pandas as pd
@@ -27,16 +28,23 @@ class Job(NamedTuple):
         other: its donor or partner.
         events: names that are looked for in every clip of the set.
         among: clips of the set that all jobs look at together.
+        both: whether the other one has no job but this one.
     """
 
     clip: Clip
     other: Clip | None = None
     events: tuple[str, ...] = ()
     among: tuple[Clip, ...] = ()
+    both: bool = False
 
     @property
     def id(self):
         return self.clip.id if self.other is None else f"{self.clip.id}|{self.other.id}"
+
+    @property
+    def clips(self):
+        """The clips that are left out if this is not done."""
+        return (self.clip, self.other) if self.both else (self.clip,)
 
 
 def each(clips):
@@ -71,6 +79,16 @@ def with_strangers(clips, among=()):
     return [Job(clip, other, among=among) for clip, other in zip(clips, found, strict=True)]
 
 
+@contextmanager
+def blaming(clip):
+    """Within the block what fails is the fault of this one of a job's clips."""
+    try:
+        yield
+    except Exception as error:
+        error.clip = clip
+        raise
+
+
 def over(jobs, rows_of, columns) -> pd.DataFrame:
     """The rows of all jobs as one table; jobs whose clips cannot be used are reported and left out.
 
@@ -82,7 +100,7 @@ def over(jobs, rows_of, columns) -> pd.DataFrame:
         columns: of the table.
 
     Returns:
-        DataFrame. `attrs["left_out"]` tells which jobs have no rows, and why: {id of the clip: reason};
+        DataFrame. `attrs["left_out"]` tells which clips have no rows, and why: {id of the clip: reason};
         `attrs["passing"]` lists those whose reason may pass by itself.
     """
     from torch import OutOfMemoryError
@@ -96,9 +114,12 @@ def over(jobs, rows_of, columns) -> pd.DataFrame:
         except (ClipError, PromptError, *passes) as error:
             if isinstance(error, PromptError) and job.clip.kind != "mute":
                 raise  # it is about the model
-            logger.warning("left out clip %s: %s", job.clip.id, error)
-            left_out[job.clip.id] = str(error)
-            passing += [job.clip.id] if isinstance(error, passes) else []
+            bad = getattr(error, "clip", None)
+            for clip in job.clips:
+                alone = f"its partner {bad.id} cannot be used: " if bad not in (None, clip) else ""
+                left_out[clip.id] = f"{alone}{error}"
+                logger.warning("left out clip %s: %s", clip.id, left_out[clip.id])
+                passing += [clip.id] if isinstance(error, passes) else []
         else:
             parts.append(rows if isinstance(rows, pd.DataFrame) else pd.DataFrame(rows, columns=columns))
     filled = [part for part in parts if len(part)]

@@ -16,13 +16,15 @@ the sound alone and 1 if it follows the picture alone.
 array([[8., 0.]])
 """
 
-from itertools import product, starmap
+import os
+from contextlib import suppress
+from itertools import product
 from pathlib import Path
 
 import numpy as np
 import pandas as pd
 
-from avnb.analyses.jobs import Job, over
+from avnb.analyses.jobs import Job, blaming, over
 from avnb.engine import Condition, Request, run_all
 from avnb.files import cache_folder, digest, file_hash, file_name
 from avnb.judge.words import share
@@ -67,7 +69,7 @@ def plan(clips):
     clips = [clip for clip in clips if clip.kind == "factual"]
     found = pairs(clips)
     paired = {clip.id for pair in found for clip in pair}
-    return [*starmap(Job, found), *(Job(clip) for clip in clips if clip.id not in paired)]
+    return [*(Job(a, b, both=True) for a, b in found), *(Job(clip) for clip in clips if clip.id not in paired)]
 
 
 def margins(model, clips, question=HEAR, *, out=None, field="audio_captions") -> pd.DataFrame:
@@ -75,8 +77,8 @@ def margins(model, clips, question=HEAR, *, out=None, field="audio_captions") ->
 
     Args:
         model: an AVLLM from `avnb.load`.
-        clips: clips with captions. Only factual ones that find a partner (see `pairs`) are used; a pair with bad media
-            is reported and left out (`jobs.over`).
+        clips: clips with captions. Only factual ones that find a partner (see `pairs`) are used; a clip with bad media
+            is reported and left out (`jobs.over`), and so is its partner.
         question: what is asked.
         out: folder for the swapped clips, where existing files are kept; None is one in the cache folder.
         field: whose first caption is the answer that is scored: "audio_captions" or "video_captions".
@@ -95,16 +97,21 @@ def margins(model, clips, question=HEAR, *, out=None, field="audio_captions") ->
     def of_pair(job):
         if job.other is None:
             raise ClipError("no clip is left that is known to differ from it in all that is seen and heard")
-        pair = job.clip, job.other
-        answers = [_answer(clip, field) for clip in pair]
+        pair, answers, shown = {"a": job.clip, "b": job.other}, [], {}
+        for clip in pair.values():
+            with blaming(clip):
+                answers.append(_answer(clip, field))
+        for v, s in ("aa", "bb", "ab", "ba"):  # own sounds first: they tell which of the two cannot be used
+            with blaming(pair[v]):
+                clip = _combined(pair[v], pair[s], folder)
+                shown[v, s] = clip.kind, model.prompt(clip, question)
+        ways = list(product("ab", repeat=2))
         both = [Condition()] * 2  # nothing is blocked, for either answer
-        ways = list(product(zip("ab", pair, strict=True), repeat=2))
-        shown = [_combined(picture, sound, folder) for (_, picture), (_, sound) in ways]
-        asked = [Request(model.prompt(clip, question), both, forced=answers) for clip in shown]
+        asked = [Request(shown[way][1], both, forced=answers) for way in ways]
         rows = []
-        for ((v, _), (s, _)), clip, runs in zip(ways, shown, run_all(model, asked), strict=True):
+        for way, runs in zip(ways, run_all(model, asked), strict=True):
             a, b = (found.logprobs.sum() for found in runs)
-            rows.append((job.id, clip.kind, question, v, s, float(a - b)))
+            rows.append((job.id, shown[way][0], question, *way, float(a - b)))
         return rows
 
     return over(plan(clips), of_pair, ["clip", "kind", "question", *_AXES, "value"])
@@ -188,6 +195,8 @@ def _combined(picture, sound, out):
     """The picture of one clip with the sound of one, written anew for its own sound too: the encoding tells nothing."""
     made_of = digest([file_hash(file) for file in (picture.video, sound.sound)])  # ids may repeat between sets
     path = out / made_of / f"{file_name(f'{picture.id}+{sound.id}')}.mp4"
+    with suppress(OSError):
+        os.utime(path.parent)  # it is in use: see `study.parts.sweep_made`
     if not path.exists():
         swap_audio(picture.video, sound.sound, path, fit="loop")
     return Clip(f"{picture.id}+{sound.id}", path, kind="factual" if picture is sound else "counterfactual")

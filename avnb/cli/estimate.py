@@ -22,7 +22,10 @@ def estimate(
     n: N = None,
     seed: Seed = 0,
     timed: Annotated[int, typer.Option(min=1, help="How many clips to measure for it.")] = 3,
-    workers: Annotated[int, typer.Option(min=1, help="How many will share the clips, on devices like this one.")] = 1,
+    workers: Annotated[
+        int | None,
+        typer.Option(min=1, help="How many will share the clips, on devices like this one; one is started to time it."),
+    ] = None,
     prices: Annotated[
         tuple[float, float] | None,
         typer.Option(metavar="IN OUT", help="What the judge takes for a million tokens in, and out."),
@@ -52,11 +55,12 @@ def estimate(
 def _table(row, workers):
     from avnb.engine.needs import in_words
 
+    how = f"with {workers} worker{'s' if workers > 1 else ''}" if workers else "in one process"
+    first = "starting and loading" if workers else "loading"
     lines = {
         "jobs": f"{row['jobs']}, {row['timed']} of them measured for this",
         "a job": f"{row['each']:.2f} s",
-        f"all, with {workers} worker{'s' if workers > 1 else ''}": f"{in_words(row['seconds'])}, of which loading "
-        f"{in_words(row['load'])}",
+        f"all, {how}": f"{in_words(row['seconds'])}, of which {first} {in_words(row['load'])}",
         "memory of the weights": f"{row['weights'] / 1e9:.2f} GB",
         "memory of a prompt and its answer": f"{row['prompt'] / 1e9:.2f} GB",
         "memory of each further condition": f"{row['condition'] / 1e9:.3f} GB",

@@ -97,6 +97,9 @@ def measure(
     Several analyses share what they ask of a clip, which costs far less than one after the other, with workers too.
     These share the clips; without them, everything is measured in this process.
 
+    Clips that cannot be used are left out, and named with the reason at every call; the exit status is then 1. With
+    --json they are a list beside the means.
+
     Example: `avnb measure fidelity,attention,lens --models all --data toybox`
     """
     wanted = [name.strip() for name in analysis.split(",")]
@@ -126,7 +129,7 @@ def measure(
     if others := [name for name in given if name in inspect.signature(study.measure).parameters]:
         output.refuse(f"--set {others[0]}: {analysis} has no option {others[0]!r}; see avnb measure --help")
     clips = import_module(*rooms).load(data, n=400 if n is None and data == "toybox" else n, seed=seed)
-    rows, n_failed = [], 0
+    rows, left_out, n_failed = [], [], 0
     about = {"dataset": data, "seed": seed, "out": out, "retry": retry}
     try:
         with measuring(workers, scheduler, cluster) as measured:
@@ -136,19 +139,21 @@ def measure(
                     for one, table in tables.items():
                         means = study.means(one, table, seed).to_dict("records")
                         rows += [{"analysis": one, **row} for row in means] if len(wanted) > 1 else means
-                        n_failed += bool(table.attrs["left_out"])
+                        lacking = table.attrs["left_out"].items()
+                        shared = {"analysis": one, "model": loading.title_of(name)}
+                        left_out += [{**shared, "clip": clip, "reason": reason} for clip, reason in lacking]
                 except Exception as error:  # whatever happens to a model, the others go on
                     failed = {None: error}
                 for one, error in failed.items():
                     output.complain(f"{name}{f', {one}' if one and len(wanted) > 1 else ''}: {output.named(error)}")
                     n_failed += 1
     finally:  # what was measured is shown, also when the call is interrupted
-        _show_means(rows, json, wanted, data)
-    if n_failed:
+        _show_means(rows, left_out, json, wanted, data)
+    if n_failed or left_out:
         raise typer.Exit(1)
 
 
-def _show_means(rows, json, wanted, data):
+def _show_means(rows, left_out, json, wanted, data):
     rows = [{key: None if value != value else value for key, value in row.items()} for row in rows]
     shown = [{key: f"{value:.3f}" if isinstance(value, float) else value for key, value in row.items()} for row in rows]
     tables = []
@@ -157,4 +162,4 @@ def _show_means(rows, json, wanted, data):
         if some:
             columns = [name for name in some[0] if name != "analysis"]
             tables.append(output.table(some, columns, title=f"{one}, {data}"))
-    output.show(rows, json, tables)
+    output.show({"means": rows, "left_out": left_out}, json, tables)

@@ -133,6 +133,7 @@ def run(
         One `Run` per condition, in order.
 
     Raises:
+        ClipError: prompt and answer are longer than the decoder's context.
         PromptError: a rule names a group that the prompt lacks.
         ValueError: a rule names a layer or head that the decoder lacks, or the answer is too short for it to matter;
             or a patch has states of another shape.
@@ -276,8 +277,11 @@ class _Grove:
             raise ValueError("conditions is empty; Condition() is the baseline")
         if request.max_new_tokens < 0:
             raise ValueError(f"max_new_tokens={request.max_new_tokens} must be 0 or more")
-        for branch in self._branches(request):
+        branches = self._branches(request)
+        for branch in branches:
             branch.check_length()
+        longest = max(branch.limit for branch in branches)
+        self.model.check_context(len(request.prompt), longest, request.prompt.clip_id)
         self._recorder(request)
 
     @torch.inference_mode()

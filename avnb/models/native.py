@@ -86,6 +86,28 @@ class AVModel:
         deaf = getattr(self.hf.config, "audio_config", self) is None  # a size of Gemma 4 that has no ears
         return processing.sound_extractor(self.processor) is not None and not deaf
 
+    @property
+    def context(self):
+        """The longest prompt with its answer that the decoder takes, in tokens; None if it does not say."""
+        return getattr(self.decoder.config.get_text_config(), "max_position_embeddings", None)
+
+    def check_context(self, n_prompt, n_new=0, clip_id=None):
+        """A ClipError if a prompt and the tokens of its answer are more than the decoder's context.
+
+        Beyond it a decoder answers all the same, from positions that it was never trained on.
+
+        Args:
+            n_prompt: positions of the prompt.
+            n_new: tokens of the answer, at most.
+            clip_id: of the clip, for the error.
+        """
+        if self.context is not None and n_prompt + n_new > self.context:
+            answer = f" and {n_new} for the answer" if n_new else ""
+            raise ClipError(
+                f"{clip_id or 'prompt'}: {n_prompt:,} tokens{answer} are more than the {self.context:,} that the "
+                f"decoder of {self.name} takes; cut the clip"
+            )
+
     def head(self, hidden):
         """Logits [..., vocabulary] of final hidden states [..., width], with the model's own scale and soft cap."""
         config = self.hf.config.get_text_config()
@@ -110,7 +132,8 @@ class AVModel:
             like: another model, whose choice of frames is taken; None for this model's own.
 
         Raises:
-            ClipError: the clip cannot be read, or lacks an audio track and is not of kind "mute".
+            ClipError: the clip cannot be read, lacks an audio track and is not of kind "mute", or is longer than the
+                model takes.
             PromptError: nothing is left to show to the model.
         """
         system = self._system(self._heard(clip, modalities)) if system is None else system
@@ -198,6 +221,7 @@ class AVModel:
             **inputs: the keyword arguments that the model's forward takes.
 
         Raises:
+            ClipError: the prompt is longer than the decoder's context.
             PromptError: several rows, padding, a question that the prompt does not contain, or media that do not reach
                 the decoder.
         """
@@ -207,6 +231,7 @@ class AVModel:
         mask = inputs.get("attention_mask")
         if mask is not None and not bool((mask == 1).all()):
             raise PromptError("the prompt is padded; process one clip at a time, without padding")
+        self.check_context(ids.shape[1], clip_id=clip_id)
         with encoders_once(self.hf, self.decoder):
             call = _intercept(self.hf, self.decoder, self._on_device(inputs))
         if call.get("position_ids") is None:
@@ -221,12 +246,16 @@ class AVModel:
     def caption(self, clip, question, max_new_tokens=64, modalities=("video", "audio")):
         """The model's greedy answer to a question about a clip, as text.
 
+        Raises:
+            ClipError, PromptError: as `prompt`; the answer counts towards the decoder's context.
+
         Example:
             >>> model = avnb.load("toy-omni")
             >>> type(model.caption(avnb.datasets.load("toybox", n=1)[0], "Describe what you see."))
             <class 'str'>
         """
         inputs = self._inputs(clip, question, modalities)
+        self.check_context(inputs["input_ids"].shape[1], max_new_tokens, clip.id)
         head = self.hf.get_output_embeddings()
         # Some models would project the whole prompt onto the vocabulary, which costs more than all the rest.
         handle = head.register_forward_pre_hook(lambda module, args: (args[0][:, -1:], *args[1:]))

@@ -28,7 +28,7 @@ from avnb import judge as judges
 from avnb.files import cache_folder, digest, file_name, safe_name
 from avnb.study.answering import answered, clips_at_once
 from avnb.study.fingerprints import clips_fingerprint, code_fingerprint, made_with, model_fingerprint
-from avnb.study.parts import Parts
+from avnb.study.parts import Parts, sweep_made
 from avnb.study.settings import unfit
 from avnb.study.shipped import Asked, find
 from avnb.study.tables import StudyError, ask_again, collect, joined, left_out, read, read_about, write
@@ -88,7 +88,8 @@ def measure(
         clips: the clips.
         dataset: what the set of clips is called, for the table's name.
         seed: handed to analyses that draw at random.
-        out: folder for tables (and for clips that an analysis makes); None is `tables` in the cache folder.
+        out: folder for tables; None is `tables` in the cache folder. Clips that an analysis makes are kept in `clips`
+            there, for the next model, until none was used for a day.
         retry: ask again about the clips that were left out, and have answers without a score judged again.
         share: a slice of the jobs. Where there is no table yet, only their parts are measured, and their rows given as
             they are; the table is left to a call without it.
@@ -163,11 +164,11 @@ def steps(
     weights = [model_fingerprint(each) for each in (model, *others.values())]
     fingerprints = {"code": code, "weights": weights, "clips": [clips_fingerprint([clip]) for clip in clips]}
     kept = _kept(path, fingerprints)
-    unfinished = path.with_name(f".{path.stem}.part")
+    unfinished, made = path.with_name(f".{path.stem}.part"), folder / "clips"
     if kept is None or kept.attrs["left_out" if retry else "passing"]:
         arguments = options | others
         if "out" in inspect.signature(function).parameters:
-            arguments["out"] = str(folder / "clips")
+            arguments["out"] = str(made)
         if share is None and SCHEDULER in os.environ and model.source is not None:
             from avnb.study import workers
 
@@ -200,6 +201,7 @@ def steps(
             logger.warning("left out clip %s: %s", clip, reason)
         if not kept.attrs["left_out"]:
             Parts(unfinished, [], []).sweep()  # of a call that was killed before it could
+    sweep_made(made)
     if retry and {"answer", "modality", "value"} <= {*kept} and kept["value"].isna().any():
         write(judges.again(kept, clips, options["judge"], progress=True), path, read_about(path))
         kept = read(path)

@@ -7,8 +7,10 @@ and what it will ask of a judge by model.
 (6, 2, True, 0.0)
 """
 
+import math
 import tempfile
 import time
+from contextlib import contextmanager
 from functools import cache
 from typing import NamedTuple
 
@@ -17,7 +19,9 @@ from avnb import models, study
 from avnb.engine.needs import needs
 from avnb.media.clip import ClipError
 from avnb.questions import HEAR, SEE
+from avnb.study.fingerprints import unchanging
 from avnb.study.tables import StudyError
+from avnb.study.workers import SHARES, seconds_to_start
 
 _LONGEST_ANSWER = 64  # tokens, where an analysis says nothing of it
 
@@ -29,7 +33,8 @@ class Estimate(NamedTuple):
         model: its name.
         jobs: how many are measured, one for each clip or pair.
         timed: how many of them were measured for this.
-        load: seconds to load the model, which every worker does once.
+        load: seconds to load the model; with workers, to start one here and have it load the model, which all do at the
+            same time.
         each: seconds of one job.
         seconds: of all, from the call to the table.
         weights, prompt, condition: bytes of the model, of one prompt with an answer, and of every further condition of
@@ -53,15 +58,18 @@ class Estimate(NamedTuple):
     cost: float
 
 
-def estimate(analysis, model, clips, *, n_timed=3, workers=1, prices=None, seed=0, **options) -> Estimate:
+def estimate(analysis, model, clips, *, n_timed=3, workers=None, prices=None, seed=0, **options) -> Estimate:
     """Measures a few jobs of a measurement, spread over all of them, and keeps nothing but the judge's verdicts.
+
+    With workers one is started, to see how long that takes. What they lose to each other where they share a device or
+    processor cores is not foreseen, nor how long a cluster has them wait.
 
     Args:
         analysis: a name of `ANALYSES`.
         model: name of a model.
         clips: all clips that will be measured.
         n_timed: how many jobs to measure; one more comes first and is not counted.
-        workers: how many will share the work, each on a device like this one.
+        workers: how many will share the work, each on a device like this one; None measures in one process.
         prices: (of a million tokens in, of a million tokens out) of the judge.
         seed, **options: as in `study.measure`.
 
@@ -73,13 +81,13 @@ def estimate(analysis, model, clips, *, n_timed=3, workers=1, prices=None, seed=
     if len(jobs) < 2:
         raise StudyError(f"{analysis} has {len(jobs)} jobs with these clips, too few for an estimate; measure them")
     start = time.perf_counter()
-    loaded = models.load(model)
-    load = time.perf_counter() - start
+    loaded = unchanging(models.load(model))
+    load = seconds_to_start(model) if workers else time.perf_counter() - start
     judge = judges.named(options["judge"]) if "judge" in options else None
     taken = getattr(judge, "taken", [])
     once = cache(models.load)  # what an analysis compares the model with
 
-    with tempfile.TemporaryDirectory() as folder:
+    with tempfile.TemporaryDirectory() as folder, _threads(1 if workers else None):
 
         def took(share):
             start = time.perf_counter()
@@ -88,7 +96,7 @@ def estimate(analysis, model, clips, *, n_timed=3, workers=1, prices=None, seed=
             return time.perf_counter() - start, rows
 
         took(slice(1))
-        before, _ = took(slice(0))
+        call, _ = took(slice(0))
         n_before = len(taken)
         share = slice(1, None, max(1, (len(jobs) - 1) // n_timed))
         share = slice(1, 1 + n_timed * share.step, share.step)
@@ -96,14 +104,44 @@ def estimate(analysis, model, clips, *, n_timed=3, workers=1, prices=None, seed=
     timed = len(jobs[share])
     if rows.empty:
         raise StudyError(f"{analysis}: none of {timed} jobs can be measured: {_reason(rows)}")
-    each = max(0.0, seconds - before) / timed
+    each = max(0.0, seconds - call) / timed
     requests = (len(taken) - n_before) / timed * len(jobs)
     asked = judge.estimate(requests) if requests else {"tokens_in": 0, "tokens_out": 0}
     tokens = asked["tokens_in"], asked["tokens_out"]
     cost = sum(price * n / 1e6 for price, n in zip(prices, tokens, strict=True)) if prices else float("nan")
-    total = load + before + each * -(-len(jobs) // workers)
+    total = in_all(len(jobs), load, call, each, workers)
     memory = _memory(loaded, [job.clip for job in jobs], options.get("max_new_tokens", _LONGEST_ANSWER))
     return Estimate(loaded.name, len(jobs), timed, load, each, total, *memory, requests, *tokens, cost)
+
+
+def in_all(jobs, load, call, each, workers=None):
+    """Seconds from the call to the table.
+
+    Args:
+        jobs: how many there are.
+        load, each: as in `Estimate`.
+        call: seconds of a call that finds nothing to measure.
+        workers: how many share the jobs; None for none.
+
+    Example:
+        >>> in_all(100, load=4.0, call=0.5, each=1.0), in_all(100, load=30.0, call=0.5, each=1.0, workers=2)
+        (104.5, 82.5)
+    """
+    calls = 1 if workers is None else SHARES + 1  # the last one makes the table
+    return load + calls * call + each * math.ceil(jobs / (workers or 1))
+
+
+@contextmanager
+def _threads(n):
+    """Within the block torch has this many threads, as on a worker; None leaves it as it is."""
+    import torch
+
+    before = torch.get_num_threads()
+    torch.set_num_threads(n or before)
+    try:
+        yield
+    finally:
+        torch.set_num_threads(before)
 
 
 def _memory(model, clips, max_new_tokens):

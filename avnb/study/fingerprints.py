@@ -5,11 +5,13 @@ import os
 import platform
 from dataclasses import asdict
 from importlib.metadata import version
+from weakref import WeakKeyDictionary
 
 from avnb.closure import code_hash
 from avnb.files import digest, file_hash
 
 _PACKAGES = ("avnb", "torch", "transformers", "numpy", "pandas", "pyarrow", "av", "soxr")
+_unchanging = WeakKeyDictionary()  # model: its fingerprint
 
 
 def code_fingerprint(analysis):
@@ -24,6 +26,8 @@ def model_fingerprint(model):
     """A hash of a model: its settings, those of its processor, all of its weights, and its code if it is ours."""
     import torch
 
+    if model in _unchanging:
+        return _unchanging[model]
     total = hashlib.sha256()
     settings = model.hf.config.to_dict()
     ignored = ("_name_or_path", "transformers_version")  # neither changes an answer, both differ between machines
@@ -36,6 +40,12 @@ def model_fingerprint(model):
     ours = sorted({type(one).__module__ for one in (model.hf, model.processor)})
     total.update("".join(code_hash(module) for module in ours if module.startswith("avnb.")).encode())
     return total.hexdigest()[:16]
+
+
+def unchanging(model):
+    """Takes the fingerprint of a model once, which is to say that nobody will change it any more; gives the model."""
+    _unchanging[model] = model_fingerprint(model)
+    return model
 
 
 def _processor_settings(model):

@@ -2,11 +2,15 @@
 
 import contextlib
 import shutil
+import time
 from functools import partial
+from pathlib import Path
 
 from avnb.files import digest
 from avnb.study.fingerprints import files_state, job_fingerprint
 from avnb.study.tables import StudyError, joined, read, write
+
+_DAY = 24 * 3600  # seconds; what is younger may be in use, or be used again for the next model
 
 
 class Parts:
@@ -84,7 +88,8 @@ class Parts:
             if files_state(job) != self._states[job]:
                 rows = rows.iloc[:0]
                 reason = "its files changed while it was measured; call again"
-                rows.attrs = {"left_out": {job.clip.id: reason}, "passing": [job.clip.id]}
+                ids = [clip.id for clip in job.clips]
+                rows.attrs = {"left_out": dict.fromkeys(ids, reason), "passing": ids}
             tables[i] = rows if rows.attrs.get("left_out") else _kept(rows, self._files[job])
 
     def sweep(self, keep=False):
@@ -95,6 +100,14 @@ class Parts:
             for path in set(self.folder.iterdir()) - set(self._files.values()):
                 with contextlib.suppress(OSError):
                     shutil.rmtree(path) if path.is_dir() else path.unlink()
+
+
+def sweep_made(folder):
+    """Removes the clips that jobs have made in folders of this one and that none has used for a day."""
+    for path in Path(folder).glob("*/"):
+        with contextlib.suppress(OSError):  # another call sweeps too
+            if time.time() - path.stat().st_mtime > _DAY:
+                shutil.rmtree(path)
 
 
 def _kept(rows, path):

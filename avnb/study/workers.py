@@ -17,6 +17,7 @@ import os
 import shutil
 import subprocess
 import sys
+import time
 from contextlib import contextmanager
 from functools import cache, lru_cache, partial
 from pathlib import Path
@@ -26,11 +27,11 @@ from tqdm import tqdm
 from avnb import models
 from avnb.files import cache_folder
 from avnb.study import SCHEDULER, together
-from avnb.study.fingerprints import model_fingerprint
+from avnb.study.fingerprints import model_fingerprint, unchanging
 from avnb.study.kernels import environment
 from avnb.study.tables import StudyError
 
-_SHARES = 4  # for each worker: they end at different times, and what is left is shared out again
+SHARES = 4  # for each worker: they end at different times, and what is left is shared out again
 
 logger = logging.getLogger(__name__)
 
@@ -103,6 +104,22 @@ def _client(workers=None, scheduler=None, cluster=None):
         raise StudyError(f"{asked}: {error}") from error
 
 
+def seconds_to_start(model):
+    """How long it takes until a worker that is started here has loaded a model, by its name.
+
+    Raises:
+        StudyError: Dask is not installed.
+    """
+    start = time.perf_counter()
+    with connected(1) as client:
+        client.submit(_load, model, pure=False).result()
+        return time.perf_counter() - start
+
+
+def _load(model):
+    _loader(model)(model)
+
+
 def measure(client, names, model, clips, *, dataset, seed=0, out=None, retry=False, **options):
     """As `together.measure`, with the jobs shared out to workers.
 
@@ -153,7 +170,7 @@ def _share_out(client, names, model, clips, asked, weights=None):
     import distributed
 
     wanted = client.cluster.worker_spec if client.cluster else client.scheduler_info(n_workers=-1)["workers"]
-    n, errors = max(1, min(len(clips), _SHARES * max(1, len(wanted)))), []
+    n, errors = max(1, min(len(clips), SHARES * max(1, len(wanted)))), []
     shares = {}
     for i in range(n):
         share = asked | {"share": slice(i, None, n)}
@@ -198,7 +215,7 @@ def _measured(folder, names, model, clips, asked, weights=None):
     os.environ.pop(SCHEDULER, None)  # a worker asks nobody
     logging.getLogger("avnb").setLevel(logging.ERROR)  # whoever asked says what was left out
     load = _loader(model)
-    if weights not in (None, _weights(model)):
+    if weights not in (None, model_fingerprint(load(model))):
         raise StudyError(
             f"{model} was changed after it was loaded, or workers load it in another precision "
             f"({load(model).hf.dtype} on {load(model).device}); name one, such as {model}@bfloat16"
@@ -208,13 +225,11 @@ def _measured(folder, names, model, clips, asked, weights=None):
 
 @lru_cache(maxsize=1)
 def _loader(model):
-    """What loads models on this worker: each once, and only those that the measurements of one model need."""
-    return cache(models.load)
+    """What loads models on this worker: each once, and only those that the measurements of one model need.
 
-
-@lru_cache(maxsize=1)
-def _weights(model):
-    return model_fingerprint(_loader(model)(model))
+    A worker changes no model: for all shares its weights are read once.
+    """
+    return cache(lambda name: unchanging(models.load(name)))
 
 
 def _here(n):

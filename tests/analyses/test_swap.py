@@ -1,5 +1,6 @@
 """The two-by-two swap design against least squares, planted models, and a full forward pass."""
 
+from dataclasses import replace
 from itertools import product
 from types import SimpleNamespace
 
@@ -121,8 +122,6 @@ class Planted:
 
 @pytest.mark.parametrize(("audio", "video", "index"), [(3, 0, 0), (0, 2, 1), (1, 3, 0.75)])
 def test_planted_models(monkeypatch, toybox_clips, tmp_path, audio, video, index):
-    from dataclasses import replace
-
     clips = [replace(c, audio_captions=(f"It is {c.id}.", "Or not.")) for c in toybox_clips]
     other_kind = replace(clips[0], id="swapped", kind="counterfactual")
     model = Planted(monkeypatch, audio, video)
@@ -140,7 +139,7 @@ def test_planted_models(monkeypatch, toybox_clips, tmp_path, audio, video, index
     assert table.empty and "has no video_captions" in next(iter(table.attrs["left_out"].values()))
 
 
-def test_four_files_of_which_none_is_written_twice(monkeypatch, toybox_clips, tmp_path, caplog):
+def test_four_files_of_which_none_is_written_twice(monkeypatch, toybox_clips, tmp_path):
     pair = swap.pairs(toybox_clips)[0]
     model = Planted(monkeypatch, 1, 1)
     table = swap.margins(model, pair, out=tmp_path)
@@ -156,8 +155,33 @@ def test_four_files_of_which_none_is_written_twice(monkeypatch, toybox_clips, tm
     pd.testing.assert_frame_equal(swap.margins(model, pair, out=tmp_path), table)
     again = {path.stem: path.stat().st_mtime_ns for path in tmp_path.rglob("*.mp4")}
     assert {name for name in files if files[name] != again[name]} == {f"{a}+{b}"}
-    lost = Clip("lost", tmp_path / "lost.mp4", seen=("saw",), heard=("saw",), audio_captions=("A saw.",))
-    assert swap.margins(model, [lost, *pair], out=tmp_path / "new").empty and "left out clip lost" in caplog.text
+
+
+@pytest.mark.parametrize("lost", [0, 1])
+@pytest.mark.parametrize(("change", "said"), [({"video": "lost.mp4"}, "does not exist"), ({}, "has no audio_captions")])
+def test_a_pair_is_left_out_as_two_clips_and_the_bad_one_is_named(
+    monkeypatch, toybox_clips, tmp_path, caplog, lost, change, said
+):
+    pair = list(swap.pairs(toybox_clips)[0])
+    pair[lost] = replace(pair[lost], **(change or {"audio_captions": ()}))
+    table = swap.margins(Planted(monkeypatch, 1, 1), pair, out=tmp_path)
+    bad, partner = pair[lost].id, pair[1 - lost].id
+    found = table.attrs["left_out"]
+    assert table.empty and list(found) == [clip.id for clip in pair]
+    assert said in found[bad] and found[partner] == f"its partner {bad} cannot be used: {found[bad]}"
+    assert all(f"left out clip {clip.id}: {found[clip.id]}" in caplog.messages for clip in pair)
+
+
+def test_of_a_pair_whose_memory_runs_short_both_are_asked_about_again(monkeypatch, toybox_clips, tmp_path):
+    pair, model = swap.pairs(toybox_clips)[0], Planted(monkeypatch, 1, 1)
+
+    def run_all(model, requests):
+        raise MemoryError("no room")
+
+    monkeypatch.setattr(swap, "run_all", run_all)
+    table = swap.margins(model, pair, out=tmp_path)
+    assert table.attrs["passing"] == [clip.id for clip in pair]
+    assert set(table.attrs["left_out"].values()) == {"no room"}, "neither is to blame"
 
 
 def test_margins_are_log_probabilities_of_a_full_pass(random_organism, toybox_clips, tmp_path):

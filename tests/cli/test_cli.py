@@ -361,7 +361,7 @@ def test_measure_prints_the_means_of_what_it_measured(run, two_clips, tmp_path):
     call += ["--set", 'questions=["Describe what you hear."]', "--json"]
     result = run(*call)
     assert result.exit_code == 0, result.output
-    rows = json.loads(result.stdout)
+    rows = json.loads(result.stdout)["means"]
     assert [row["inputs"] for row in rows] == ["both", "video", "audio"]
     table = study.measure(
         "fidelity", "toy-omni", datasets.load(two_clips), dataset=str(two_clips), out=tmp_path / "out",
@@ -380,7 +380,7 @@ def test_measure_takes_several_analyses(run, two_clips, tmp_path):
     call += ["--set", "max_new_tokens=2", "--set", "by=head"]
     result = run(*call, "--json")
     assert result.exit_code == 0, result.output
-    rows = json.loads(result.stdout)
+    rows = json.loads(result.stdout)["means"]
     assert {row["analysis"] for row in rows} == {"fidelity", "attention"}
     assert all(("head" in row) == (row["analysis"] == "attention") for row in rows)
     assert len(list((tmp_path / "out").iterdir())) == 2
@@ -427,7 +427,7 @@ def test_measure_takes_all_organisms(run, two_clips, tmp_path, monkeypatch):
     monkeypatch.setattr(study, "means", lambda *_: pd.DataFrame({"model": ["x"], "mean": [np.nan]}))
     result = run("measure", "fidelity", "--data", two_clips, "--json")
     assert asked == avnb.models.shipped()
-    assert json.loads(result.stdout)[0]["mean"] is None
+    assert json.loads(result.stdout)["means"][0]["mean"] is None
     asked.clear()
     run("measure", "lens", "--data", two_clips)
     assert asked == avnb.models.shipped(hearing=True)
@@ -440,7 +440,8 @@ def test_measure_shows_what_it_has_when_it_is_interrupted(run, two_clips, monkey
     monkeypatch.setattr(study, "measure", lambda *_, **__: _next(tables))
     monkeypatch.setattr(study, "means", lambda analysis, table, seed: table)
     result = run("measure", "lens", "--data", two_clips, "--json")
-    assert json.loads(result.stdout) == [{"model": "x", "mean": 0.5}] and result.exit_code != 0
+    found = json.loads(result.stdout)
+    assert found == {"means": [{"model": "x", "mean": 0.5}], "left_out": []} and result.exit_code != 0
 
 
 def _next(tables):
@@ -456,7 +457,11 @@ def test_measure_names_at_every_call_what_it_leaves_out(run, two_clips, toybox_c
     call = ["measure", "attention", "--set", "max_new_tokens=2", "--models", organism_folder, "--data", manifest]
     for _ in range(2):
         result = run(*call, "--out", tmp_path / "out", "--json")
-        assert result.exit_code == 1 and json.loads(result.stdout)
+        found = json.loads(result.stdout)
+        assert result.exit_code == 1 and found["means"]
+        (row,) = found["left_out"]
+        assert row.pop("reason").startswith("bad.mp4 cannot be read")
+        assert row == {"analysis": "attention", "model": organism_folder.name, "clip": "bad"}
         assert study.left_out(tmp_path / "out")["clip"].tolist() == ["bad"]
 
 
@@ -466,7 +471,7 @@ def test_measure_goes_on_after_a_model_that_it_cannot_measure(run, two_clips, tm
     call = ["--models", f"{broken},{organism_folder}", "--data", two_clips, "--out", tmp_path / "out", "--json"]
     result = run("measure", "attention", "--set", "max_new_tokens=2", *call)
     assert result.exit_code == 1
-    assert {row["model"] for row in json.loads(result.stdout)} == {organism_folder.name}
+    assert {row["model"] for row in json.loads(result.stdout)["means"]} == {organism_folder.name}
     assert result.stderr.count(str(broken)) and "Traceback" not in result.stderr
 
 

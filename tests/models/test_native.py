@@ -222,6 +222,31 @@ def test_pictures_are_read_no_larger_than_it_makes_sense(random_organism, tmp_pa
     assert processing.most_pixels(SimpleNamespace(video_processor=SimpleNamespace(size={"longest_edge": 384}))) is None
 
 
+def test_what_is_longer_than_the_context_is_refused_before_anything_runs(random_organism, toybox_clips, monkeypatch):
+    """Media and question by themselves, and with the answer: generated, given, or of `caption`."""
+    model, clip = random_organism, toybox_clips[0]
+    prompt, n_new = model.prompt(clip, HEAR), 5
+    assert model.context == 4096
+    text = model.hf.config.get_text_config()
+    monkeypatch.setattr(text, "max_position_embeddings", len(prompt) + n_new)
+    assert len(avnb.run(model, prompt, max_new_tokens=n_new)) == 1  # the last place is taken
+    model.caption(clip, HEAR, max_new_tokens=n_new)
+    for part in (model.hf.model.visual, model.hf.model.audio_tower, model.decoder):
+        monkeypatch.setattr(type(part), "forward", lambda *a, **k: pytest.fail("the model ran"))
+    n = len(prompt)
+    more = f"{clip.id}: {n} tokens and {n_new + 1} for the answer are more than the {n + n_new} that the decoder of"
+    for asked in (
+        lambda: avnb.run(model, prompt, max_new_tokens=n_new + 1),
+        lambda: avnb.run(model, prompt, forced=[5] * (n_new + 1)),
+        lambda: model.caption(clip, HEAR, max_new_tokens=n_new + 1),
+    ):
+        with pytest.raises(avnb.ClipError, match=f"{more} {model.name} takes; cut the clip"):
+            asked()
+    monkeypatch.setattr(text, "max_position_embeddings", n - 1)
+    with pytest.raises(avnb.ClipError, match=f"{clip.id}: {n} tokens are more than the {n - 1} that"):
+        model.prompt(clip, HEAR)
+
+
 def test_an_organism_says_which_clips_are_beyond_it(tmp_path, toybox_clips, caplog):
     frames = np.full((40, 64, 64, 3), 128, np.uint8)
     clip, model = avnb.Clip("long", write(tmp_path / "long.mp4", frames, fps=1), kind="mute"), avnb.load("toy-vl")

@@ -7,12 +7,14 @@ from types import ModuleType
 
 import pandas as pd
 import pytest
+import torch
 
 import avnb
 from avnb import analyses, judge, study
 from avnb.analyses.jobs import each
+from avnb.study import estimate as estimates
 from avnb.study import tables
-from avnb.study.estimate import estimate
+from avnb.study.estimate import estimate, in_all
 
 
 class Asked:
@@ -69,10 +71,30 @@ def test_it_tells_what_the_measurement_takes(slow, tmp_path):
     assert found.cost == pytest.approx(0.08 + 0.04)
 
 
-def test_workers_share_the_jobs_and_not_the_loading(slow):
-    one, four = (estimate("slow", "toy-omni", many(40), workers=n) for n in (1, 4))
-    assert 0 < four.seconds - four.load < 0.5 * (one.seconds - one.load)
-    assert math.isnan(one.cost), "without prices"
+def test_workers_share_the_jobs_and_not_their_start(slow, monkeypatch):
+    started, threads, real = [], [], slow.measure
+    n_threads = torch.get_num_threads()
+
+    def measure(*arguments, **options):
+        threads.append(torch.get_num_threads())
+        return real(*arguments, **options)
+
+    monkeypatch.setattr(slow, "measure", measure)
+    monkeypatch.setattr(estimates, "seconds_to_start", lambda model: started.append(model) or 1000.0)
+    none, four = (estimate("slow", "toy-omni", many(40), workers=n) for n in (None, 4))
+    assert started == ["toy-omni"] and four.load == 1000 and none.load < 1000
+    assert set(threads[: len(threads) // 2]) == {n_threads} and set(threads[len(threads) // 2 :]) == {1}
+    assert torch.get_num_threads() == n_threads
+    assert 0 < four.seconds - four.load < 0.5 * (none.seconds - none.load)
+    assert math.isnan(four.cost), "without prices"
+
+
+def test_what_adds_up_with_workers():
+    """Each starts at the same time, is called for every heap and once for the table, and does its part of the jobs."""
+    assert in_all(100, load=5.0, call=0.25, each=1.2) == pytest.approx(5 + 0.25 + 120)
+    assert in_all(100, load=28.0, call=0.25, each=1.2, workers=1) == pytest.approx(28 + 5 * 0.25 + 120)
+    assert in_all(100, load=28.0, call=0.25, each=1.2, workers=2) == pytest.approx(28 + 5 * 0.25 + 60)
+    assert in_all(7, load=0.0, call=0.0, each=1.0, workers=4) == 2, "the last one is waited for"
 
 
 def test_memory_follows_from_the_configuration(slow):

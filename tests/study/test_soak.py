@@ -1,6 +1,10 @@
 """A study whose workers and client are killed again and again, with a corrupt clip in it, ends in the tables of an
-undisturbed one."""
+undisturbed one.
 
+When they are killed is drawn anew at every run; `AVNB_SOAK_SEED=N` draws as the run that printed this seed.
+"""
+
+import os
 import random
 import signal
 import sys
@@ -65,11 +69,12 @@ def measured(folder):
     return len(list(folder.glob(".*.part/*.parquet")))
 
 
-def wait_for(process, folder, n_more):
-    """Waits until so many more jobs are done, or the study has ended."""
+def wait_for(process, folder, n_more, seconds):
+    """Waits until so many more jobs are done, and then these seconds, or until the study has ended."""
     before = measured(folder)
     while process.poll() is None and before <= measured(folder) < before + n_more:
         time.sleep(0.02)
+    time.sleep(seconds)
 
 
 def kill_a_worker(process, rng):
@@ -88,15 +93,17 @@ def everything(folder):
 def test_a_study_whose_workers_and_client_are_killed_at_random_ends_as_the_undisturbed_one(
     start, organism_folder, clips, tmp_path
 ):
-    undisturbed, disturbed, rng = tmp_path / "undisturbed", tmp_path / "disturbed", random.Random(0)
+    seed = int(os.environ.get("AVNB_SOAK_SEED") or random.randrange(10**6))
+    print(f"AVNB_SOAK_SEED={seed}")  # pytest shows it where the test fails
+    undisturbed, disturbed, rng = tmp_path / "undisturbed", tmp_path / "disturbed", random.Random(seed)
     together.measure(NAMES, str(organism_folder), datasets.load(clips), out=undisturbed, **OPTIONS)
     n_workers, n_clients, orphans = 0, 0, []
     for i in range(N_KILLS + 1):
         process = start(disturbed)
-        wait_for(process, disturbed, rng.randint(1, 3))
+        wait_for(process, disturbed, rng.randint(1, 3), rng.uniform(0, 0.2))
         n_workers += process.poll() is None and kill_a_worker(process, rng)
         if i < N_KILLS:
-            wait_for(process, disturbed, rng.randint(1, 2))
+            wait_for(process, disturbed, rng.randint(1, 2), rng.uniform(0, 0.2))
             assert process.poll() is None, "it ended before it was killed"
             orphans += process.children(recursive=True)
             process.kill()

@@ -4,7 +4,9 @@ import os
 import random
 import shutil
 import sys
+import time
 from dataclasses import replace
+from pathlib import Path
 from types import ModuleType
 
 import pandas as pd
@@ -220,6 +222,38 @@ def test_a_failed_write_leaves_no_table(counted, measured, monkeypatch, tmp_path
             measured()
     assert not list(tmp_path.rglob("*.parquet"))
     measured()
+
+
+@pytest.fixture
+def read_only(monkeypatch):
+    """Has a folder refuse what is made in it, as the system does (root may write anywhere)."""
+    real = os.mkdir
+
+    def refuse(folder):
+        def mkdir(path, *arguments, **options):
+            if folder in Path(path).parents or Path(path) == folder:
+                raise OSError(errno.EROFS, "Read-only file system", str(path))
+            real(path, *arguments, **options)
+
+        monkeypatch.setattr(os, "mkdir", mkdir)
+
+    return refuse
+
+
+def test_a_folder_that_cannot_be_written_to_is_told_and_left_as_it_was(counted, measured, tmp_path, read_only):
+    read_only(tmp_path / "out")
+    with pytest.raises(OSError, match="Read-only file system: '.*out"):
+        measured(out=tmp_path / "out")
+    assert files(tmp_path) == [] and len(counted.calls) == 1, "it is told at the first row, not at the last"
+
+
+def test_a_table_in_a_folder_that_cannot_be_written_to_is_read(counted, measured, tmp_path, read_only):
+    table = measured()
+    read_only(tmp_path)
+    pd.testing.assert_frame_equal(measured(), table)
+    with pytest.raises(OSError, match="Read-only"):
+        measured(level=2)
+    assert len(files(tmp_path)) == 1
 
 
 def test_a_file_tells_what_it_is(counted, measured, tmp_path, toybox_clips, random_organism):
@@ -568,6 +602,29 @@ def test_a_call_that_was_killed_before_it_could_sweep_is_swept_after(counted, me
     assert len(files(tmp_path)) == 2
     measured()
     assert len(files(tmp_path)) == 1
+
+
+def test_clips_that_a_job_made_are_swept_once_nobody_has_used_them_for_a_day(few, counted, measured, tmp_path):
+    """The next model needs them too, and so may a run that goes on at the same time."""
+
+    def made():
+        return sorted((tmp_path / "clips").rglob("*.mp4"))
+
+    def grow_old(paths):
+        for folder in {path.parent for path in paths}:
+            os.utime(folder, (time.time() - 25 * 3600,) * 2)
+
+    study.measure("swap", "toy-omni", few, dataset="toybox", out=tmp_path)
+    first, when = made(), [path.stat().st_mtime_ns for path in made()]
+    assert len(first) >= 4
+    grow_old(first)
+    study.measure("swap", "toy-omni-balanced", few, dataset="toybox", out=tmp_path)
+    assert made() == first and [path.stat().st_mtime_ns for path in first] == when, "they were not used again"
+    grow_old(first[1:])
+    measured()  # any table in this folder
+    assert made() == first[:1]
+    study.measure("swap", "toy-omni", few, dataset="toybox", out=tmp_path)
+    assert made() == first[:1], "a table that is read makes nothing"
 
 
 def test_a_call_on_other_clips_leaves_the_parts_of_this_one(counted, measured, toybox_clips):

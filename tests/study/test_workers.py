@@ -18,6 +18,7 @@ from avnb.models.native import AVModel
 from avnb.questions import HEAR
 from avnb.study import notebooks as batch
 from avnb.study import together, workers
+from avnb.study.fingerprints import model_fingerprint
 
 SMALL = {"questions": [HEAR], "inputs": ["both"], "max_new_tokens": 4, "dataset": "toybox"}
 has_slurm = shutil.which("sbatch") is not None and not subprocess.run(["sinfo"], capture_output=True).returncode
@@ -97,6 +98,14 @@ def test_an_interrupt_ends_all_and_keeps_what_is_done(clips, undisturbed, tmp_pa
     table = study.measure("fidelity", "toy-omni", clips, out=tmp_path, **SMALL)
     assert 0 < n_done == len(clips) - len({clip.id for clip in asked})
     pd.testing.assert_frame_equal(table, undisturbed)
+
+
+def test_a_worker_reads_the_weights_of_a_model_once(organism_folder, monkeypatch):
+    name = str(organism_folder)
+    model, expected = workers._loader(name)(name), model_fingerprint(avnb.load(name))
+    monkeypatch.setattr(type(model.hf), "state_dict", lambda self: pytest.fail("they were read again"))
+    assert model_fingerprint(workers._loader(name)(name)) == expected
+    workers._loader.cache_clear()
 
 
 def test_what_is_there_is_read_and_a_bad_clip_is_named(client, clips, tmp_path, monkeypatch, caplog):
