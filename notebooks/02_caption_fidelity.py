@@ -197,13 +197,14 @@ if len(hear):
 # The names that a model of language finds are its own words: they tell no chance, and are not those of other clips.
 by_names = table.iloc[:0] if judge.startswith("llm:") else table
 chance = fidelity.chance(by_names)
+cells = stats.summarise(
+    fidelity.judged(answers), ["kind", "question", "inputs", "modality"]
+)
 show.figure(
     plots.fidelity.cells(fidelity.judged(answers), chance, title),
-    "Rows are questions and what the answer is judged for: orange the sound, blue the picture. Means over clips, thin lines "
-    "are 95 % intervals; grey ticks are what the same answers score against other clips (chance).",
-    data=stats.summarise(
-        fidelity.judged(answers), ["kind", "question", "inputs", "modality"]
-    ),
+    f"Rows are questions and what the answer is judged for: orange the sound, blue the picture. Means over {show.counted(cells['n'])}, "
+    "thin lines are 95 % intervals; grey ticks are what the same answers score against other clips (chance).",
+    data=cells,
 )
 
 # %% tags=["hide-input"]
@@ -295,7 +296,8 @@ show.figure(
         effects,
         f"Another sound {claim} than its own sound that comes late ({beyond['mean']:+.2f})",
     ),
-    f"Changes of the fidelity of what {avllm.name} says it hears (0 to 1), against ordinary clips; lines are 95 % intervals. "
+    f"Changes of the fidelity of what {avllm.name} says it hears (0 to 1), against ordinary clips; {show.counted(effects['n'])}, lines "
+    f"are 95 % intervals, that of the last number {beyond['low']:+.2f} to {beyond['high']:+.2f}. "
     "Grey: what a conflicting clip also changes, without a conflict.",
     data=effects,
 )
@@ -309,6 +311,7 @@ show.figure(
 
 # %% tags=["hide-input"]
 confused = fidelity.confusions(by_names)
+mistaken = stats.summarise(confused, ["kind", "question", "inputs", "modality"])
 conflict = confused.query(
     "question == @HEAR and kind == 'counterfactual' and inputs == 'both'"
 ).set_index("clip")
@@ -323,9 +326,9 @@ show.figure(
         f"{conflict['value'].mean():.0%} of what {avllm.name} says it hears in conflicting clips names something only seen",
         xlabel="share of answers",
     ),
-    f"Share of answers of {avllm.name} that name, for one modality, something that only the other one holds; lines are 95 % intervals, grey "
-    "ticks what the same answers score against other clips (chance).",
-    data=stats.summarise(confused, ["kind", "question", "inputs", "modality"]),
+    f"Share of answers of {avllm.name} that name, for one modality, something that only the other one holds, {show.counted(mistaken['n'])}; "
+    "lines are 95 % intervals, grey ticks what the same answers score against other clips (chance).",
+    data=mistaken,
 ) if len(conflict) else without
 
 # %% tags=["hide-input"]
@@ -397,10 +400,20 @@ show.table(
 )
 
 # %% tags=["hide-input"]
+drawn = [
+    (name, kind, value / 100, None, None, None)
+    for name, one in paper.published()["audio_fidelity_x100"].items()
+    if isinstance(one, dict)
+    for kind, value in one.items()
+]
+if own:
+    drawn += [(avllm.name, "factual", *own), (avllm.name, "counterfactual", *other)]
 show.figure(
     plots.fidelity.drops({avllm.name: [own, other]} if own else {}),
     "Audio fidelity (0 to 1) on ordinary and conflicting clips: five published models in grey, without intervals, on other "
-    f"clips and by another judge; {avllm.name} in orange.",
+    f"clips and by another judge; {avllm.name} in orange"
+    + (f", n = {own.n} and {other.n} clips, with 95 % intervals." if own else "."),
+    data=pd.DataFrame(drawn, columns=["model", "kind", "mean", "low", "high", "n"]),
 )
 
 # %% [markdown]

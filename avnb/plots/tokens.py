@@ -23,7 +23,7 @@ LOOKS = {  # black with a clip, grey without any; blue and orange are about what
     "base, text only": (PALETTE["text"], "v"),
 }
 FEWEST = 10  # clips that a row of a figure needs
-_KL = {"kl": "KL (model || baseline), nats", "kl_reverse": "KL (baseline || model), nats"}
+_KL = {"kl": "KL (model || the other), nats", "kl_reverse": "KL (the other || model), nats"}
 _TOKEN = "background:{};color:{};border-radius:3px;padding:1px 2px;margin:0 1px"
 
 

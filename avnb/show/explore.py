@@ -35,6 +35,12 @@ RUN = {  # what is told of one organism: quantity, as `organisms.dose.results` n
     "audio fidelity, sound alone": "hears, sound alone",
 }
 _MOST_LAYERS, _MOST_MOMENTS = 18, 50  # of `read_its_mind`
+CUTS = {
+    "video": "the picture",
+    "audio": "the sound",
+    "query": "the question",
+    "control: video": "as many positions at random",
+}
 KINDS = {"heard": "names what is heard", "seen": "names what is seen", "both": "names both", "neither": "names neither"}
 
 
@@ -158,8 +164,13 @@ def look_away(clips, answers, scores):
         known.append({**_media(clip), "seen": list(clip.seen), "heard": list(clip.heard), "free": free, "cuts": by_cut})
         about = f"seen: {', '.join(clip.seen)}; heard: {', '.join(clip.heard)}"
         rows.append((about, "nothing", free["text"]))
-        rows += [(about, cut, cells[cut, edges[0], edges[-1]]["text"]) for cut in cuts]
-    data = {"clips": known, "cuts": cuts, "edges": edges, "conditions": 1 + len(cuts) * len(spans)}
+        rows += [(about, CUTS.get(cut, cut), cells[cut, edges[0], edges[-1]]["text"]) for cut in cuts]
+    data = {
+        "clips": known,
+        "cuts": {cut: CUTS.get(cut, cut) for cut in cuts},
+        "edges": edges,
+        "conditions": 1 + len(cuts) * len(spans),
+    }
     still = pd.DataFrame(rows, columns=["clip", "blocked in all layers", "it says it hears"])
     label = "Look away: block picture, sound or question in a span of layers"
     return _piece("look-away", label, data, still, "What is said when something is blocked in all layers")
