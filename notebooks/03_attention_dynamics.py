@@ -79,7 +79,10 @@ def contrasts(table):
 
 here = contrasts(shares)
 verdict = stats.verdict(
-    here, contrasts(shuffled), clusters=datasets.sources(here.index)
+    here,
+    contrasts(shuffled),
+    clusters=datasets.sources(here.index),
+    what="the preference",
 )
 leaning = verdict.effect if verdict.stands else None
 prefers = (

@@ -131,7 +131,10 @@ conflicting = by_clip[by_clip["kind"] == "counterfactual"]
 told = {}
 for kind, rows in by_clip.groupby("kind", sort=False):
     told[kind] = stats.verdict(
-        rows["value"], rows["null"], clusters=datasets.sources(rows.index)
+        rows["value"],
+        rows["null"],
+        clusters=datasets.sources(rows.index),
+        what="what is decoded",
     )
 freed, idle = None, None
 before, after = (
@@ -326,6 +329,7 @@ if len(swapped):
         swapped["value_seen"],
         swapped["null"],
         clusters=datasets.sources(swapped.index),
+        what="what is seen",
     )
     lines.append(
         f"- **conflicting clips, what is seen**: how often the *audio* positions name it, with chance as the control. {verdict.text}"

@@ -131,7 +131,11 @@ def verdict(
     )
     level = knockout.baseline(table, **where).reindex(cut.index)
     return stats.verdict(
-        cut, control, clusters=datasets.sources(cut.index), baseline=level
+        cut,
+        control,
+        clusters=datasets.sources(cut.index),
+        baseline=level,
+        what="the change",
     )
 
 
@@ -477,7 +481,11 @@ for blocked in ("video", "audio"):
             for name in (blocked, knockout.CONTROL + blocked)
         )
         text = stats.verdict(
-            cut, control, seed, clusters=datasets.sources(cut.index)
+            cut,
+            control,
+            seed,
+            clusters=datasets.sources(cut.index),
+            what="the change",
         ).text
         lines.append(f"- {names[blocked]} blocked, {caption} caption: {text}")
 n_margins = moved.loc[moved["quantity"] == "distractor", "clip"].nunique()

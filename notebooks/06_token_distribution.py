@@ -75,7 +75,10 @@ for name in kinds:
         for b in ("base model", "base, text only")
     )
     verdicts[name] = stats.verdict(
-        theirs, without, clusters=datasets.sources(theirs.index)
+        theirs,
+        without,
+        clusters=datasets.sources(theirs.index),
+        what="the share",
     )
     levels[name] = stats.interval(theirs), stats.interval(without)
 told = verdicts.get("counterfactual")
@@ -268,6 +271,7 @@ for name in kinds:
             pair["audio events"],
             pair["as many others"],
             clusters=datasets.sources(pair.index),
+            what="their divergence",
         )
         lines.append(f"- {kinds_told.get(name, name)}: {needed.text}")
 Markdown(

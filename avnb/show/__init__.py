@@ -25,8 +25,8 @@ from avnb.show.figures import figure, style
 from avnb.show.found import counted, in_short, marked, percent, told, worded
 
 __all__ = [
-    "player", "figure", "table", "in_short", "told", "counted", "worded", "percent", "marked", "about", "heard", "said", "source",
-    "poster", "provenance",
+    "player", "figure", "table", "in_short", "told", "counted", "worded", "percent", "marked", "about", "heard", "said",
+    "source", "poster", "provenance",
 ]  # fmt: skip
 
 MAX_BYTES = 30_000_000
