@@ -1,7 +1,7 @@
 """Pieces of a page that answer without a kernel: what they show was measured before, and is in the page.
 
-A piece is a section of HTML: a table for paper and for those without scripts, its data as JSON, and one script that
-needs no library. All its controls are the browser's own, so that a keyboard and a finger reach them; what they are set
+A piece is a section of HTML: a figure that does not move and a table, for paper and for those without scripts, its data
+as JSON, and one script that needs no library. All its controls are the browser's own, so that a keyboard and a finger reach them; what they are set
 to stands in the address of the page, behind `#`, so that a link shows the same to another reader.
 
 >>> rows = pd.DataFrame({"order": "audio first", "dose": 0.1, "seed": 0, "clip": ["0", "1"], "value": [0.5, 1.0]})
@@ -25,6 +25,7 @@ from scipy.signal import ShortTimeFFT
 
 from avnb import show
 from avnb.errors import AvnbError
+from avnb.show import stills
 
 _FOLDER = Path(__file__).parent / "pieces"
 _RATE = 16_000  # Hz
@@ -83,7 +84,9 @@ def close_its_eyes(clip, answers, named):
         "heard": list(clip.heard),
         "answers": [{"text": text, "kind": one} for text, one in zip(answers, kinds, strict=True)],
     }
-    return _piece("close-its-eyes", "One clip with a switch for its picture", data, rows, "One clip, asked twice")
+    picture = f'<img src="{data["clip"]["poster"]}" alt="{html.escape(show.about(clip), quote=True)}">'
+    label = "One clip with a switch for its picture"
+    return _piece("close-its-eyes", label, data, picture, rows, "One clip, asked twice")
 
 
 def swap_the_sound(clips, answers):
@@ -118,7 +121,10 @@ def swap_the_sound(clips, answers):
     }
     still = pd.DataFrame(rows, columns=["model", "swapped clips", *KINDS.values()])
     label = "Swap the sound: choose a picture and a sound, and guess what the models say"
-    return _piece("swap-the-sound", label, data, still, "What they say they hear when the sound is swapped")
+    kinds = {model: [[cell["kind"] for cell in row] for row in data["answers"][model]] for model in models}
+    picture = stills.grids({model: (events, events, kinds[model]) for model in models})
+    caption = "What they say they hear when the sound is swapped"
+    return _piece("swap-the-sound", label, data, picture, still, f"{caption}; rows are pictures, columns sounds")
 
 
 def look_away(clips, answers, scores):
@@ -173,7 +179,19 @@ def look_away(clips, answers, scores):
     }
     still = pd.DataFrame(rows, columns=["clip", "blocked in all layers", "it says it hears"])
     label = "Look away: block picture, sound or question in a span of layers"
-    return _piece("look-away", label, data, still, "What is said when something is blocked in all layers")
+    layers = edges[:-1], [edge - 1 for edge in edges[1:]]  # in which spans begin, and end
+    first = known[0]["cuts"]
+    picture = stills.grids(
+        {
+            f"{CUTS.get(cut, cut)} blocked": (
+                *layers,
+                [[by[f"{a}-{b}"]["kind"] if a < b else "" for b in edges[1:]] for a in edges[:-1]],
+            )
+            for cut, by in first.items()
+        }
+    )
+    caption = "What is said when something is blocked: in the figure, of the first clip, in every span from a layer (row) to"
+    return _piece("look-away", label, data, picture, still, f"{caption} a layer (column); in the table, in all layers")
 
 
 def read_its_mind(clips, table):
@@ -218,7 +236,12 @@ def read_its_mind(clips, table):
     still = pd.DataFrame(rows, columns=["clip", "eyes", "most probable words after the last layer"])
     label = "Read its mind: the words at every moment of the sound, layer by layer"
     data = {"clips": known, "layers": [int(layer) for layer in layers]}
-    return _piece("read-its-mind", label, data, still, "What the positions of the sound would say")
+    looks = {"open": "with the picture", "closed": "eyes closed"}
+    picture = stills.grids(
+        {looks[eyes]: (data["layers"], range(n_moments), _naming(**known[0][eyes])) for eyes in looks}
+    )
+    caption = "What the positions of the sound would say: in the figure, of the first clip, by layer (row) and moment (column)"
+    return _piece("read-its-mind", label, data, picture, still, caption)
 
 
 def raise_one(table):
@@ -242,6 +265,7 @@ def raise_one(table):
     n_clips = table["clip"].nunique()
     data = {
         "runs": runs.to_dict("records"),
+        "marks": stills.marks(runs["order"]),
         "orders": list(dict.fromkeys(runs["order"])),
         "doses": sorted(float(dose) for dose in runs["dose"].unique()),
         "clips": n_clips,
@@ -250,7 +274,8 @@ def raise_one(table):
     still["dose"] = [f"{100 * dose:g} %" for dose in still["dose"]]
     caption = f"Fidelity of {len(runs)} organisms, means over runs and {n_clips} clips"
     label = "Raise one yourself: choose the order of training and the share of conflict"
-    return _piece("raise-one", label, data, still.rename(columns={"dose": "conflict"}), caption)
+    picture = stills.plane(data["runs"])
+    return _piece("raise-one", label, data, picture, still.rename(columns={"dose": "conflict"}), caption)
 
 
 def how_many_clips(values, truth="all of them"):
@@ -273,10 +298,19 @@ def how_many_clips(values, truth="all of them"):
     rows = [(name, len(some), sum(map(float, some)) / len(some)) for name, some in values.items()]
     still = pd.DataFrame(rows, columns=["what", "clips", "mean"])
     label = "How many clips until you believe it? Draw some, and see how the mean jumps"
-    return _piece("how-many-clips", label, data, still, "The mean over all clips")
+    return _piece("how-many-clips", label, data, stills.jumps(values), still, "The mean over all clips")
 
 
-def _piece(name, label, data, still, caption):
+def _naming(size, words):
+    """By layer and moment, what the first word goes by that names what is seen or heard."""
+    layers, moments, ranks = size
+    kinds = [kind for *_, kind in words]
+    cells = [kinds[i : i + ranks] for i in range(0, len(kinds), ranks)]
+    told = [next((kind for kind in cell if kind != "neither"), "neither") for cell in cells]
+    return [told[i * moments : (i + 1) * moments] for i in range(layers)]
+
+
+def _piece(name, label, data, picture, still, caption):
     """One piece of a page. The JSON may hold captions of anyone's clips, so that nothing in it can end the script."""
     from IPython.display import HTML
 
@@ -285,7 +319,7 @@ def _piece(name, label, data, still, caption):
     content = json.dumps(data | {"words": KINDS}, ensure_ascii=False).replace("<", "\\u003c")
     return HTML(
         f'<section class="avnb-piece" data-piece="{name}" aria-label="{html.escape(label, quote=True)}">'
-        f'<style>{style}</style><div class="avnb-still">{show.table(still, caption).data}</div>'
+        f'<style>{style}</style><div class="avnb-still"><figure>{picture}</figure>{show.table(still, caption).data}</div>'
         f'<script type="application/json">{content}</script>'
         f'<script>(() => {{\n"use strict";\nconst PIECE = "{name}";\n{common}\n{own}\n}})();</script></section>'
     )

@@ -135,7 +135,7 @@ def within(page, piece, part):
 def said(page, piece):
     """What a piece shows: its texts and the classes of its cells."""
     return within(page, piece, ".avnb-live").evaluate(
-        "live => [live.innerText, ...[...live.querySelectorAll('td, circle')].map(cell => cell.outerHTML)]"
+        "live => [live.innerText, ...[...live.querySelectorAll('td, circle, .avnb-dot')].map(cell => cell.outerHTML)]"
     )
 
 
