@@ -124,8 +124,8 @@ def describe(table, measure="audio fidelity, counterfactual", seed=0):
     lines = [
         f"**Without conflict**, {_WORDS.get(measure, measure)} is: "
         f"{'; '.join(level(order, lowest) for order in orders)}. With {100 * highest:g} % conflicting clips: "
-        f"{'; '.join(level(order, highest) for order in orders)}. (Means; 95 % intervals over {len(value)} clips; range "
-        f"over {rows['seed'].nunique()} training runs.)"
+        f"{'; '.join(level(order, highest) for order in orders)}. (Means; 95 % intervals over {len(value)} clips; "
+        f"range over {rows['seed'].nunique()} training runs.)"
     ]
     for order in orders:
         gain, differs = compare((order, highest), (order, lowest))

@@ -1,8 +1,9 @@
 """Pieces of a page that answer without a kernel: what they show was measured before, and is in the page.
 
 A piece is a section of HTML: a figure that does not move and a table, for paper and for those without scripts, its data
-as JSON, and one script that needs no library. All its controls are the browser's own, so that a keyboard and a finger reach them; what they are set
-to stands in the address of the page, behind `#`, so that a link shows the same to another reader.
+as JSON, and one script that needs no library. All its controls are the browser's own, so that a keyboard and a finger
+reach them; what they are set to stands in the address of the page, behind `#`, so that a link shows the same to another
+reader.
 
 >>> rows = pd.DataFrame({"order": "audio first", "dose": 0.1, "seed": 0, "clip": ["0", "1"], "value": [0.5, 1.0]})
 >>> table = pd.concat([rows.assign(quantity=quantity) for quantity in RUN])
@@ -190,7 +191,9 @@ def look_away(clips, answers, scores):
             for cut, by in first.items()
         }
     )
-    caption = "What is said when something is blocked: in the figure, of the first clip, in every span from a layer (row) to"
+    caption = (
+        "What is said when something is blocked: in the figure, of the first clip, in every span from a layer (row) to"
+    )
     return _piece("look-away", label, data, picture, still, f"{caption} a layer (column); in the table, in all layers")
 
 
@@ -240,7 +243,7 @@ def read_its_mind(clips, table):
     picture = stills.grids(
         {looks[eyes]: (data["layers"], range(n_moments), _naming(**known[0][eyes])) for eyes in looks}
     )
-    caption = "What the positions of the sound would say: in the figure, of the first clip, by layer (row) and moment (column)"
+    caption = "What the positions of the sound would say: in the figure, of the first clip, layers (rows) by moments"
     return _piece("read-its-mind", label, data, picture, still, caption)
 
 
@@ -259,9 +262,7 @@ def raise_one(table):
     """
     if missing := [name for name in RUN if name not in set(table["quantity"])]:
         raise PieceError(f"the table lacks {', '.join(missing)}; hand over that of organisms.dose.results()")
-    runs = table[table["quantity"].isin(list(RUN))]
-    runs = runs.pivot_table(index=["order", "dose", "seed"], columns="quantity", values="value", sort=False)
-    runs = runs[list(RUN)].set_axis(list(RUN.values()), axis=1).round(3).reset_index()
+    runs = means(table)
     n_clips = table["clip"].nunique()
     data = {
         "runs": runs.to_dict("records"),
@@ -276,6 +277,13 @@ def raise_one(table):
     label = "Raise one yourself: choose the order of training and the share of conflict"
     picture = stills.plane(data["runs"])
     return _piece("raise-one", label, data, picture, still.rename(columns={"dose": "conflict"}), caption)
+
+
+def means(table) -> pd.DataFrame:
+    """The organisms of `raise_one`: order, dose, seed, and what each does (`RUN`), means over clips."""
+    runs = table[table["quantity"].isin(list(RUN))]
+    runs = runs.pivot_table(index=["order", "dose", "seed"], columns="quantity", values="value", sort=False)
+    return runs[list(RUN)].set_axis(list(RUN.values()), axis=1).round(3).reset_index()
 
 
 def how_many_clips(values, truth="all of them"):
@@ -319,7 +327,8 @@ def _piece(name, label, data, picture, still, caption):
     content = json.dumps(data | {"words": KINDS}, ensure_ascii=False).replace("<", "\\u003c")
     return HTML(
         f'<section class="avnb-piece" data-piece="{name}" aria-label="{html.escape(label, quote=True)}">'
-        f'<style>{style}</style><div class="avnb-still"><figure>{picture}</figure>{show.table(still, caption).data}</div>'
+        f"<style>{style}</style>"
+        f'<div class="avnb-still"><figure>{picture}</figure>{show.table(still, caption).data}</div>'
         f'<script type="application/json">{content}</script>'
         f'<script>(() => {{\n"use strict";\nconst PIECE = "{name}";\n{common}\n{own}\n}})();</script></section>'
     )

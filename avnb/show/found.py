@@ -77,10 +77,11 @@ def counted(ns, what="clips"):
     """Over how many clips numbers are that stand beside each other.
 
     Example:
-        >>> counted([100, 100]), counted([24, 100, 100])
+        >>> counted([100, 100]), counted(n for n in (24, 100, 100))
         ('n = 100 clips', 'n = 24 to 100 clips')
     """
-    least, most = int(min(ns)), int(max(ns))
+    ns = sorted(map(int, ns))
+    least, most = ns[0], ns[-1]
     return f"n = {least} {what}" if least == most else f"n = {least} to {most} {what}"
 
 

@@ -119,7 +119,7 @@ def jumps(values):
                 lines.append(f'<path d="M{130 + 300 * low:.1f} {y - 4}H{130 + 300 * high:.1f}" stroke="currentColor"/>')
             lines += [
                 f'<circle cx="{130 + 300 * mean:.1f}" cy="{y - 4}" r="4" fill="currentColor"/>',
-                _text(120, y, f"the first {n}", "end"),
+                _text(120, y, f"the first {n}" if n < len(some) else f"all {n}", "end"),
             ]
         y += 30
     lines += [_text(130 + 300 * value, y, f"{value:g}") for value in (0, 0.5, 1)]

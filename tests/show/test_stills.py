@@ -45,7 +45,7 @@ def test_the_last_mean_is_that_of_all_clips():
     values = [0.0, 1.0] * 30
     page = parsed(stills.jumps({"one": values}))
     assert float(page.select("circle")[-1]["cx"]) == pytest.approx(130 + 300 * stats.interval(values).mean)
-    assert "the first 60" in page.get_text()
+    assert "all 60" in page.get_text()
 
 
 def test_a_piece_shows_a_figure_without_scripts():
