@@ -134,7 +134,7 @@ Markdown(f"{judges.told(judge, examples)}\n\n{cost}")
 # The clip above is not among those that are counted; of 24 others it is the first conflicting one about whose sound the
 # model names something that is only to be seen. Below is what it says it hears, once for each model that was made to say
 # the same words. Light: that one would have said this token itself, as its most probable one. Dark: it would have said
-# something else. Point at a token, or unfold the table, for the numbers.
+# something else. Point at a token, touch it, come to the bold ones by the keyboard, or unfold the table, for the numbers.
 
 # %% tags=["hide-input"]
 plots.tokens.caption(shown, clip)
