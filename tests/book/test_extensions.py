@@ -66,7 +66,7 @@ def test_a_page_says_what_it_is_about_and_has_a_card_with_its_title(tmp_path):
 
 def test_a_book_with_an_address_has_a_map_of_its_pages_and_says_where_its_cards_are(tmp_path):
     out = built(tmp_path / "book", "https://example.org/book/")
-    places = [place.text for place in ElementTree.parse(out / "sitemap.xml").iter("{*}loc")]
+    places = [place.text for place in ElementTree.parse(out / "sitemap.xml").findall("{*}url/{*}loc")]
     assert places == ["https://example.org/book/index.html", "https://example.org/book/notebooks/page.html"]
     said = tags(out / "notebooks" / "page.html")
     assert said["og:url"] == places[1] and said["og:image"].startswith("https://example.org/book/")
