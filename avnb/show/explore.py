@@ -217,14 +217,15 @@ def read_its_mind(clips, table):
     """
     known, rows = [], []
     layers = _spread(table["layer"].unique(), _MOST_LAYERS)
-    n_moments = min(_MOST_MOMENTS, *table.groupby("clip")["position"].nunique())
+    n_moments = min(_MOST_MOMENTS, *table.groupby(["clip", "eyes"])["position"].nunique())
     for clip in clips:
         some, read = table[(table["clip"] == clip.id) & table["layer"].isin(layers)], {}
-        some = some[some["position"].isin(_spread(some["position"].unique(), n_moments))]
         for eyes in ("open", "closed"):
             one = some[some["eyes"] == eyes].sort_values(["layer", "position", "rank"])
             if one.empty:
                 raise PieceError(f"clip {clip.id} was not read with eyes {eyes}; add those rows")
+            # Without the picture the prompt is shorter, and the same moment lies at another position.
+            one = one[one["position"].isin(_spread(one["position"].unique(), n_moments))]
             words = [
                 [token, round(float(probability), 3), kind(named, clip.seen, clip.heard)]
                 for token, probability, named in zip(one["token"], one["probability"], one["named"], strict=True)
