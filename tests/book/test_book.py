@@ -33,6 +33,11 @@ def test_the_bare_address_is_the_landing_page(book):
     assert book["index"].select_one("article h1") and not book["index"].select("meta[http-equiv=refresh]")
 
 
+def test_the_three_doors_lead_to_three_places(book):
+    doors = {card["href"] for card in book["index"].select(".sd-card a.sd-stretched-link")}
+    assert len(doors) == 3
+
+
 def test_no_other_pages(book):
     built = {str(p.relative_to(HTML).with_suffix("")) for p in HTML.rglob("*.html") if "_static" not in p.parts}
     assert built - {"genindex", "search"} == set(NAMES)
