@@ -320,7 +320,7 @@ class Verdict(NamedTuple):
     text: str
 
 
-def verdict(effect, control, seed=0, *, clusters=None, baseline=None) -> Verdict:
+def verdict(effect, control, seed=0, *, clusters=None, baseline=None, what="the effect") -> Verdict:
     """Whether an effect stands out from its control.
 
     It stands if its interval leaves out zero, and that of effect - control lies on the same side of zero. An effect
@@ -332,6 +332,7 @@ def verdict(effect, control, seed=0, *, clusters=None, baseline=None) -> Verdict
             control of a single clip may be NaN: what chance gives is not known without other clips.
         seed, clusters: as in `difference`.
         baseline: the scores in 0..1 that the effect is a change of; None if it is no change of scores.
+        what: what it is that stands out, as the subject of a sentence.
 
     Returns:
         `Verdict`.
@@ -343,6 +344,8 @@ def verdict(effect, control, seed=0, *, clusters=None, baseline=None) -> Verdict
         >>> blocked = pd.Series(np.tile([0.5, 0.25, 0.75], 4))
         >>> verdict(blocked, blocked * 0).stands
         True
+        >>> verdict(blocked, blocked * 0, what="the change").text.split(":")[0]
+        'The change stands out from its control'
         >>> verdict(blocked, blocked).text.split(":")[0]
         '**No finding, the control shows the same effect**'
     """
@@ -359,7 +362,7 @@ def verdict(effect, control, seed=0, *, clusters=None, baseline=None) -> Verdict
     if effect.n == 1:
         claim = "**One clip says nothing about others**"
     elif stands:
-        claim = "The effect stands out from its control"
+        claim = f"{what[0].upper()}{what[1:]} stands out from its control"
     elif differs == 0:
         claim = "**No effect was seen**"
     elif differs in (same, -beyond):

@@ -1,4 +1,4 @@
-"""Write the tables of README, CONTRIBUTING and book that follow from the code: `python book/generated.py [--check]`.
+"""Write what follows from code and tables in README, CONTRIBUTING and book: `python book/generated.py [--check]`.
 
 A table stands between `<!-- generated: NAME -->` and `<!-- end -->`; what is between is replaced.
 """
@@ -18,11 +18,14 @@ from avnb import speed
 from avnb.analyses import ANALYSES
 from avnb.models import CHECKPOINTS, base_of, memory, shipped, talking
 from avnb.models.families import FAMILIES
-from avnb.organisms import cards, contrasts, talk, upbringing
+from avnb.organisms import cards, contrasts, dose, talk, upbringing
 from avnb.questions import HEAR, SEE
+from avnb.show import explore, stills, told
+from avnb.study import claims
 
 ROOT = Path(__file__).resolve().parent.parent
-FILES = ("README.md", "CONTRIBUTING.md", "book/how-to-run.md", "book/models.md", "book/run-at-scale.md")
+FILES = ("README.md", "CONTRIBUTING.md", "index.md", "book/how-to-run.md", "book/models.md", "book/run-at-scale.md")
+PICTURE = ROOT / "book" / "assets" / "organisms.svg"
 sys.path.insert(0, str(ROOT))  # for the tests, whose marks are read
 _REGION = re.compile(r"(<!-- generated: (\w+) -->\n).*?(<!-- end -->)", re.DOTALL)
 CHECKS = ("keys", "values", "modules", "template", "positions", "segments", "engine", "analyses")
@@ -104,12 +107,92 @@ def sizes():
         yield f"`{one.name}`", base, f"{one.layers}", *weights, f"{one.positions}", f"{memory.cache(one):.2f} GB"
 
 
-def reading():
-    """Where the book is read: its address, once it has one."""
-    address = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))["html"]["baseurl"]
-    if address:
-        return f"**[Read the book]({address})**: nothing to install, clips play in the page.\n"
-    return "**Read the book:** `make book`, then open `_build/html/index.html`; clips play in the page.\n"
+def _published():
+    """Where the book is read, where its first chapter opens on Colab, and what is cloned; None for what is not set."""
+    from book.notebooks import UNSET
+
+    config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))
+    repository, colab = config["repository"], config["launch_buttons"]["colab_url"]
+    if UNSET in repository["url"]:
+        return config["html"]["baseurl"] or None, None, repository["url"]
+    place = repository["url"].removeprefix("https://github.com/")
+    colab = f"{colab}/github/{place}/blob/{repository['branch']}/notebooks/00_quickstart.ipynb"
+    return config["html"]["baseurl"] or None, colab, repository["url"]
+
+
+def doors():
+    """README's three ways in: read, Colab, install."""
+    address, colab, _ = _published()
+    read = f"[the book]({address})" if address else "`make book`, then open `_build/html/index.html`"
+    run = f"[the first chapter]({colab}), others from their pages" if colab else "once the repository has an address"
+    yield "Read", "Run it on Colab", "Install"
+    yield ("---",) * 3
+    yield (
+        f"{read}: nothing to install, clips play in the page",
+        f"{run}; most chapters need no GPU",
+        "`pip install .` in a clone, then `avnb --help`; two CPU cores are enough ([how to run](book/how-to-run.md))",
+    )
+
+
+def cards_of_entry():
+    """The same on the landing page, as cards."""
+    _, colab, _ = _published()
+    run = (colab, "url") if colab else ("on-colab", "ref")
+    cells = {
+        "Read": (
+            ("notebooks/00_quickstart", "doc"),
+            "Start with one clip and two sounds. Clips play in the page, and nothing needs to be installed.",
+        ),
+        "Run it on Colab": (run, "Every chapter is a notebook that runs in the browser; most need no GPU."),
+        "Install": (
+            ("on-your-machine", "ref"),
+            "On two CPU cores, with the clips and the small models inside the package.",
+        ),
+    }
+    inside = "\n".join(
+        f":::{{grid-item-card}} {title}\n:link: {link}\n:link-type: {kind}\n{text}\n:::\n"
+        for title, ((link, kind), text) in cells.items()
+    )
+    return f"\n::::{{grid}} 1 3 3 3\n:gutter: 2\n\n{inside}::::\n\n"
+
+
+def clone():
+    """The lines that bring the repository, its environment and the book."""
+    _, colab, url = _published()
+    note = "" if colab else "   # its address, once it has one"
+    lines = f"git clone {url}{note}", "cd avnb", "make book   # runs the notebooks, leaves _build/html/index.html"
+    return "\n".join(["```bash", *lines, "make test", "```", ""])
+
+
+def claimed():
+    """The study's claims beside what is found here, as on the landing page."""
+    yield "Claim", "The study", "Here", "Verdict", "Chapter"
+    yield ("---",) * 5
+    tables = claims.measure("toy-omni", "toy-omni-balanced", dataset="toybox", n=400, seed=77, each=100)
+    for one in claims.claims(tables):
+        yield (
+            one.claim,
+            one.paper,
+            f"{told(one.here, signed=True)}, {one.unit}",
+            f"**{one.verdict}**",
+            f"{one.chapter}",
+        )
+
+
+def scatter():
+    """What the picture of the organisms shows, and its words."""
+    sweep = dose.results()
+    n = len(sweep[["order", "dose", "seed"]].drop_duplicates())
+    return (
+        f"Each of {n} organisms by how well it says what it sees and what it hears (fidelity, 0 to 1), on "
+        f"{sweep['clip'].nunique()} clips in conflict. {contrasts.seen_and_heard(sweep, upbringing.results())} What "
+        "decides, replica by replica, is below; on the landing page of the book the picture can be asked.\n"
+    )
+
+
+def organisms():
+    """The picture itself, for README."""
+    return f"{stills.plane(explore.means(dose.results()).to_dict('records'), paper='#ffffff')}\n"
 
 
 def glance():
@@ -180,7 +263,8 @@ def numbers():
 
 def outdated():
     """Path -> the text that it should hold, where it does not."""
-    functions = (rooms, models, sizes, families, shown, glance, replicas, reading, analyses, clip, goal, scale, numbers)
+    functions = (rooms, models, sizes, families, shown, glance, replicas, doors, cards_of_entry, clone, claimed)
+    functions += (scatter, analyses, clip, goal, scale, numbers)
     tables = {function.__name__: function for function in functions}
 
     def replaced(match):
@@ -189,7 +273,8 @@ def outdated():
         return f"{match[1]}{rows}{match[3]}"
 
     found = {ROOT / name: (ROOT / name).read_text(encoding="utf8") for name in FILES}
-    wanted = {path: _REGION.sub(replaced, text) for path, text in found.items()}
+    wanted = {path: _REGION.sub(replaced, text) for path, text in found.items()} | {PICTURE: organisms()}
+    found[PICTURE] = PICTURE.read_text(encoding="utf8") if PICTURE.exists() else ""
     return {path: text for path, text in wanted.items() if text != found[path]}
 
 

@@ -65,18 +65,21 @@ def clashes(donors):
     return [float(bool({*a.seen, *a.heard} & {*b.heard})) for a, b in pairs]
 
 
+alike = {
+    name: stats.interval(similarity[which, donor])
+    for name, donor in {
+        "chosen sound": chosen,
+        "random sound (control)": by_chance,
+    }.items()
+}
 show.in_short(
     f"Of {len(clips)} ordinary clips, {len(swapped)} become conflicting ones; none gets a sound of what it shows"
     f"{f', which {sum(clashes(by_chance)):.0f} would with a random sound' if any(c.heard for c in clips) else ''}.",
     {
         f"similarity of the two captions, {name} (0 to 1)": show.told(
-            stats.interval(similarity[which, donor]),
-            of=f"{dataset}: similarity of captions, {name}",
+            one, of=f"{dataset}: similarity of captions, {name}"
         )
-        for name, donor in {
-            "chosen sound": chosen,
-            "random sound (control)": by_chance,
-        }.items()
+        for name, one in alike.items()
     },
     clip=show.player(swapped[0], width=240, caption=show.about(swapped[0])),
 )
@@ -130,7 +133,8 @@ swapped = curate.counterfactual(clips, folder / "swapped", donors)
 show.figure(
     plots.curation.similarity_heatmap(similarity[which], chosen, by_chance),
     "Each row is a clip, each column a clip whose sound it could take; dark is unlike. Means over clips of the cosine "
-    "similarity of the two audio captions (0 to 1).",
+    "similarity of the two audio captions (0 to 1), with 95 % intervals: "
+    f"{'; '.join(f'{name} {show.told(one)}' for name, one in alike.items())}.",
     data=donors.drop(columns=["clip", "donor"]),
 )
 

@@ -197,13 +197,19 @@ if len(hear):
 # The names that a model of language finds are its own words: they tell no chance, and are not those of other clips.
 by_names = table.iloc[:0] if judge.startswith("llm:") else table
 chance = fidelity.chance(by_names)
+by_how_much = (
+    f", conflicting minus ordinary {-fall['mean']:+.2f} ({-fall['high']:+.2f} to {-fall['low']:+.2f})"
+    if len(hear)
+    else ""
+)
+cells = stats.summarise(
+    fidelity.judged(answers), ["kind", "question", "inputs", "modality"]
+)
 show.figure(
     plots.fidelity.cells(fidelity.judged(answers), chance, title),
-    "Rows are questions and what the answer is judged for: orange the sound, blue the picture. Means over clips, thin lines "
-    "are 95 % intervals; grey ticks are what the same answers score against other clips (chance).",
-    data=stats.summarise(
-        fidelity.judged(answers), ["kind", "question", "inputs", "modality"]
-    ),
+    f"Fidelity (0 to 1){by_how_much}. Rows are questions and what the answer is judged for: orange the sound, blue the picture. "
+    f"Means over {show.counted(cells['n'])}, thin lines are 95 % intervals; grey ticks are what the same answers score against other clips (chance).",
+    data=cells,
 )
 
 # %% tags=["hide-input"]
@@ -295,7 +301,8 @@ show.figure(
         effects,
         f"Another sound {claim} than its own sound that comes late ({beyond['mean']:+.2f})",
     ),
-    f"Changes of the fidelity of what {avllm.name} says it hears (0 to 1), against ordinary clips; lines are 95 % intervals. "
+    f"Changes of the fidelity of what {avllm.name} says it hears (0 to 1), against ordinary clips; {show.counted(effects['n'])}, lines "
+    f"are 95 % intervals, that of the difference above {beyond['low']:+.2f} to {beyond['high']:+.2f}. "
     "Grey: what a conflicting clip also changes, without a conflict.",
     data=effects,
 )
@@ -309,6 +316,7 @@ show.figure(
 
 # %% tags=["hide-input"]
 confused = fidelity.confusions(by_names)
+mistaken = stats.summarise(confused, ["kind", "question", "inputs", "modality"])
 conflict = confused.query(
     "question == @HEAR and kind == 'counterfactual' and inputs == 'both'"
 ).set_index("clip")
@@ -323,9 +331,10 @@ show.figure(
         f"{conflict['value'].mean():.0%} of what {avllm.name} says it hears in conflicting clips names something only seen",
         xlabel="share of answers",
     ),
-    f"Share of answers of {avllm.name} that name, for one modality, something that only the other one holds; lines are 95 % intervals, grey "
-    "ticks what the same answers score against other clips (chance).",
-    data=stats.summarise(confused, ["kind", "question", "inputs", "modality"]),
+    f"Share of answers of {avllm.name} that name, for one modality, something that only the other one holds, {show.counted(mistaken['n'])}; "
+    f"lines are 95 % intervals, of the share above {show.told(stats.interval(conflict['value']))}; grey ticks what the same answers "
+    "score against other clips (chance).",
+    data=mistaken,
 ) if len(conflict) else without
 
 # %% tags=["hide-input"]
@@ -349,7 +358,10 @@ else:
 lines = []
 if len(conflict):
     verdict = stats.verdict(
-        conflict["value"], conflict["null"], clusters=datasets.sources(conflict.index)
+        conflict["value"],
+        conflict["null"],
+        clusters=datasets.sources(conflict.index),
+        what="this share",
     )
     lines.append(
         f"Share of {verdict.effect.n} conflicting clips in which {avllm.name} names something only seen as a sound, with the share "
@@ -397,10 +409,20 @@ show.table(
 )
 
 # %% tags=["hide-input"]
+drawn = [
+    (name, kind, value / 100, None, None, None)
+    for name, one in paper.published()["audio_fidelity_x100"].items()
+    if isinstance(one, dict)
+    for kind, value in one.items()
+]
+if own:
+    drawn += [(avllm.name, "factual", *own), (avllm.name, "counterfactual", *other)]
 show.figure(
     plots.fidelity.drops({avllm.name: [own, other]} if own else {}),
     "Audio fidelity (0 to 1) on ordinary and conflicting clips: five published models in grey, without intervals, on other "
-    f"clips and by another judge; {avllm.name} in orange.",
+    f"clips and by another judge; {avllm.name} in orange"
+    + (f", n = {own.n} and {other.n} clips, with 95 % intervals." if own else "."),
+    data=pd.DataFrame(drawn, columns=["model", "kind", "mean", "low", "high", "n"]),
 )
 
 # %% [markdown]
@@ -444,7 +466,8 @@ show.figure(
         f"Shortcut index of what {avllm.name} says it hears: {indices[HEAR].mean:.2f} (n = {indices[HEAR].n} pairs)",
     ),
     f"Left: the mean margin of {avllm.name} for both pictures and both sounds, with 95 % intervals. Right: how far the margin "
-    "moves when only the sound, or only the picture, is changed; a dot is a pair, a diamond the mean, a line its 95 % interval.",
+    "moves when only the sound, or only the picture, is changed; a dot is a pair, a diamond the mean, a line its 95 % interval. "
+    f"The index is {show.told(indices[HEAR])}: 0 the sound decides, 1 the picture.",
     data=pd.concat(main),
 ) if HEAR in found else without
 

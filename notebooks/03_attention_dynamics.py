@@ -28,7 +28,7 @@ each = 100  # of each kind, so many are measured
 n_shown = 24  # clips that are looked at position by position
 seed = 77
 question = "Describe what you hear."
-sink = 10.0  # a position is a sink if it draws this many times the uniform share
+sink = 10.0  # a position is a sink if it draws this many times its share by chance
 max_new_tokens = 64  # where an answer is cut off
 out = None  # folder for the tables; None is the cache folder
 
@@ -79,7 +79,10 @@ def contrasts(table):
 
 here = contrasts(shares)
 verdict = stats.verdict(
-    here, contrasts(shuffled), clusters=datasets.sources(here.index)
+    here,
+    contrasts(shuffled),
+    clusters=datasets.sources(here.index),
+    what="the preference",
 )
 leaning = verdict.effect if verdict.stands else None
 prefers = (
@@ -116,7 +119,7 @@ show.in_short(
         ),
     }
     | {
-        f"share of attention to {group} (uniform)": f"{mean.value[group]:.2f} ({mean.null[group]:.2f})"
+        f"share of attention to {group} (by chance)": f"{mean.value[group]:.2f} ({mean.null[group]:.2f})"
         for group in ("audio", "video")
     },
     "attention does not explain what is said"
@@ -161,21 +164,24 @@ overlay = plots.attention.over_frames(
     frames,
     looked.attention[words].mean(1),
     [texts[i] for i in words],
-    uniform=1 / len(prompt),
+    chance=1 / len(prompt),
 )
 show.figure(
     overlay,
-    f"Frames of the clip, one column for each of {len(words)} words that {avllm.name} says; colour is attention as a multiple of "
-    "the uniform share, mean over heads and layers.",
+    f"Frames of n = 1 clip, one column for each of {len(words)} words that {avllm.name} says; colour is attention as a multiple "
+    "of chance, mean over heads and layers.",
     "Frames of the clip, one column for each word; bright squares are where it looked.",
+    data=plots.attention.places(
+        looked.attention[words].mean(1), [texts[i] for i in words]
+    ),
 )
 
 # %% tags=["hide-input"]
 steps = attention.by_step(avllm, [prompt], max_new_tokens=max_new_tokens)
 show.figure(
     plots.attention.steps(steps),
-    f"One answer of {avllm.name}, layer by layer (of a long one the first {plots.attention.LONGEST} tokens): attention to the "
-    "positions of sound and of the picture, as a multiple of what they would get if attention were uniform.",
+    f"One answer of {avllm.name} (n = 1 clip), layer by layer (of a long one the first {plots.attention.LONGEST} tokens): "
+    "attention to the positions of sound and of the picture, as a multiple of chance.",
     data=steps,
 )
 
@@ -186,13 +192,13 @@ show.figure(
 # position $k$. With $A^{(\ell)}_k$ its mean over heads and tokens, the **share** of a group $G$ of positions is
 #
 # $$s^{(\ell)}_G = \frac{\sum_{k \in G} A^{(\ell)}_k}{\sum_{k \in \text{inputs}} A^{(\ell)}_k}
-# \qquad\text{and, were attention the same everywhere,}\qquad b_G = \frac{|G|}{|\text{inputs}|}.$$
+# \qquad\text{and, by chance,}\qquad b_G = \frac{|G|}{|\text{inputs}|}.$$
 #
 # The inputs are the positions of the prompt; *over everything* puts the answer's own tokens below the fraction bar too.
 # The rows begin with the last position of the prompt, because it chooses the first word.
 #
-# The **uniform share** $b_G$ is what chance would give, and needs no model. The **control** does: the attention stays as
-# measured, but which group a position counts for is drawn at random, with as many positions in each group as before. What
+# **Chance**, $b_G$, is what attention that is the same everywhere would give, and needs no model. The **control** does: the
+# attention stays as measured, but which group a position counts for is drawn at random, with as many positions in each group as before. What
 # then comes out owes nothing to sound or picture.
 
 # %%
@@ -203,7 +209,7 @@ shuffled = measure(shuffled=True)
 # ## Layer by layer
 #
 # Audio, video, and text in the grouping of {cite}`selvakumar2026avllm`, where text is all the rest. Solid: the mean over
-# clips with its 95 % interval. Dashed: the uniform share. The study's curves have neither, because they were read off
+# clips with its 95 % interval. Dashed: chance. The study's curves have neither, because they were read off
 # its plot and the number of positions in its prompts is not published.
 
 # %% tags=["hide-input"]
@@ -211,8 +217,8 @@ show.figure(
     plots.attention.curves(
         {"here": shares, "control: labels shuffled": shuffled}, published=True
     ),
-    f"Shares of attention to inputs (0 to 1) by relative depth: {avllm.name}, its control, and as published; bands are 95 % "
-    "intervals.",
+    f"Shares of attention to inputs (0 to 1) by relative depth: {avllm.name} and its control, n = {shares['clip'].nunique()} "
+    "clips, bands are 95 % intervals; and as published, without any.",
     "Shares of attention by relative depth: measured here, with shuffled labels, and as published.",
     data=stats.summarise(shares, ["group", "layer"]),
 )
@@ -221,11 +227,11 @@ show.figure(
 Markdown(
     f"{avllm.name}, mean over all layers: "
     + ", ".join(
-        f"{group} **{mean.value[group]:.2f}** (uniform {mean.null[group]:.2f})"
+        f"{group} **{mean.value[group]:.2f}** (by chance {mean.null[group]:.2f})"
         for group in ("audio", "video", "text")
     )
     + ".\n\nDo positions of audio draw more than positions of video? With $a$ and $v$ the shares of audio and video, each "
-    "over its uniform share, the preference is $(a - v)/(a + v)$: +1 only audio, −1 only video. "
+    "over its share by chance, the preference is $(a - v)/(a + v)$: +1 only audio, −1 only video. "
     + verdict.text
 )
 
@@ -243,8 +249,9 @@ kinds = {
 kinds["control: labels shuffled"] = attention.preference(shuffled)
 show.figure(
     plots.attention.preferences(kinds),
-    f"{avllm.name}: preference of sound over picture by relative depth (+1 only sound, −1 only picture); bands are 95 % "
-    "intervals.",
+    f"{avllm.name}: preference of sound over picture by relative depth (+1 only sound, −1 only picture); "
+    f"{show.counted(table['clip'].nunique() for table in kinds.values())} a line, bands are 95 % intervals; mean over layers "
+    f"{show.told(verdict.effect, signed=True)}.",
     "Preference of audio over video by relative depth, for ordinary and conflicting clips and the control.",
     data=pd.concat([t.assign(clips=name) for name, t in kinds.items()])
     .groupby(["clips", "layer"], as_index=False, sort=False)["value"]
@@ -280,17 +287,16 @@ Markdown(text)
 # %% [markdown]
 # ## Text is not one thing, and the answer looks at itself
 #
-# “Text” holds the question (*query*), but also the system message, the marks of the chat (*template*), those around the
-# media (*boundary*) and the last position before the answer (*last*). Apart from
-# each other, and as shares of everything, the answer's own tokens included:
+# “Text” holds the question, but also the system message, the marks of the chat, those around the media, and the last
+# position before the answer. Apart from each other, and as shares of everything, the answer's own words included:
 
 # %% tags=["hide-input"]
 fine = measure(groups="fine", over="all")
 show.figure(
     plots.attention.fine(fine),
-    f"Attention of {avllm.name} to every type of position, the answer's own tokens (“generated”) included; lines are 95 % "
-    "intervals over clips, grey ticks the uniform share.",
-    "A row for each type of position: its share of all attention, beside its uniform share.",
+    f"Share of the attention of {avllm.name} (0 to 1) to every type of position, the answer's own words included, n = "
+    f"{fine['clip'].nunique()} clips; lines are 95 % intervals over clips, grey ticks chance.",
+    "A row for each type of position: its share of all attention, beside its share by chance.",
     data=stats.summarise(fine, ["group", "layer"]),
 )
 
@@ -299,7 +305,10 @@ parts = fine.groupby("group")["value"].mean().drop(["audio", "video", "generated
 parts = (parts / parts.sum()).sort_values(ascending=False)
 Markdown(
     f"Of what {avllm.name} gives to text, "
-    + ", ".join(f"{part:.0%} goes to {name}" for name, part in parts.items())
+    + ", ".join(
+        f"{part:.0%} goes to {plots.attention.TYPES[name]}"
+        for name, part in parts.items()
+    )
     + f". Only **{parts.get('query', 0):.0%}** of it is attention to the question."
 )
 
@@ -307,7 +316,7 @@ Markdown(
 # ## Sinks
 #
 # Some models park attention on a few positions, whatever these hold: *sinks*. They blow up the share of the group that
-# they lie in. Here every position of some prompts is set against the uniform share; where there are sinks, the curves are
+# they lie in. Here every position of some prompts is set against chance; where there are sinks, the curves are
 # drawn again without those that draw at least `sink` times as much.
 
 # %% tags=["hide-input"]
@@ -321,12 +330,12 @@ found = positions[positions["ratio"] >= sink]
 top = positions.sort_values("ratio").iloc[-1]
 n_prompts = positions["clip"].nunique()
 Markdown(
-    f"No position of {n_prompts} prompts draws {sink:g} times the uniform share: {avllm.name} has **no sinks** here, and the "
-    f"curves stand as they are. The strongest position (of type {top.type}) draws {top.ratio:.1f} times as much."
+    f"No position of {n_prompts} prompts draws {sink:g} times its share by chance: {avllm.name} has **no sinks** here, and the "
+    f"curves stand as they are. The strongest position ({plots.attention.TYPES[top.type]}) draws {top.ratio:.1f} times as much."
     if found.empty
     else "The sinks are "
     + ", ".join(
-        f"`{token!r}` ({kind}; in {count} of {n_prompts} prompts)"
+        f"`{token!r}` ({plots.attention.TYPES[kind]}; in {count} of {n_prompts} prompts)"
         for (token, kind), count in found.groupby(["token", "type"])["clip"]
         .nunique()
         .items()
@@ -337,8 +346,9 @@ Markdown(
 # %% tags=["hide-input"]
 show.figure(
     plots.attention.without_sinks(shares, measure(without_sinks=sink), positions, sink),
-    f"Left: attention of {avllm.name} to each prompt position over the uniform share (log scale). Right: the curves with and "
-    "without sinks.",
+    f"Left: attention of {avllm.name} to each prompt position as a multiple of chance (log scale), n = {n_prompts} clips. Right: "
+    f"the curves with and without sinks, n = {shares['clip'].nunique()} clips, bands are 95 % intervals.",
+    data=positions[["position", "type", "ratio"]],
 ) if len(found) else None
 
 # %% [markdown]
@@ -351,8 +361,9 @@ by_head = measure(by="head")
 preferred = attention.by_heads(attention.preference(by_head), seed)
 show.figure(
     plots.attention.heads(preferred),
-    f"{avllm.name}: preference of every head, sound (+) or picture (−); a dot where the band for all {len(preferred)} heads "
-    f"leaves out zero (95 % of such maps of a model without preference have no dot); n = {preferred['n'].iloc[0]} clips.",
+    f"{avllm.name}: preference of every head (−1 to +1), sound (+) or picture (−), n = {preferred['n'].iloc[0]} clips; a dot "
+    f"where the band for all {len(preferred)} heads leaves out zero (95 % of such maps of a model without preference have no "
+    "dot).",
     "Heat map, layers by heads: preference of audio over video.",
     data=preferred,
 )
@@ -366,8 +377,8 @@ show.figure(
 by_step = measure(by="step")
 show.figure(
     plots.attention.over_steps(by_step),
-    f"{avllm.name}: share of attention to inputs (0 to 1) for each token of the answer, mean over layers; bands are 95 % "
-    "intervals, dashed the uniform share.",
+    f"{avllm.name}: share of attention to inputs (0 to 1) for each token of the answer, mean over layers, n = "
+    f"{by_step['clip'].nunique()} clips, of which some have shorter answers; bands are 95 % intervals, dashed chance.",
     "Shares of audio, video and text for each answer token, with intervals over clips.",
     data=stats.summarise(by_step, ["group", "step"]),
 )
@@ -441,7 +452,7 @@ Markdown("\n".join(f"- {line}" for line in shows))
 # - A share is a mean over heads. Two heads that do opposite things may leave it unchanged.
 # - By the time an answer looks at the question or the template, sound and picture may have been written there: later
 #   positions have seen the media too. Attention to text is not attention to text alone.
-# - Shares of different models cannot be compared as such: a larger picture has more positions, and a higher uniform share.
+# - Shares of different models cannot be compared as such: a larger picture has more positions, and more by chance.
 # - Sinks are known from large models and long prompts. A small model or short prompts without any say nothing about those.
 # - The study's curves were read off a plot, and hold for Qwen2.5-Omni-3B on clips of its own.
 #
@@ -466,7 +477,7 @@ def look(word, layer):
     """The attention of one word in one layer over the frames."""
     places = looked.attention[[word], layer]
     figure = plots.attention.over_frames(
-        frames, places, [texts[word]], uniform=1 / len(prompt)
+        frames, places, [texts[word]], chance=1 / len(prompt)
     )
     return show.figure(
         figure, f"Where “{texts[word]}” looks in layer {layer}.", "One word"

@@ -131,7 +131,10 @@ conflicting = by_clip[by_clip["kind"] == "counterfactual"]
 told = {}
 for kind, rows in by_clip.groupby("kind", sort=False):
     told[kind] = stats.verdict(
-        rows["value"], rows["null"], clusters=datasets.sources(rows.index)
+        rows["value"],
+        rows["null"],
+        clusters=datasets.sources(rows.index),
+        what="what is decoded",
     )
 freed, idle = None, None
 before, after = (
@@ -247,15 +250,17 @@ def readings(table):
 
 
 heard, seen = readings(decoded)
+columns = ["layer", "position", "rank", "token", "probability", "target"]
 show.figure(
     plots.lens.story(
         decoded,
         clip.wave(),
         f"{heard} readings of the audio positions of {avllm.name} name what is heard, {seen} what is seen",
     ),
-    "The spectrogram of the clip; under it, for every layer and stretch of time, the word that the lens reads there: "
+    "The spectrogram of the clip (n = 1); under it, for every layer and stretch of time, the word that the lens reads there: "
     "orange where it names what is heard, blue where it names what is seen. A raised number is its rank.",
     alt="A spectrogram, and under it a grid of words, layer by layer.",
+    data=decoded[columns],
 )
 
 # %% tags=["hide-input"]
@@ -266,8 +271,9 @@ show.figure(
         clip.wave(),
         f"Cut off from the picture, {heard} readings of {avllm.name} name what is heard, {seen} what is seen",
     ),
-    "The same clip and the same answer: only the positions of the sound may not look at those of the picture.",
+    "The same clip (n = 1) and the same answer: only the positions of the sound may not look at those of the picture.",
     alt="The same grid of words, with the positions of the sound cut off from the picture.",
+    data=apart[columns],
 )
 
 # %% [markdown]
@@ -286,15 +292,15 @@ show.figure(
 #
 # An event $e$, such as a bell, is named by the tokens $V(e)$ of the vocabulary, and its rank at a position is that of the
 # best of them. **Latent recall** of a clip $c$ is the share of the events $E(c)$ heard in it that are among the $k$ most
-# probable tokens at any audio position $p$ after any layer in a part $L$ of the decoder; its **null** is the same share
+# probable tokens at any audio position $p$ after any layer in a part $L$ of the decoder; **chance** is the same share
 # for the events of every other clip $d$ that shares nothing with $c$:
 #
 # $$D(c) = \{e : \min_{\ell \in L,\,p}\ \mathrm{rank}^{(\ell)}_p(V(e)) \le k\},$$
 #
 # $$\mathrm{recall}(c) = \frac{|E(c) \cap D(c)|}{|E(c)|}, \qquad
-# \mathrm{null}(c) = \operatorname*{mean}_{d}\frac{|E(d) \cap D(c)|}{|E(d)|}.$$
+# \mathrm{chance}(c) = \operatorname*{mean}_{d}\frac{|E(d) \cap D(c)|}{|E(d)|}.$$
 #
-# The study reports one number and does not publish how it pools. The null matters as much: a recall of 0.9 means nothing
+# The study reports one number and does not publish how it pools. Chance matters as much: a recall of 0.9 means nothing
 # if any other caption reaches 0.9 too.
 
 # %%
@@ -308,13 +314,13 @@ show.table(
 # %% [markdown]
 # Here the words of an event and its tokens are matched by stem. A model that thinks in several languages needs more:
 # `match="NAME"` takes any sentence embedder, and then the Chinese word for a bell counts as a bell too. Where no events
-# are listed, the nouns and verbs of the captions stand for them, and the null is over those of other clips.
+# are listed, the nouns and verbs of the captions stand for them, and chance is over those of other clips.
 #
 # ## Is the sound in there?
 
 # %% tags=["hide-input"]
 lines = [
-    f"- **{kinds_told.get(kind, kind)}**: latent recall against its null. {one.text}"
+    f"- **{kinds_told.get(kind, kind)}**: latent recall, with chance as the control. {one.text}"
     for kind, one in told.items()
 ]
 swapped = conflicting[conflicting["value_seen"].notna()]
@@ -323,9 +329,10 @@ if len(swapped):
         swapped["value_seen"],
         swapped["null"],
         clusters=datasets.sources(swapped.index),
+        what="what is seen",
     )
     lines.append(
-        f"- **conflicting clips, what is seen**: how often the *audio* positions name it. {verdict.text}"
+        f"- **conflicting clips, what is seen**: how often the *audio* positions name it, with chance as the control. {verdict.text}"
     )
 Markdown("\n".join(lines))
 
@@ -352,7 +359,7 @@ show.figure(
         f"{n_layers} layers",
     ),
     f"Share of events among the {top_k} most probable words, by layer; orange what is heard, blue what is seen, grey what "
-    f"is heard in other clips. {each} clips of each kind; bands are 95 % intervals over clips, layer by layer.",
+    f"is heard in other clips (chance). n = {each} clips of each kind; bands are 95 % intervals over clips, layer by layer.",
     alt="Curves over layers of the share of events named, at audio positions, video positions and where the answer goes on.",
     data=curves.groupby(["kind", "group", "layer", "target"])["value"]
     .mean()
@@ -433,11 +440,11 @@ if len(common):
 show.figure(
     plots.lens.cut_off(
         rows,
-        "Cut off from the picture, the sound can be read, and the answer stays as it was"
+        f"In {avllm.name}, cut off from the picture, the sound can be read, and the answer stays as it was"
         if rows and freed.low > 0 and not used
-        else "What is read at the sound, and what is said, with the sound cut off from the picture",
+        else f"What is read at the sound of {avllm.name}, and what it says, with the sound cut off from the picture",
     ),
-    f"{avllm.name}: share of what is heard or seen, without the cut (open) and with it (filled); conflicting clips, n = {len(common)}; "
+    f"Share of what is heard or seen, without the cut (open) and with it (filled); conflicting clips, n = {len(common)}; "
     "lines are 95 % intervals of the change, clips that show the same source counted together.",
     alt="Pairs of dots: what is read and what is said, without and with the cut.",
     data=pd.DataFrame(
@@ -453,7 +460,7 @@ text = "**Not decided**: no conflicting clip was measured."
 if rows:
     seen_by = stats.detectable(idle)
     text = (
-        f"What is read at the positions of the sound: {show.told(freed, signed=True)}. What the answer says: "
+        f"What is read in {avllm.name} at the positions of the sound: {show.told(freed, signed=True)}. What the answer says: "
         f"{show.told(idle, signed=True)}. "
     )
     if freed.low > 0 and not used:
@@ -492,7 +499,7 @@ show.figure(
     plots.lens.readouts(
         taught,
         top_k,
-        f"In {last_part} a probe names {known_by.probe.effect.mean:.0%} of what is heard, the lens {known_by.lens.mean:.0%}",
+        f"In {last_part} of {avllm.name} a probe names {known_by.probe.effect.mean:.0%} of what is heard, the lens {known_by.lens.mean:.0%}",
     ),
     f"Share of events among the first {top_k}, by layer, read from the mean over the positions of the sound; colours as above. "
     f"Conflicting clips, n = {known_by.probe.effect.n}; bands are 95 % intervals over clips, layer by layer.",
@@ -506,7 +513,7 @@ show.figure(
 text = ""
 if known_by:
     text = (
-        f"In {last_part}, a part that was fixed beforehand, the probe of what is heard against that of shuffled sounds: "
+        f"In {last_part} of {avllm.name}, a part that was fixed beforehand, the probe of what is heard against that of shuffled sounds: "
         f"{known_by.probe.text} Against the lens on the same states: {show.told(known_by.apart, signed=True)}; against the "
         f"probes of the first half of the layers: {show.told(known_by.lost, signed=True)}. "
     )
@@ -539,14 +546,14 @@ Markdown(text)
 # %% tags=["hide-input"]
 taken = patches.verdict(patched, clusters=datasets.sources(patched["clip"].unique()))
 titles = {
-    "picture": "The answer names the picture that is put in, and seldom the sound",
-    "both": "With the undisturbed sound put in, the answer names it",
-    "sound": "The answer names the sound that is put in, and not the picture",
-    "neither": "Neither what is put in as sound nor as picture is named more often",
-    "": "What answers name with states of another run put in",
+    "picture": "names the picture that is put in, and seldom the sound",
+    "both": "names the undisturbed sound that is put in",
+    "sound": "names the sound that is put in, and not the picture",
+    "neither": "names neither what is put in as sound nor as picture more often",
+    "": "and states of another run: what is named of them",
 }
 show.figure(
-    plots.lens.patched(patched, titles[taken.claim]),
+    plots.lens.patched(patched, f"{avllm.name} {titles[taken.claim]}"),
     f"Share of what was put in that the answer names as heard. Conflicting clips, n = {taken.own.n}; bands are 95 % intervals "
     "over clips, layer by layer.",
     alt="Curves over layers: the share of answers that name what was put in at the positions of the sound or of the picture.",
@@ -569,7 +576,7 @@ decided = {
 }
 Markdown(
     f"From the first layer on, which was fixed beforehand: the own sound, undisturbed by the picture, changes the fidelity of "
-    f"the answer by {show.told(taken.own, signed=True)} (a change of {stats.detectable(taken.own):.2f} would have been seen in "
+    f"the answer of {avllm.name} by {show.told(taken.own, signed=True)} (a change of {stats.detectable(taken.own):.2f} would have been seen in "
     f"four of five such samples). Of another clip's sound the answer names {show.told(taken.sound)}; of another clip's picture, "
     f"{show.told(taken.picture)}; the difference is {show.told(taken.apart, signed=True, of=f'{avllm.name}: {claims.TAKEN}')}. Without a view of the picture it "
     f"names {show.told(taken.carried)} of the sound that was put in.\n\n{decided[taken.claim]}"
@@ -594,8 +601,8 @@ show.figure(
     plots.lens.inside_and_said(
         cells, f"{avllm.name}, heard inside and not said: {shares}"
     ),
-    f"Share of the events that are heard, by whether they are decoded inside and named in the answer; up to {each} clips of "
-    "each kind, 95 % intervals over clips.",
+    "Share of the events that are heard, by whether they are decoded inside and named in the answer; "
+    f"{show.counted(cells.groupby('kind')['clip'].nunique())} of each kind, 95 % intervals over clips.",
     alt="Bars for each kind of clip: the shares of heard events that are decoded and said, only decoded, only said, neither.",
     data=cells.groupby(["kind", "inside", "said"])[["value", "null"]]
     .mean()
@@ -617,7 +624,7 @@ Markdown("\n".join(lines))
 # ## Control: other definitions, and the raw lens
 #
 # The defaults, top 3 in the last quarter of the decoder, were chosen for `toy-omni`, on clips of the toybox's validation
-# split, which no chapter measures, by recall minus null on ordinary clips; for any other model they are a convention. Here
+# split, which no chapter measures, by recall beyond chance on ordinary clips; for any other model they are a convention. Here
 # is the same grid for the model and the clips of this run. Whoever looks at all of them may pick the best, so that they
 # share one band.
 
@@ -630,11 +637,11 @@ clear = (grid["low"] > 0).sum()
 show.figure(
     plots.lens.choices(
         grid,
-        f"Recall of {avllm.name} lies above its null for {clear} of {len(grid)} definitions",
+        f"Recall of {avllm.name} lies above chance for {clear} of {len(grid)} definitions",
     ),
-    f"Latent recall minus its null for every part of the decoder and top k; {kinds_told.get(kind, kind)}, n = "
+    f"Latent recall beyond chance (0 to 1) for every part of the decoder and top k; {kinds_told.get(kind, kind)}, n = "
     f"{grid['n'].iloc[0]} clips; in brackets the 95 % band for all {len(grid)} definitions at once.",
-    alt="A grid of recall minus null: parts of the decoder by top k.",
+    alt="A grid of recall beyond chance: parts of the decoder by top k.",
     data=every,
 )
 
@@ -674,7 +681,7 @@ for name, table in (("normed", recalled), ("raw", raw[raw["reason"] == ""])):
         )
         means = group["value"].mean(), group["null"].mean()
         rows.append((name, kinds_told.get(kind, kind), *means, *gap))
-columns = ["lens", "clips", "recall", "null", "recall - null", "low", "high", "n"]
+columns = ["lens", "clips", "recall", "chance", "beyond chance", "low", "high", "n"]
 show.table(
     pd.DataFrame(rows, columns=columns),
     f"{avllm.name}, with the final norm (as the model speaks) and without (as in the study)",
@@ -711,7 +718,7 @@ explore.read_its_mind(
 # %% [markdown]
 # ## Paper and here
 #
-# The study's number is for Qwen2.5-Omni-3B, its own pooling, and without a null. Fidelity also counts what an answer
+# The study's number is for Qwen2.5-Omni-3B, its own pooling, and without chance. Fidelity also counts what an answer
 # invents, recall does not, so that part of the difference is in the definitions.
 
 # %% tags=["hide-input"]
@@ -776,22 +783,22 @@ lines = [
 ]
 if len(first):
     lines.append(
-        f"- Where sound and picture disagree, the picture is written over the sound at its own positions, from layer "
+        f"- In {avllm.name}, where sound and picture disagree, the picture is written over the sound at its own positions, from layer "
         f"{first.min()} on."
     )
 if freed is not None and freed.low > 0 and not used:
     lines.append(
-        f"- What is read there is not what the answer uses: the cut changes recall by {show.told(freed, signed=True)}, and the "
+        f"- What is read there is not what the answer of {avllm.name} uses: the cut changes recall by {show.told(freed, signed=True)}, and the "
         f"answer by {show.told(idle, signed=True)}."
     )
 if known_by and known_by.probe.stands and known_by.apart.low > 0:
     lines.append(
-        f"- The picture is written over what the lens reads, not over all that is there: in {last_part} a probe names "
+        f"- In {avllm.name} the picture is written over what the lens reads, not over all that is there: in {last_part} a probe names "
         f"{show.told(known_by.probe.effect, of=f'{avllm.name}: {claims.PROBED}')} of what is heard at the same positions, the lens {show.told(known_by.lens)}."
     )
 if taken and taken.claim == "picture":
     lines.append(
-        f"- The answer takes its word from the positions of the picture: it names {taken.picture.mean:.0%} of a picture that is "
+        f"- {avllm.name} takes its word from the positions of the picture: it names {taken.picture.mean:.0%} of a picture that is "
         f"put in there, and {taken.sound.mean:.0%} of a sound that is put in at those of the sound (difference "
         f"{show.told(taken.apart, signed=True)})."
     )
@@ -808,7 +815,7 @@ Markdown("\n".join(lines))
 #   it finds is a lower bound.
 # - States that are put in come from another run, in which other positions held other things: together they are a state
 #   that the model is never in by itself.
-# - Recall rises with everything that is looked at: layers, positions, $k$. Only what stands above the null counts, and
+# - Recall rises with everything that is looked at: layers, positions, $k$. Only what stands above chance counts, and
 #   numbers of models with other vocabularies or longer sounds cannot be compared without it.
 # - An event counts as its words are listed. Words that a tokenizer splits are matched by a first piece.
 # - What is inside is set against what is said by the names that the judge finds. A language model names things in its own

@@ -116,8 +116,8 @@ answers = answers[answers["kind"] == "counterfactual"]
 
 def by_cut(table, *columns):
     """The means behind a figure, for every cut."""
-    cuts = table.groupby([*columns, "blocked", "start", "stop"], sort=False)
-    return cuts["value"].mean().reset_index()
+    rows = table.dropna(subset="value")
+    return stats.summarise(rows, [*columns, "blocked", "start", "stop"])
 
 
 def verdict(
@@ -131,7 +131,11 @@ def verdict(
     )
     level = knockout.baseline(table, **where).reindex(cut.index)
     return stats.verdict(
-        cut, control, clusters=datasets.sources(cut.index), baseline=level
+        cut,
+        control,
+        clusters=datasets.sources(cut.index),
+        baseline=level,
+        what="the change",
     )
 
 
@@ -279,10 +283,26 @@ columns = {
     "conflicting, see": {"kind": "counterfactual", "question": SEE},
     "ordinary, see": {"kind": "factual", "question": SEE},
 }
+without_sight = [
+    f"what it {'sees' if modality == 'video' else 'hears'} in {clips} by "
+    f"{verdict('video', kind, modality).effect.mean:+.2f}"
+    for clips, kind, modality in (
+        ("conflicting clips", "counterfactual", "video"),
+        ("ordinary ones", "factual", "audio"),
+    )
+    if (kind, modality) in scored
+]
 show.figure(
-    plots.knockout.panels(changes, from_first, "blocked: the first … layers", columns),
-    f"{avllm.name}: change of fidelity by the blocked layers, cumulative from the first, up to {each} clips of each kind; bands "
-    "are 95 % intervals over clips.",
+    plots.knockout.panels(
+        changes,
+        from_first,
+        "blocked: the first … layers",
+        columns,
+        f"With the picture blocked in all layers, what {avllm.name} says changes: "
+        f"{', '.join(without_sight) or 'not measured'}",
+    ),
+    "Change of fidelity (−1 to 1) by the blocked layers, cumulative from the first; "
+    f"{show.counted(changes.groupby(['kind', 'modality'])['clip'].nunique())} in a panel, bands are 95 % intervals over clips.",
     alt="Change of fidelity against the blocked layers, for three pairs of clips and question.",
     data=by_cut(changes, "kind", "modality"),
 )
@@ -394,6 +414,10 @@ without_last = study.table(
     **conflict,
     **judged | {"source": "generated"},
 )
+cut_rows = {
+    "last+generated": "last position and all words",
+    "generated": "all words but the first",
+}
 rows = []
 for rows_cut, (some, of) in {
     source: (changes, table),
@@ -403,7 +427,7 @@ for rows_cut, (some, of) in {
         result = verdict(blocked, changes=some, table=of)
         rows.append(
             (
-                rows_cut,
+                cut_rows.get(rows_cut, rows_cut),
                 names[blocked],
                 *result.effect[:3],
                 result.control.mean,
@@ -448,10 +472,23 @@ probabilities = study.table(
 )
 moved = knockout.change(probabilities)
 captions = [name for name in ("right", "distractor") if name in {*moved["quantity"]}]
+gained = {
+    caption: knockout.effect(moved, "video", whole, quantity=caption)
+    for caption in captions
+}
 show.figure(
-    plots.knockout.words(moved, from_first, "blocked: the first … layers"),
-    f"{avllm.name}: change of the log-probability of two captions, in nats, conflicting clips, n = {moved['clip'].nunique()}; "
-    "bands are 95 % intervals over clips.",
+    plots.knockout.words(
+        moved,
+        from_first,
+        "blocked: the first … layers",
+        f"With the picture blocked in all layers, {avllm.name} moves "
+        + ", ".join(
+            f"the {caption} caption by {value.mean():+.1f} nats"
+            for caption, value in gained.items()
+        ),
+    ),
+    "Change of the log-probability of two captions, in nats, conflicting clips, "
+    f"{show.counted(len(value) for value in gained.values())}; bands are 95 % intervals over clips.",
     alt="Change of log-probability of the right caption and of the distractor, with picture or sound blocked.",
     data=by_cut(moved, "quantity"),
 )
@@ -465,7 +502,11 @@ for blocked in ("video", "audio"):
             for name in (blocked, knockout.CONTROL + blocked)
         )
         text = stats.verdict(
-            cut, control, seed, clusters=datasets.sources(cut.index)
+            cut,
+            control,
+            seed,
+            clusters=datasets.sources(cut.index),
+            what="the change",
         ).text
         lines.append(f"- {names[blocked]} blocked, {caption} caption: {text}")
 n_margins = moved.loc[moved["quantity"] == "distractor", "clip"].nunique()
@@ -500,8 +541,9 @@ show.figure(
     plots.knockout.flow(
         carried, apart, n_layers, datasets.sources(carried["clip"].unique())
     ),
-    f"What cutting each edge of the prompt does to the answers of {avllm.name}, in nats; arrows have the width of the change and "
-    "the colour of their sender.",
+    f"What cutting each edge of the prompt does to the answers of {avllm.name}, in nats, means over n = "
+    f"{carried['clip'].nunique()} conflicting clips; arrows have the width of the change and the colour of their sender. What "
+    "stands out is told by one 95 % band for all cells.",
     alt="Information-flow map: arrows between sound, picture, question and answer, and a heat map of edges by layers.",
     data=by_cut(carried),
 )
@@ -553,7 +595,7 @@ tokens = study.table("knockout.by_token", avllm, source=source, **conflict, **as
 parts = blend.by_word(tokens, blended)
 parts = parts[parts["n"] >= 10]  # fewer say nothing
 show.table(
-    parts,
+    parts.replace({"blocked": names}),
     "Which cut costs which word of a blend: change of its log-probability in nats, over the blends among the measured clips",
 ) if len(parts) else Markdown(
     "Which cut costs which word of a blend is not told: fewer than ten of the measured clips are answered with one."
@@ -610,14 +652,6 @@ show.table(
 # the same depth.
 
 # %% tags=["hide-input"]
-show.figure(
-    plots.knockout.published(changes, from_first),
-    f"Change of fidelity by relative depth: the published curves (squares, read off a plot) and those of {avllm.name} (dots).",
-    alt="Published curves and those measured here, for both kinds of clips and both modalities.",
-    data=by_cut(changes, "kind", "modality"),
-)
-
-# %% tags=["hide-input"]
 last = paper.knockout_curves()["depth"].max()
 span = min(from_first, key=lambda s: abs(s[1] / n_layers - last))
 here = {}
@@ -635,6 +669,23 @@ for kind, modality, blocked in (
     here[name] = stats.interval(
         found, seed, signed=True, clusters=datasets.sources(found.index)
     )
+back = "counterfactual audio fidelity, video blocked - baseline"
+show.figure(
+    plots.knockout.published(
+        changes,
+        from_first,
+        f"Without the picture, fidelity of what is heard in conflicting clips changes by {here[back].mean:+.2f} in {avllm.name}, "
+        f"by {paper.quantities()[back].value:+.2f} in {paper.MODEL}",
+    ),
+    f"Change of fidelity (−1 to 1) by relative depth: the published curves (squares, read off a plot, without n or intervals) and "
+    f"those of {avllm.name} (dots), {show.counted(changes.groupby(['kind', 'modality'])['clip'].nunique())} in a panel; bands "
+    f"are 95 % intervals over clips. In the title layers {span[0]} to {span[1] - 1} of {n_layers}, "
+    f"{show.told(here[back], signed=True)}, and the study's last point.",
+    alt="Published curves and those measured here, for both kinds of clips and both modalities.",
+    data=by_cut(changes, "kind", "modality"),
+)
+
+# %% tags=["hide-input"]
 show.table(
     paper.compare(here),
     f"Qwen2.5-Omni-3B in the study, and {avllm.name} here (layers {span[0]} to {span[1] - 1} of {n_layers})",

@@ -75,7 +75,10 @@ for name in kinds:
         for b in ("base model", "base, text only")
     )
     verdicts[name] = stats.verdict(
-        theirs, without, clusters=datasets.sources(theirs.index)
+        theirs,
+        without,
+        clusters=datasets.sources(theirs.index),
+        what="the share",
     )
     levels[name] = stats.interval(theirs), stats.interval(without)
 told = verdicts.get("counterfactual")
@@ -131,7 +134,7 @@ Markdown(f"{judges.told(judge, examples)}\n\n{cost}")
 # The clip above is not among those that are counted; of 24 others it is the first conflicting one about whose sound the
 # model names something that is only to be seen. Below is what it says it hears, once for each model that was made to say
 # the same words. Light: that one would have said this token itself, as its most probable one. Dark: it would have said
-# something else. Point at a token, or unfold the table, for the numbers.
+# something else. Point at a token, touch it, come to the bold ones by the keyboard, or unfold the table, for the numbers.
 
 # %% tags=["hide-input"]
 plots.tokens.caption(shown, clip)
@@ -202,8 +205,8 @@ published = {
 show.figure(
     plots.tokens.bins(summary, published=published),
     f"First tokens of the sounds that {avllm.name} names: the share that each model would have said too, {of_base} being the base; "
-    "lines are 95 % intervals over the n clips.",
-    "A row for each baseline and a panel for each kind of clips: shares of rank 1 and of the first three.",
+    f"{show.counted(summary.loc[summary['group'] == 'first of an event', 'n'])} of each kind, lines are 95 % intervals over clips.",
+    "A row for each model that is compared and a panel for each kind of clips: shares of rank 1 and of the first three.",
     data=summary,
 ) if words["is_audio"].any() else None
 
@@ -233,7 +236,7 @@ lines = [
     f"- {kinds_told.get(name, name)}: {one.text}" for name, one in verdicts.items()
 ]
 Markdown(
-    "Is it the picture that makes the base agree? A question alone makes some words probable, too. Share of first tokens "
+    f"Is it the picture that makes {of_base} agree with {avllm.name}? A question alone makes some words probable, too. Share of first tokens "
     "that the base would say, with that of the same base without the pictures as the control:\n\n"
     + "\n".join(lines)
 ) if lines else None
@@ -247,9 +250,10 @@ Markdown(
 # %% tags=["hide-input"]
 show.figure(
     plots.tokens.divergence(summary),
-    f"KL divergence (nats) of {avllm.name} from each baseline, by group of tokens; lines are 95 % intervals over the n clips. "
-    f"Groups that fewer than {plots.tokens.FEWEST} clips have are left out.",
-    "KL divergence from five baselines for groups of tokens, for both kinds of clips, with intervals.",
+    f"KL divergence (nats) of {avllm.name} from each model that it is compared with, by group of tokens; "
+    f"{show.counted(n for n in summary['n'] if n >= plots.tokens.FEWEST)}, lines are 95 % intervals over clips. Groups that fewer "
+    f"than {plots.tokens.FEWEST} clips have are left out.",
+    "KL divergence from five models for groups of tokens, for both kinds of clips, with intervals.",
     data=summary,
 )
 
@@ -267,10 +271,11 @@ for name in kinds:
             pair["audio events"],
             pair["as many others"],
             clusters=datasets.sources(pair.index),
+            what="their divergence",
         )
         lines.append(f"- {kinds_told.get(name, name)}: {needed.text}")
 Markdown(
-    "Do the words that name sounds need the sound more than other words do? KL (nats) to the model without audio on them, "
+    f"Do the words of {avllm.name} that name sounds need the sound more than other words do? KL (nats) to the model without audio on them, "
     "with as many others of the same answers as the control:\n\n" + "\n".join(lines)
 ) if lines else None
 
@@ -328,7 +333,7 @@ Markdown(
 # %% tags=["hide-input"]
 Markdown(
     "\n".join(
-        f"- In {kinds_told.get(name, name)}, {of_base} would have said {show.percent(one.effect.mean)} of the words that begin to name a sound, "
+        f"- In {kinds_told.get(name, name)}, {of_base} would have said {show.percent(one.effect.mean)} of the words with which {avllm.name} begins to name a sound, "
         + (
             f"clearly more than without the picture ({show.percent(one.control.mean)}): the noun comes with what is seen."
             if one.stands and one.effect.mean > 0

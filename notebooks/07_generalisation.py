@@ -194,9 +194,12 @@ Markdown(
 # %% tags=["hide-input"]
 basis = numbers.query("source == @generalisation.PUBLISHED").dropna(subset="provenance")
 basis = basis[basis["quantity"].isin([generalisation.RECOVERY, generalisation.RECALL])]
+inside = (generalisation.RECOVERY, generalisation.RECALL, generalisation.SHORTCUT)
+drawn_n = here.loc[here["quantity"].isin(inside), "n"]
 show.figure(
     plots.generalisation.inside(numbers),
-    "Conflicting clips; lines are 95 % intervals over clips (pairs of clips for the shortcut index). Published, hollow: "
+    f"Conflicting clips, {show.counted(drawn_n)} (pairs of clips for the shortcut index) a model; lines are 95 % intervals over "
+    "them. Published, hollow: "
     + "; ".join(f"{row.quantity} is {row.provenance}" for row in basis.itertuples())
     + ".",
     "Recovery by knockout, latent recall and shortcut index, each with its control, for the models measured here and the "

@@ -139,7 +139,9 @@ show.table(
 history = pd.read_json(avnb.models.CHECKPOINTS / model / "training.jsonl", lines=True)
 show.figure(
     plots.dose.learning(history, f"{model} has learnt in every stage"),
-    "The loss of every training step in nats and, black, its running mean over 20 steps; one panel for each stage.",
+    "The loss of every training step in nats and, black, its running mean over 20 steps; one panel for each stage. One training "
+    "run (n = 1), so that there is no interval.",
+    data=history[["stage", "step", "loss"]],
 )
 
 # %% [markdown]
@@ -177,11 +179,16 @@ measures = {
     ),
     "shortcut index": ("shortcut index\n(1 picture, 0 sound)", (-0.03, 1.03)),
 }
+dosed = [hears["vision first", share].mean for share in (0.0, highest)]
 show.figure(
     plots.dose.response(
-        found, seeds, measures, "More conflict in training, more hearing"
+        found,
+        seeds,
+        measures,
+        f"Vision first says what is heard with a fidelity of {dosed[0]:.2f} without conflict in training, of {dosed[1]:.2f} with "
+        f"{100 * highest:g} %",
     ),
-    "Lines: means over runs and clips; bands: runs and clips resampled together; small marks: single runs.",
+    "Lines: means over runs and clips; bands: 95 % intervals, runs and clips resampled together; small marks: single runs.",
     alt="Four measures of listening and looking against the share of conflicting clips, one line per upbringing.",
     data=found[found["quantity"].isin(measures)],
 )
@@ -219,11 +226,15 @@ controls = {
     "audio fidelity, factual": ("says what is heard,\nordinary clips", (-0.03, 1.03)),
     "video fidelity, factual": ("says what is seen,\nordinary clips", (-0.03, 1.03)),
 }
+failed = response.collapsed(table).drop_duplicates(["order", "dose", "seed"])
 show.figure(
     plots.dose.response(
-        found, seeds, controls, "They can hear and see, but for the runs that failed"
+        found,
+        seeds,
+        controls,
+        f"{n_runs - len(failed)} of {n_runs} organisms hear and see in ordinary clips, {len(failed)} do not",
     ),
-    "Fidelity; lines, bands and marks as before.",
+    "Fidelity (0 to 1); lines, bands (95 % intervals) and marks as before.",
     alt="Three controls against the share of conflicting clips: sound alone, and both modalities of ordinary clips.",
     data=found[found["quantity"].isin(controls)],
 )
@@ -272,7 +283,8 @@ show.figure(
         else "Not every organism answers what it is asked",
     ),
     f"One mark for each organism, n = {replicas['clip'].nunique()} clips each. Hollow: fewer than "
-    f"{contrasts.FOLLOWS:g} of the answers are about what was asked.",
+    f"{contrasts.FOLLOWS:g} of the answers are about what was asked. Fidelity and shares from 0 to 1; intervals are those of the "
+    "differences, below.",
     alt="For every upbringing and replica: fidelity to sound and picture of conflicting clips, and the share of "
     "answers that are about what was asked.",
     data=raised,
@@ -341,6 +353,7 @@ for quantity in list(shown)[:2]:
         treated - untreated,
         control - untreated,
         clusters=datasets.sources(wide.index),
+        what="the change",
     )
 gained, lost = (changes[quantity].effect for quantity in changes)
 named = summary.assign(quantity=summary["quantity"].replace(shown))

@@ -124,8 +124,7 @@ show.table(
     .reindex(columns=talk.NAMES)
     .fillna("–")
     .reset_index(),
-    "Fidelity of the answers (0 to 1), by the event judge, with 95 % intervals; factual clips are ordinary ones, "
-    "counterfactual ones in conflict",
+    "Fidelity of the answers (0 to 1), by the event judge, with 95 % intervals",
 )
 
 # %% [markdown]
@@ -240,12 +239,12 @@ ax = shares.plot.area(
 )
 ax.figure.legend(loc="upper center", ncol=3, frameon=False, bbox_to_anchor=(0.5, -0.02))
 ax.set_title(
-    f"After the last layer, {last:.0%} of the positions of sound say a word of the captions"
+    f"After the last layer of {model}, {last:.0%} of the positions of sound say a word of the captions"
 )
 show.figure(
     ax.figure,
-    f"{model}: share of audio positions whose most probable token is a word of the captions, another word, or a fragment; by "
-    "layer.",
+    "Share of audio positions (0 to 1) whose most probable token is a word of the captions, another word, or a fragment, by "
+    f"layer; n = {decoded.loc[decoded['layer'] == 0, 'count'].sum():,} positions, pooled over clips, so that there is no interval.",
     data=shares.reset_index(),
 )
 

@@ -172,7 +172,7 @@ show.table(
 found = traps.told(asked, media=False) if drawn else traps.told(clips)
 show.table(
     found,
-    "Traps, with 95 % intervals clustered by video; null is the share where the trap is not set (chance)",
+    "Traps, with 95 % intervals clustered by video; chance is the share where the trap is not set",
 )
 
 # %% [markdown]
@@ -201,7 +201,7 @@ show.figure(
         if len(sound)
         else "What is answered",
     ),
-    f"For each type of question, the share that {name} answers: from both, from the picture (blue) or the sound (orange) alone, "
+    f"For each type of question, the share that {name} answers, {show.counted(margin['n'], 'questions')}: from both, from the picture (blue) or the sound (orange) alone, "
     "and from the text; lines are 95 % intervals clustered by video, dotted is chance.",
     data=margin,
 )
@@ -304,8 +304,10 @@ show.figure(
             f"{points(gap.mean)} on {sounds[kind]}" for kind, gap in gaps.items()
         ),
     ),
-    f"Share of questions answered in sets with any share of conflicting clips, drawn between the two measured ends; dotted, "
-    f"the share in this set ({foreign:.0%}).",
+    f"Share of questions answered in sets with any share of conflicting clips, drawn between the two measured ends, whose "
+    "differences have the 95 % intervals "
+    f"{', '.join(f'{show.told(gap, signed=True)} ({sounds[kind]})' for kind, gap in gaps.items())}; dotted, the share in this set "
+    f"({foreign:.0%}).",
     data=by_sound,
 ) if set(gaps) == {"own", "foreign"} else Markdown(
     "This set does not tell both kinds of clips apart, so nothing is drawn."

@@ -80,7 +80,10 @@ runs = avnb.run(avllm, prompt, [avnb.Condition(), *conditions], max_new_tokens=2
 show.table(
     pd.DataFrame(
         {
-            "condition": [str(r.condition) for r in runs],
+            "picture blocked in": [
+                "no layer",
+                *(f"layers {layers[0]} to {layers[-1]}" for layers in blocks),
+            ],
             "answer": [r.text for r in runs],
         }
     ),
@@ -143,13 +146,13 @@ shown = speed.cells().query("new == 16")
 show.figure(
     plots.speed.growth(shown, names),
     "Time of a sweep with N conditions, in units of one plain generate; both axes are logarithmic, a panel for each length of "
-    "the prompt.",
+    f"the prompt. n = 1 machine: {speed.about()}.",
     data=shown,
 )
 
 # %% tags=["hide-input"]
 show.table(
-    speed.memory(),
+    speed.memory().rename(columns={"output_attentions": "transformers"}),
     "Peak memory above the loaded model (MiB): every layer's and head's attention shares recorded",
 )
 

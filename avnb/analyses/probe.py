@@ -119,7 +119,7 @@ def verdict(table, depth, seed=0, clusters=None) -> Verdict:
     clusters = None if clusters is None else clusters.reindex(found.index)
     early = over_depth(table, HEARD, "heard", (0.0, 0.5))
     return Verdict(
-        stats.verdict(found, chance, seed, clusters=clusters),
+        stats.verdict(found, chance, seed, clusters=clusters, what="what it names"),
         stats.interval(lens, seed, clusters=clusters),
         stats.difference(found, lens, seed, clusters=clusters),
         stats.difference(found, early, seed, clusters=clusters),

@@ -116,3 +116,38 @@ def sentences(found) -> str:
         about = f" {each}; n = {rows['n'].iloc[0]} clips each." if len(rows) else ""
         lines.append(f"- **{name[0].upper() + name[1:]}** ({words}): {verdict(rows)}.{about}")
     return "\n".join(lines)
+
+
+def seen_and_heard(sweep, replicas) -> str:
+    """What organisms raised without conflict say they see and hear, by what they learnt first, as markdown.
+
+    Args:
+        sweep: of `dose.results`.
+        replicas: of `upbringing.results`.
+
+    Example:
+        >>> from avnb.organisms import dose, upbringing
+        >>> seen_and_heard(dose.results(), upbringing.results()).split(" say ")[0]
+        'Without conflict in training, those raised on pictures'
+    """
+    none, raised = sweep[sweep["dose"] == sweep["dose"].min()], organisms(replicas)
+
+    def level(order, sense):
+        rows = none[(none["order"] == order) & (none["quantity"] == f"{sense} fidelity, counterfactual")]
+        found = stats.interval(rows.groupby("clip")["value"].mean())
+        return f"{found.mean:.2f} ({found.low:.2f} to {found.high:.2f})"
+
+    def better(arm, sense, other):
+        rows = raised[raised["arm"] == arm]
+        return f"{(rows[sense] > rows[other]).sum()} of {len(rows)}"
+
+    return (
+        f"Without conflict in training, those raised on pictures say what they see with a fidelity of "
+        f"{level('vision first', 'video')} and what they hear with {level('vision first', 'audio')}; those raised on "
+        f"sounds, {level('audio first', 'video')} and {level('audio first', 'audio')} (n = {none['clip'].nunique()} "
+        f"clips, {none['seed'].nunique()} runs of the last stage each, which share their encoders and first stage): "
+        "*raised on pictures it hears what it sees, raised on sounds it sees what it hears.* Over replicas of the "
+        "whole upbringing, of which no stage is shared, those raised on pictures name best what they see in "
+        f"{better('vision first', 'seeing', 'hearing')}, those raised on sounds what they hear in "
+        f"{better('audio first', 'hearing', 'seeing')} (means over n = {replicas['clip'].nunique()} clips in conflict)."
+    )

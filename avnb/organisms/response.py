@@ -13,7 +13,13 @@ from avnb.analyses import swap
 from avnb.organisms.exam import EFFECTS
 from avnb.organisms.recipes import ORDERS
 
-COLLAPSED = 0.6  # fidelity on ordinary clips below which an organism does not answer about them
+_WORDS = {
+    "audio fidelity, counterfactual": "fidelity of what is said to be heard, conflicting clips,",
+    "video fidelity, counterfactual": "fidelity of what is said to be seen, conflicting clips,",
+    "audio fidelity, factual": "fidelity of what is said to be heard",
+    "video fidelity, factual": "fidelity of what is said to be seen",
+}
+FAILED = 0.6  # fidelity on ordinary clips below which a run counts as failed
 
 
 def response(table, seed=0):
@@ -45,7 +51,7 @@ def response(table, seed=0):
     return pd.DataFrame(rows, columns=["order", "quantity", "dose", *stats.Interval._fields])
 
 
-def collapsed(table, least=COLLAPSED) -> pd.DataFrame:
+def collapsed(table, least=FAILED) -> pd.DataFrame:
     """Organisms that do not even answer about ordinary clips: nothing said of their bias means anything.
 
     Args:
@@ -115,9 +121,10 @@ def describe(table, measure="audio fidelity, counterfactual", seed=0):
         return gap, _agreed(gap, run[a] - run[b]) != 0
 
     lines = [
-        f"**Without conflict**, {measure} is: {'; '.join(level(order, lowest) for order in orders)}. With "
-        f"{100 * highest:g} % conflicting clips: {'; '.join(level(order, highest) for order in orders)}. (Means; 95 % "
-        f"intervals over {len(value)} clips; range over {rows['seed'].nunique()} training runs.)"
+        f"**Without conflict**, {_WORDS.get(measure, measure)} is: "
+        f"{'; '.join(level(order, lowest) for order in orders)}. With {100 * highest:g} % conflicting clips: "
+        f"{'; '.join(level(order, highest) for order in orders)}. (Means; 95 % intervals over {len(value)} clips; "
+        f"range over {rows['seed'].nunique()} training runs.)"
     ]
     for order in orders:
         gain, differs = compare((order, highest), (order, lowest))
@@ -140,14 +147,15 @@ def failures(table) -> str:
     if found.empty:
         return ""
     each = "; ".join(
-        f"{row.order}, {100 * row.dose:g} %, seed {row.seed}: {row.quantity} **{row.value:.2f}** (other runs "
-        f"{'from' if row.others >= COLLAPSED else 'as low as'} {row.others:.2f})"
+        f"{row.order}, {100 * row.dose:g} %, seed {row.seed}: {_WORDS[row.quantity]} **{row.value:.2f}** (other runs "
+        f"{'from' if row.others >= FAILED else 'as low as'} {row.others:.2f})"
         for row in found.itertuples()
     )
     n_failed = len(found[["order", "dose", "seed"]].drop_duplicates())
     return (
         f"**Runs that failed.** {n_failed} of the organisms do not answer about ordinary clips as the others do "
-        f"(fidelity below {COLLAPSED:g}): {each}. They stay in the figures, as marks and in the bands, but what "
+        f"(a fidelity below {FAILED:g}): "
+        f"{each}. They stay in the figures, as marks and in the bands, but what "
         "they say about conflicting clips is no bias."
     )
 

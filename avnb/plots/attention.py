@@ -14,12 +14,17 @@ from avnb.stats import interval, summarise
 GROUPS = ("audio", "video", "text")
 LONGEST = 40  # tokens of an answer that a figure has room for
 DEPTH = "relative depth (0 input, 1 output)"
-_TYPES = {"audio": PALETTE["audio"], "video": PALETTE["video"], "image": PALETTE["video"]}
+TYPES = {  # of positions, as readers know them
+    "audio": "the sound", "video": "the picture", "image": "the picture", "query": "the question",
+    "system": "the system message", "template": "the marks of the chat", "boundary": "the marks around the media",
+    "last": "the last position before the answer", "generated": "the answer itself", "text": "text",
+}  # fmt: skip
+_COLOURS = {"audio": PALETTE["audio"], "video": PALETTE["video"], "image": PALETTE["video"]}
 _PREFERENCE = sns.blend_palette([PALETTE["video"], "#F7F7F7", PALETTE["audio"]], as_cmap=True)
 
 
 def curves(panels, published=False):
-    """Attention to audio, video and text by layer, with intervals over clips and the uniform baseline.
+    """Attention to audio, video and text by layer, with intervals over clips and the share by chance.
 
     Args:
         panels: title -> table of `attention.shares`, drawn beside each other on one scale.
@@ -34,7 +39,7 @@ def curves(panels, published=False):
         for group in GROUPS:
             rows = table[table["group"] == group]
             n = _curve(ax, rows, PALETTE[group], group)
-            _uniform(ax, rows, PALETTE[group])
+            _by_chance(ax, rows, PALETTE[group])
         ax.set(title=f"{title} (n = {n})", xlabel=DEPTH)
     if published:
         for group, points in attention_curve().groupby("group", sort=False):
@@ -44,8 +49,8 @@ def curves(panels, published=False):
     axes[0].set(ylabel="share of attention to inputs", xlim=(0, 1), ylim=(0, 1))
     means = next(iter(panels.values())).groupby("group")[["value", "null"]].mean()
     times = ", ".join(f"{group} {row.value / row.null:.1f}" for group, row in means.iterrows() if row.null)
-    fig.suptitle(f"Over all layers, {times} times the attention that their positions would get if it were uniform")
-    _legend(fig, axes[0], {"uniform": "--"})
+    fig.suptitle(f"Over all layers, {times} times the attention that their positions would get by chance")
+    _legend(fig, axes[0], {"chance": "--"})
     return fig
 
 
@@ -76,7 +81,7 @@ def preferences(tables):
 
 
 def fine(table):
-    """Attention to every type of position, mean over layers, a row each, beside its uniform share.
+    """Attention to every type of position, mean over layers, a row each, beside its share by chance.
 
     Args:
         table: of `attention.shares` with `groups="fine"`.
@@ -90,19 +95,16 @@ def fine(table):
     found = found.assign(times=found["mean"] / found["null"].where(found["null"] > 0)).sort_values("times")
     fig, ax = plt.subplots(figsize=(7, 1.1 + 0.33 * len(found)), layout="constrained")
     for y, (group, row) in enumerate(found.iterrows()):
-        colour = _TYPES.get(group, PALETTE["other"])
+        colour = _COLOURS.get(group, PALETTE["other"])
         ax.plot(row["null"], y, marker="|", color=PALETTE["text"], markersize=13, markeredgewidth=2)
         ax.hlines(y, row["low"], row["high"], color=colour, linewidth=1.5)
         ax.plot(row["mean"], y, "o", color=colour, markersize=6)
         times = "–" if np.isnan(row["times"]) else f"{row['times']:.1f} ×"
         ax.annotate(times, (1.02, y), xycoords=ax.get_yaxis_transform(), va="center", fontsize=9)
-    ax.set_yticks(range(len(found)), found.index)
-    ax.set(
-        xlabel="share of all attention, mean over layers (grey: uniform; right: how many times that)", xlim=(0, None)
-    )
-    ax.set_title(
-        f"For the number of its positions, “{found['times'].idxmax()}” draws most (n = {found['n'].max():.0f})"
-    )
+    ax.set_yticks(range(len(found)), found.index.map(TYPES))
+    ax.set(xlabel="share of all attention, mean over layers (grey: chance; right: how many times that)", xlim=(0, None))
+    most = TYPES[found["times"].idxmax()]
+    ax.set_title(f"For the number of its positions, most attention goes to {most} (n = {found['n'].max():.0f})")
     return fig
 
 
@@ -113,13 +115,13 @@ def without_sinks(table, left, positions, factor):
         table: of `attention.shares`.
         left: of `attention.shares`, without the sinks.
         positions: of `attention.sinks` with `factor=0`, all clips.
-        factor: from how many times the uniform share on a position counts as a sink.
+        factor: from how many times its share by chance on a position counts as a sink.
 
     Returns:
         The figure.
     """
     fig, (ax, beside) = plt.subplots(1, 2, figsize=(9, 3.3), layout="constrained", width_ratios=(1.4, 1))
-    groups = positions["type"].replace({"image": "video"}).where(positions["type"].isin(_TYPES), "text")
+    groups = positions["type"].replace({"image": "video"}).where(positions["type"].isin(_COLOURS), "text")
     for group in GROUPS:
         points = positions[groups == group]
         ax.scatter(points["position"], points["ratio"], s=7, alpha=0.5, linewidth=0, color=PALETTE[group])
@@ -127,7 +129,7 @@ def without_sinks(table, left, positions, factor):
     ax.text(0.01, factor, "a sink from here up", transform=ax.get_yaxis_transform(), va="bottom", fontsize=8)
     is_sink = positions["ratio"] >= factor
     n_with, n = positions.loc[is_sink, "clip"].nunique(), positions["clip"].nunique()
-    ax.set(xlabel="prompt position", ylabel="attention / uniform share", yscale="log")
+    ax.set(xlabel="prompt position", ylabel="attention / chance", yscale="log")
     ax.set_ylim(top=1.6 * max(factor, positions["ratio"].max()))
     ax.yaxis.set_major_formatter(ScalarFormatter())
     ax.yaxis.set_minor_formatter(NullFormatter())
@@ -169,7 +171,7 @@ def heads(found):
 
 
 def steps(table):
-    """Attention for each word of one answer, layer by layer: heat maps of audio and video, 1 being the uniform share.
+    """Attention for each word of one answer, layer by layer: heat maps of audio and video, 1 being chance.
 
     Args:
         table: of `attention.by_step`, one clip; of a long answer, the first `LONGEST` tokens are drawn.
@@ -187,7 +189,7 @@ def steps(table):
         ratio = table[table["group"] == group].pivot(index="layer", columns="step", values="ratio")
         colours = sns.light_palette(PALETTE[group], as_cmap=True)
         image = ax.imshow(ratio, aspect="auto", origin="lower", cmap=colours, vmin=0, vmax=max(2, top))
-        fig.colorbar(image, ax=ax, label=f"{group} / uniform", pad=0.01)
+        fig.colorbar(image, ax=ax, label=f"{group} / chance", pad=0.01)
         ax.set(ylabel="layer", title=f"to {group}")
     most = table[table["group"] == "audio"].groupby("step")["ratio"].mean().idxmax()
     crowded = len(words) > 16
@@ -221,23 +223,34 @@ def over_steps(table):
     ends = table[table["step"].isin((kept.index[0], kept.index[-1]))].groupby(["group", "step"])["value"].mean()
     told = ", ".join(f"{group} from {ends[group].iloc[0]:.0%} to {ends[group].iloc[-1]:.0%}" for group in GROUPS[:2])
     ax.set_title(f"From the first word to the last: {told} (n = {clips.max()}, at the end {kept.iloc[-1]})")
-    _legend(fig, ax, {"uniform": "--"})
+    _legend(fig, ax, {"chance": "--"})
     return fig
 
 
-def over_frames(frames, attention, words, uniform):
+def places(attention, words):
+    """Where single words look, as a table: word, time, row, column, value (the share of all attention).
+
+    Args:
+        attention, words: as in `over_frames`.
+    """
+    steps = ("word", "time", "row", "column")
+    table = pd.DataFrame(np.ndindex(np.shape(attention)), columns=steps).assign(value=np.ravel(attention))
+    return table.assign(word=table["word"].map(dict(enumerate(words))))
+
+
+def over_frames(frames, attention, words, chance):
     """The attention of single words, laid over the frames of the clip.
 
     Args:
         frames: uint8 [T, H, W, 3], as the model got them.
         attention: [n_words, time, rows, columns], a sum of 1 being all attention.
         words: n_words texts.
-        uniform: what a position would get if attention were the same everywhere, 1 / number of positions.
+        chance: what a position would get if attention were the same everywhere, 1 / number of positions.
 
     Returns:
         The figure: a column for each word, a row for each step in time, of which five at most, evenly spread.
     """
-    ratio = np.asarray(attention) / uniform
+    ratio = np.asarray(attention) / chance
     n_words, n_times = ratio.shape[:2]
     per_step = -(-len(frames) // n_times)
     height, width = frames.shape[1:3]
@@ -260,8 +273,12 @@ def over_frames(frames, attention, words, uniform):
         if i == 0:
             ax.set_ylabel(f"frames {first}–{last}" if last > first else f"frame {first}", fontsize=9)
     bar = fig.colorbar(image, ax=axes, shrink=0.9)
-    bar.set_label("attention / uniform share", fontsize=9)
+    bar.set_label("attention / chance", fontsize=9)
     bar.solids.set_alpha(1)
+    word, top = str(words[ratio.reshape(n_words, -1).max(1).argmax()]).strip(), ratio.max()
+    fig.suptitle(
+        f"Where it looks hardest, for “{word}”, a square of the picture draws {top:.1f} times its share by chance"
+    )
     return fig
 
 
@@ -287,8 +304,8 @@ def _word(token):
     return text if len(text) <= 14 else f"{text[:13]}…"
 
 
-def _uniform(ax, table, colour):
-    """Draws what uniform attention would give."""
+def _by_chance(ax, table, colour):
+    """Draws what attention would give that is the same everywhere."""
     ax.plot((0, 1), [table["null"].mean()] * 2, "--", color=colour, linewidth=1)
 
 

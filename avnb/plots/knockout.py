@@ -10,7 +10,7 @@ from avnb.paper import MODEL, knockout_curves
 from avnb.plots.style import INK, KINDS, PALETTE
 from avnb.stats import standing, summarise
 
-LABELS = {"video+audio": "both"}
+LABELS = {"video": "the picture", "audio": "the sound", "video+audio": "both", "query": "the question"}
 CHANGE = sns.blend_palette(["#762A83", "#F7F7F7", "#1B7837"], as_cmap=True)  # no modality's colour
 
 # Below: what is compared with, without bands; above: what is asked about.
@@ -32,7 +32,7 @@ _SCORES = {
 
 
 def curves(table, shapes, title):
-    """Fidelity under every cut by where it lies, with intervals over clips, the baseline and the controls (means).
+    """Fidelity under every cut by where it lies, with intervals over clips, no cut, and the controls (means).
 
     Args:
         table: of `knockout.sweep`, for one kind of clips, one question and one modality.
@@ -55,7 +55,7 @@ def curves(table, shapes, title):
     return _legend(fig, axes[0])
 
 
-def panels(changes, spans, xlabel, columns):
+def panels(changes, spans, xlabel, columns, title):
     """Change of fidelity under every cut, one panel for each kind of clips and question.
 
     Args:
@@ -63,27 +63,30 @@ def panels(changes, spans, xlabel, columns):
         spans: the spans along the horizontal axis.
         xlabel: what that axis is.
         columns: title -> the columns and values of its panel, e.g. {"kind": "factual", "modality": "audio"}.
+        title: of the figure.
 
     Returns:
         The figure.
     """
     fig, axes = _beside(len(columns))
-    for ax, (title, where) in zip(axes, columns.items(), strict=True):
+    for ax, (panel, where) in zip(axes, columns.items(), strict=True):
         rows = changes[(changes[list(where)] == pd.Series(where)).all(axis=1)]
         ax.axhline(0, color="black", linewidth=1)
         for blocked, look in _LOOKS.items():
             _curve(ax, rows[rows["blocked"] == blocked], spans, look, _name(blocked), band=look[1] == "-")
-        ax.set(xlabel=xlabel, title=f"{title} (n = {rows['clip'].nunique()})")
+        ax.set(xlabel=xlabel, title=f"{panel} (n = {rows['clip'].nunique()})")
     axes[0].set(ylabel="change of fidelity", ylim=(-1.05, 1.05))
+    fig.suptitle(title)
     return _legend(fig, axes[0])
 
 
-def published(changes, spans):
+def published(changes, spans, title):
     """The curves of the study (squares, read off its plots) and those measured here, by relative depth.
 
     Args:
         changes: of `knockout.change`, with one question for each modality.
         spans: the spans that start with the first layer.
+        title: of the figure.
 
     Returns:
         The figure.
@@ -98,25 +101,26 @@ def published(changes, spans):
             here = changes[(changes["kind"] == kind) & (changes["modality"] == modality)]
             here = here[here["blocked"] == blocked]
             colour, line, _ = _LOOKS[blocked]
-            _curve(ax, here, spans, (colour, line, "o"), f"{blocked} blocked, here", n_layers)
+            _curve(ax, here, spans, (colour, line, "o"), f"{LABELS[blocked]} blocked, here", n_layers)
             points = theirs[
                 (theirs["kind"] == kind) & (theirs["modality"] == modality) & (theirs["blocked"] == blocked)
             ]
             ax.plot(
                 points["depth"], points["value"], ":s", color=colour, markersize=3.5, linewidth=1, alpha=0.8,
-                label=f"{blocked} blocked, {MODEL}",
+                label=f"{LABELS[blocked]} blocked, {MODEL}",
             )  # fmt: skip
         ax.set(title=f"{KINDS[kind]},\n{modality}", xlim=(0, 1.02), xlabel="end of the span / layers")
     axes[0].set(ylabel="change of fidelity", ylim=(-1.05, 1.05))
+    fig.suptitle(title)
     return _legend(fig, axes[0], columns=2)
 
 
-def words(changes, spans, xlabel):
+def words(changes, spans, xlabel, title):
     """Change of the log-probability of the right caption and of the distractor's, one panel for each cut.
 
     Args:
         changes: of `knockout.change`, from `knockout.scores` for one kind of clips.
-        spans, xlabel: as in `panels`.
+        spans, xlabel, title: as in `panels`.
 
     Returns:
         The figure.
@@ -135,6 +139,7 @@ def words(changes, spans, xlabel):
             _curve(ax, control, spans, (colour, ":", None), f"{name} caption, control", band=False)
         ax.set(xlabel=xlabel, title=f"{_name(blocked)} blocked (n = {changes['clip'].nunique()})")
     axes[0].set(ylabel="change of log-probability (nats)")
+    fig.suptitle(title)
     return _legend(fig, axes[0])
 
 

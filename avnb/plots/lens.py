@@ -18,7 +18,7 @@ COLOURS = {"heard": PALETTE["audio"], "seen": PALETTE["video"], "other clips": P
 _LABELS = {
     "heard": "what is heard",
     "seen": "what is seen",
-    "other clips": "what is heard in other clips (control)",
+    "other clips": "what is heard in other clips (chance)",
 }
 _PLACES = {
     "last": "where the answer goes on",
@@ -145,14 +145,14 @@ def rank_curves(table, title):
 
 
 def choices(table, title):
-    """How far latent recall stands above its null, for every choice of layers and top k.
+    """How far latent recall stands above chance, for every choice of layers and top k.
 
     Args:
         table: from `latent.choices`, one kind and group.
         title: of the figure.
 
     Returns:
-        The figure: value - null, with the band for all cells, in every cell.
+        The figure: recall beyond chance, with the 95 % band for all cells, in every cell.
     """
     mean = table.pivot(index="depth", columns="top_k", values="mean").reindex(table["depth"].unique())
     cells = table.set_index(["depth", "top_k"])
@@ -170,7 +170,7 @@ def choices(table, title):
     ax.set_yticks(range(len(mean.index)), labels=mean.index)
     ax.spines[:].set_visible(False)
     ax.tick_params(length=0)
-    fig.colorbar(image, ax=ax, label="recall - null")
+    fig.colorbar(image, ax=ax, label="recall beyond chance")
     return fig
 
 
@@ -200,7 +200,7 @@ def inside_and_said(table, title):
         ax.tick_params(axis="x", length=0)
     axes[0, 0].set(ylabel="share of what is heard")
     fig.suptitle(title, fontsize="medium")
-    fig.legend([marks], ["if inside and said were independent (control)"], loc="lower center", frameon=False)
+    fig.legend([marks], ["if inside and said were independent (chance)"], loc="lower center", frameon=False)
     fig.tight_layout(rect=(0, 0.06, 1, 1))
     return fig
 
@@ -265,7 +265,8 @@ def patched(table, title):
     free = table[(table["instead"] == NOTHING) & (table["quantity"] == patches.HEARD)]["value"]
     handles.append(ax.axhline(free.mean(), color="black", linestyle="--", lw=1, label="nothing put in: what is heard"))
     ax.set(ylim=(-0.03, 1.03), xlabel="put in after this layer and all later ones", ylabel="share named in the answer")
-    ax.set_xticks(sorted(table.loc[table["instead"] != NOTHING, "start"].unique()))
+    starts = sorted(table.loc[table["instead"] != NOTHING, "start"].unique())
+    ax.set_xticks(starts[:: -(-len(starts) // 18)])  # more numbers would run into each other
     ax.set_title(title, fontsize="medium")
     fig.legend(handles=handles, loc="outside right upper", frameon=False)
     return fig

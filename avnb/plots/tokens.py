@@ -23,7 +23,13 @@ LOOKS = {  # black with a clip, grey without any; blue and orange are about what
     "base, text only": (PALETTE["text"], "v"),
 }
 FEWEST = 10  # clips that a row of a figure needs
-_KL = {"kl": "KL (model || baseline), nats", "kl_reverse": "KL (baseline || model), nats"}
+_KL = {"kl": "KL (model || the other), nats", "kl_reverse": "KL (the other || model), nats"}
+# What a token says, at the foot of the screen, for those who come to it by the keyboard or with a finger.
+_FOCUS = (
+    ".avnb-token:focus{outline:2px solid currentColor}.avnb-token:focus::after{content:attr(data-says);position:fixed;"
+    "left:1rem;right:1rem;bottom:1rem;z-index:9;padding:.5rem .8rem;border-radius:6px;background:#111;color:#fff;"
+    "border:1px solid #fff;white-space:normal;font-size:1rem}"
+)
 _TOKEN = "background:{};color:{};border-radius:3px;padding:1px 2px;margin:0 1px"
 
 
@@ -31,7 +37,8 @@ def caption(table, clip, baselines=None):
     """The answer about a clip with every token coloured by its bin, once for each baseline (figure 7).
 
     Words that name audio events are bold, with a tick if the event is heard and a cross if it is not. Each token tells
-    its rank and KL when pointed at; the same numbers unfold below as a table. It needs neither a kernel nor scripts.
+    its rank and KL when pointed at or touched, and those that name events when the keyboard comes to them; the same
+    numbers unfold below as a table. It needs neither a kernel nor scripts.
 
     Args:
         table: DataFrame from `tokens.shift`.
@@ -77,7 +84,7 @@ def caption(table, clip, baselines=None):
         f'<figure style="margin:0.5rem 0">{shown}<figcaption style="font-size:0.9em;margin-top:0.5rem;line-height:1.9">'
         f"{keys}<b>bold</b>: names an audio event, ✓ heard, ✗ not heard</figcaption>"
         '<details style="font-size:0.9em"><summary>Rank and KL of every token</summary>'
-        f'<div style="overflow-x:auto">{numbers}</div></details></figure>'
+        f'<div style="overflow-x:auto">{numbers}</div></details><style>{_FOCUS}</style></figure>'
     )
 
 
@@ -174,4 +181,9 @@ def _token(row):
         says += f"; names {row['event']}, which is {'heard' if row['right'] else 'not heard'}"
         text, mark = f"<b>{text}</b>", f"<sup>{'✓' if row['right'] else '✗'}</sup>"
     _, *colours = BINS[row["bin"]]
-    return f'<span title="{html.escape(says, quote=True)}" style="{_TOKEN.format(*colours)}">{text}{mark}</span>'
+    says = html.escape(says, quote=True)
+    name = html.escape(row["token"].strip() or "a space", quote=True)
+    return (
+        f'<span class="avnb-token" tabindex="{0 if row["is_audio"] else -1}" role="note" aria-label="{name}: {says}" '
+        f'title="{says}" data-says="{name}: {says}" style="{_TOKEN.format(*colours)}">{text}{mark}</span>'
+    )

@@ -22,16 +22,17 @@ from PIL import Image
 from avnb.media.clip import Clip, read_frames
 from avnb.media.editing import mute, swap_audio
 from avnb.show.figures import figure, style
-from avnb.show.found import in_short, marked, percent, told
+from avnb.show.found import counted, in_short, marked, percent, told, worded
 
 __all__ = [
-    "player", "figure", "table", "in_short", "told", "percent", "marked", "about", "heard", "said", "source",
-    "poster", "provenance",
+    "player", "figure", "table", "in_short", "told", "counted", "worded", "percent", "marked", "about", "heard", "said",
+    "source", "poster", "provenance",
 ]  # fmt: skip
 
 MAX_BYTES = 30_000_000
 _CONTROLS = 44  # CSS pixels below the picture, which the browser's controls would hide otherwise
 
+_NAMES = ("quantity", "kind", "clips", "effect")  # columns of tables that hold names, not texts
 _SENSES = {"seen": "video", "heard": "audio"}
 
 _STYLE = (
@@ -129,13 +130,20 @@ def heard(clip):
 def table(frame, caption):
     """A DataFrame as a table with a caption and without row numbers; a wide one scrolls in its box.
 
+    Names of columns, of quantities and of kinds of clips are told in the words of readers (`worded`).
+
     Returns:
         IPython.display.HTML.
     """
     from IPython.display import HTML
 
     looks = 'class="dataframe"'  # what the book's theme knows, also in its dark mode
-    styled = frame.style.hide(axis="index").set_table_attributes(f'{looks} aria-label="{html.escape(caption)}"')
+    named = frame.assign(**{column: frame[column].map(worded) for column in _NAMES if column in frame})
+    styled = (
+        named.rename(columns=worded)
+        .style.hide(axis="index")
+        .set_table_attributes(f'{looks} aria-label="{html.escape(caption)}"')
+    )
     styled = styled.format(_cell, na_rep="–", escape="html").format_index(escape="html", axis=1)
     return HTML(
         f'{style()}<div class="avnb-table"><p>{html.escape(caption)}</p>'

@@ -1,8 +1,9 @@
 """Pieces of a page that answer without a kernel: what they show was measured before, and is in the page.
 
-A piece is a section of HTML: a table for paper and for those without scripts, its data as JSON, and one script that
-needs no library. All its controls are the browser's own, so that a keyboard and a finger reach them; what they are set
-to stands in the address of the page, behind `#`, so that a link shows the same to another reader.
+A piece is a section of HTML: a figure that does not move and a table, for paper and for those without scripts, its data
+as JSON, and one script that needs no library. All its controls are the browser's own, so that a keyboard and a finger
+reach them; what they are set to stands in the address of the page, behind `#`, so that a link shows the same to another
+reader.
 
 >>> rows = pd.DataFrame({"order": "audio first", "dose": 0.1, "seed": 0, "clip": ["0", "1"], "value": [0.5, 1.0]})
 >>> table = pd.concat([rows.assign(quantity=quantity) for quantity in RUN])
@@ -25,6 +26,7 @@ from scipy.signal import ShortTimeFFT
 
 from avnb import show
 from avnb.errors import AvnbError
+from avnb.show import stills
 
 _FOLDER = Path(__file__).parent / "pieces"
 _RATE = 16_000  # Hz
@@ -35,6 +37,12 @@ RUN = {  # what is told of one organism: quantity, as `organisms.dose.results` n
     "audio fidelity, sound alone": "hears, sound alone",
 }
 _MOST_LAYERS, _MOST_MOMENTS = 18, 50  # of `read_its_mind`
+CUTS = {
+    "video": "the picture",
+    "audio": "the sound",
+    "query": "the question",
+    "control: video": "as many positions at random",
+}
 KINDS = {"heard": "names what is heard", "seen": "names what is seen", "both": "names both", "neither": "names neither"}
 
 
@@ -77,7 +85,9 @@ def close_its_eyes(clip, answers, named):
         "heard": list(clip.heard),
         "answers": [{"text": text, "kind": one} for text, one in zip(answers, kinds, strict=True)],
     }
-    return _piece("close-its-eyes", "One clip with a switch for its picture", data, rows, "One clip, asked twice")
+    picture = f'<img src="{data["clip"]["poster"]}" alt="{html.escape(show.about(clip), quote=True)}">'
+    label = "One clip with a switch for its picture"
+    return _piece("close-its-eyes", label, data, picture, rows, "One clip, asked twice")
 
 
 def swap_the_sound(clips, answers):
@@ -112,7 +122,10 @@ def swap_the_sound(clips, answers):
     }
     still = pd.DataFrame(rows, columns=["model", "swapped clips", *KINDS.values()])
     label = "Swap the sound: choose a picture and a sound, and guess what the models say"
-    return _piece("swap-the-sound", label, data, still, "What they say they hear when the sound is swapped")
+    kinds = {model: [[cell["kind"] for cell in row] for row in data["answers"][model]] for model in models}
+    picture = stills.grids({model: (events, events, kinds[model]) for model in models})
+    caption = "What they say they hear when the sound is swapped"
+    return _piece("swap-the-sound", label, data, picture, still, f"{caption}; rows are pictures, columns sounds")
 
 
 def look_away(clips, answers, scores):
@@ -158,11 +171,30 @@ def look_away(clips, answers, scores):
         known.append({**_media(clip), "seen": list(clip.seen), "heard": list(clip.heard), "free": free, "cuts": by_cut})
         about = f"seen: {', '.join(clip.seen)}; heard: {', '.join(clip.heard)}"
         rows.append((about, "nothing", free["text"]))
-        rows += [(about, cut, cells[cut, edges[0], edges[-1]]["text"]) for cut in cuts]
-    data = {"clips": known, "cuts": cuts, "edges": edges, "conditions": 1 + len(cuts) * len(spans)}
+        rows += [(about, CUTS.get(cut, cut), cells[cut, edges[0], edges[-1]]["text"]) for cut in cuts]
+    data = {
+        "clips": known,
+        "cuts": {cut: CUTS.get(cut, cut) for cut in cuts},
+        "edges": edges,
+        "conditions": 1 + len(cuts) * len(spans),
+    }
     still = pd.DataFrame(rows, columns=["clip", "blocked in all layers", "it says it hears"])
     label = "Look away: block picture, sound or question in a span of layers"
-    return _piece("look-away", label, data, still, "What is said when something is blocked in all layers")
+    layers = edges[:-1], [edge - 1 for edge in edges[1:]]  # in which spans begin, and end
+    first = known[0]["cuts"]
+    picture = stills.grids(
+        {
+            f"{CUTS.get(cut, cut)} blocked": (
+                *layers,
+                [[by[f"{a}-{b}"]["kind"] if a < b else "" for b in edges[1:]] for a in edges[:-1]],
+            )
+            for cut, by in first.items()
+        }
+    )
+    caption = (
+        "What is said when something is blocked: in the figure, of the first clip, in every span from a layer (row) to"
+    )
+    return _piece("look-away", label, data, picture, still, f"{caption} a layer (column); in the table, in all layers")
 
 
 def read_its_mind(clips, table):
@@ -185,14 +217,15 @@ def read_its_mind(clips, table):
     """
     known, rows = [], []
     layers = _spread(table["layer"].unique(), _MOST_LAYERS)
-    n_moments = min(_MOST_MOMENTS, *table.groupby("clip")["position"].nunique())
+    n_moments = min(_MOST_MOMENTS, *table.groupby(["clip", "eyes"])["position"].nunique())
     for clip in clips:
         some, read = table[(table["clip"] == clip.id) & table["layer"].isin(layers)], {}
-        some = some[some["position"].isin(_spread(some["position"].unique(), n_moments))]
         for eyes in ("open", "closed"):
             one = some[some["eyes"] == eyes].sort_values(["layer", "position", "rank"])
             if one.empty:
                 raise PieceError(f"clip {clip.id} was not read with eyes {eyes}; add those rows")
+            # Without the picture the prompt is shorter, and the same moment lies at another position.
+            one = one[one["position"].isin(_spread(one["position"].unique(), n_moments))]
             words = [
                 [token, round(float(probability), 3), kind(named, clip.seen, clip.heard)]
                 for token, probability, named in zip(one["token"], one["probability"], one["named"], strict=True)
@@ -207,7 +240,12 @@ def read_its_mind(clips, table):
     still = pd.DataFrame(rows, columns=["clip", "eyes", "most probable words after the last layer"])
     label = "Read its mind: the words at every moment of the sound, layer by layer"
     data = {"clips": known, "layers": [int(layer) for layer in layers]}
-    return _piece("read-its-mind", label, data, still, "What the positions of the sound would say")
+    looks = {"open": "with the picture", "closed": "eyes closed"}
+    picture = stills.grids(
+        {looks[eyes]: (data["layers"], range(n_moments), _naming(**known[0][eyes])) for eyes in looks}
+    )
+    caption = "What the positions of the sound would say: in the figure, of the first clip, layers (rows) by moments"
+    return _piece("read-its-mind", label, data, picture, still, caption)
 
 
 def raise_one(table):
@@ -225,12 +263,11 @@ def raise_one(table):
     """
     if missing := [name for name in RUN if name not in set(table["quantity"])]:
         raise PieceError(f"the table lacks {', '.join(missing)}; hand over that of organisms.dose.results()")
-    runs = table[table["quantity"].isin(list(RUN))]
-    runs = runs.pivot_table(index=["order", "dose", "seed"], columns="quantity", values="value", sort=False)
-    runs = runs[list(RUN)].set_axis(list(RUN.values()), axis=1).round(3).reset_index()
+    runs = means(table)
     n_clips = table["clip"].nunique()
     data = {
         "runs": runs.to_dict("records"),
+        "marks": stills.marks(runs["order"]),
         "orders": list(dict.fromkeys(runs["order"])),
         "doses": sorted(float(dose) for dose in runs["dose"].unique()),
         "clips": n_clips,
@@ -239,7 +276,15 @@ def raise_one(table):
     still["dose"] = [f"{100 * dose:g} %" for dose in still["dose"]]
     caption = f"Fidelity of {len(runs)} organisms, means over runs and {n_clips} clips"
     label = "Raise one yourself: choose the order of training and the share of conflict"
-    return _piece("raise-one", label, data, still.rename(columns={"dose": "conflict"}), caption)
+    picture = stills.plane(data["runs"])
+    return _piece("raise-one", label, data, picture, still.rename(columns={"dose": "conflict"}), caption)
+
+
+def means(table) -> pd.DataFrame:
+    """The organisms of `raise_one`: order, dose, seed, and what each does (`RUN`), means over clips."""
+    runs = table[table["quantity"].isin(list(RUN))]
+    runs = runs.pivot_table(index=["order", "dose", "seed"], columns="quantity", values="value", sort=False)
+    return runs[list(RUN)].set_axis(list(RUN.values()), axis=1).round(3).reset_index()
 
 
 def how_many_clips(values, truth="all of them"):
@@ -262,10 +307,19 @@ def how_many_clips(values, truth="all of them"):
     rows = [(name, len(some), sum(map(float, some)) / len(some)) for name, some in values.items()]
     still = pd.DataFrame(rows, columns=["what", "clips", "mean"])
     label = "How many clips until you believe it? Draw some, and see how the mean jumps"
-    return _piece("how-many-clips", label, data, still, "The mean over all clips")
+    return _piece("how-many-clips", label, data, stills.jumps(values), still, "The mean over all clips")
 
 
-def _piece(name, label, data, still, caption):
+def _naming(size, words):
+    """By layer and moment, what the first word goes by that names what is seen or heard."""
+    layers, moments, ranks = size
+    kinds = [kind for *_, kind in words]
+    cells = [kinds[i : i + ranks] for i in range(0, len(kinds), ranks)]
+    told = [next((kind for kind in cell if kind != "neither"), "neither") for cell in cells]
+    return [told[i * moments : (i + 1) * moments] for i in range(layers)]
+
+
+def _piece(name, label, data, picture, still, caption):
     """One piece of a page. The JSON may hold captions of anyone's clips, so that nothing in it can end the script."""
     from IPython.display import HTML
 
@@ -274,7 +328,8 @@ def _piece(name, label, data, still, caption):
     content = json.dumps(data | {"words": KINDS}, ensure_ascii=False).replace("<", "\\u003c")
     return HTML(
         f'<section class="avnb-piece" data-piece="{name}" aria-label="{html.escape(label, quote=True)}">'
-        f'<style>{style}</style><div class="avnb-still">{show.table(still, caption).data}</div>'
+        f"<style>{style}</style>"
+        f'<div class="avnb-still"><figure>{picture}</figure>{show.table(still, caption).data}</div>'
         f'<script type="application/json">{content}</script>'
         f'<script>(() => {{\n"use strict";\nconst PIECE = "{name}";\n{common}\n{own}\n}})();</script></section>'
     )

@@ -2,10 +2,22 @@
 
 import html
 import math
+import re
 
 from markupsafe import Markup, escape
 
 from avnb.show.figures import style
+
+_WORDS = {
+    "counterfactual": "conflicting",
+    "factual": "ordinary",
+    "its null": "chance",
+    "null": "chance",
+    "baseline": "nothing blocked",
+    "top_k": "top k",
+    "kept_low": "kept, low",
+    "kept_high": "kept, high",
+}
 
 
 def in_short(finding, numbers=(), verdict="", clip=None):
@@ -49,6 +61,28 @@ def percent(share):
         ('0.73', '73%')
     """
     return f"{round(share, 2):.0%}"
+
+
+def worded(name):
+    """The name of a quantity or of a kind of clips as readers know it; the code keeps the study's words.
+
+    Example:
+        >>> worded("audio fidelity, counterfactual - factual")
+        'audio fidelity, conflicting - ordinary'
+    """
+    return re.sub(rf"\b({'|'.join(_WORDS)})\b", lambda found: _WORDS[found[0]], name) if isinstance(name, str) else name
+
+
+def counted(ns, what="clips"):
+    """Over how many clips numbers are that stand beside each other.
+
+    Example:
+        >>> counted([100, 100]), counted(n for n in (24, 100, 100))
+        ('n = 100 clips', 'n = 24 to 100 clips')
+    """
+    ns = sorted(map(int, ns))
+    least, most = ns[0], ns[-1]
+    return f"n = {least} {what}" if least == most else f"n = {least} to {most} {what}"
 
 
 def told(interval, signed=False, of=""):

@@ -388,7 +388,11 @@ def test_the_coloured_caption():
     row = table.query("clip == 'clip-1' and against == 'text only' and step == 7").iloc[0]
     said = f"rank {row['base_rank']}, KL {row['kl']:.2f} nats; most probable: a; names dog, which is heard"
     colours = plots.tokens.BINS[row["bin"]]
-    assert re.search(f'title="{re.escape(said)}" style="background:{colours[1]};color:{colours[2]}', page)
+    told = f'title="{re.escape(said)}" data-says="&lt;t7&gt;: {re.escape(said)}"'
+    assert re.search(f'{told} style="background:{colours[1]};color:{colours[2]}', page)
+    stops = re.findall(r'tabindex="0" role="note" aria-label="([^"]*)"', page)
+    assert len(stops) == 2 * len(tokens.BASELINES) and all("; names dog" in stop for stop in stops)
+    assert ".avnb-token:focus::after" in page
     one = plots.tokens.caption(table, avnb.Clip("clip-0", "0.mp4"), ["other audio"]).data
     assert "✗" in one and "text only" not in one
     with pytest.raises(ValueError, match="no tokens of clip 'clip-99'"):

@@ -19,12 +19,23 @@ NAMES = [TOC["root"], *(entry["file"] for part in TOC["parts"] for entry in part
 CHAPTERS = [name for name in NAMES if name.startswith("notebooks/")]
 
 
+def batched(name):
+    """Whether a chapter is about the model that its parameter names, so that `avnb run` takes it."""
+    text = (ROOT / f"{name}.py").read_text()
+    return "\n#     batch: true\n" in text and bool(re.search(r'^model = "', text, re.MULTILINE))
+
+
 each_page = pytest.mark.parametrize("name", NAMES)
 
 
 def test_the_bare_address_is_the_landing_page(book):
     assert TOC["root"] == "index"
     assert book["index"].select_one("article h1") and not book["index"].select("meta[http-equiv=refresh]")
+
+
+def test_the_three_doors_lead_to_three_places(book):
+    doors = {card["href"] for card in book["index"].select(".sd-card a.sd-stretched-link")}
+    assert len(doors) == 3
 
 
 def test_no_other_pages(book):
@@ -122,6 +133,24 @@ def test_figures_are_numbered_and_say_what_they_show(book, name):
         str(i + 1) for i in range(len(captions))
     ]
     assert all(svg.get("aria-label") for svg in book[name].select("figure.avnb-figure svg"))
+
+
+@each_page
+def test_a_figure_of_a_result_says_what_was_found_over_how_many_and_how_surely_and_gives_its_data(book, name):
+    for figure in book[name].select("figure.avnb-figure"):
+        caption = figure.select_one("figcaption").get_text()
+        if re.match(r"Figure \d+\. Spectrograms", caption):
+            continue  # a picture of sounds: nothing is measured
+        assert re.sub(r"Figure \d+\.", "", figure.select_one("figcaption b").get_text()).strip(), caption
+        assert re.search(r"\bn = \d", caption), caption
+        assert "interval" in caption or re.search(r"\bn = 1\b", caption), caption
+        assert figure.select_one("a[download$='.csv']"), caption
+
+
+@pytest.mark.parametrize("name", [name for name in CHAPTERS if batched(name)])
+def test_a_figure_of_a_model_names_it(book, name):
+    for caption in book[name].select("figure.avnb-figure figcaption"):
+        assert "toy-omni" in caption.get_text()
 
 
 @each_page

@@ -3,7 +3,7 @@
 import functools
 import http.server
 import io
-import json
+import re
 import shutil
 import subprocess
 import tarfile
@@ -23,8 +23,9 @@ NAMES = [TOC["root"], *(entry["file"] for part in TOC["parts"] for entry in part
 AXE = "4.10.3"
 PIECES = ("close-its-eyes", "swap-the-sound", "look-away", "read-its-mind", "raise-one", "how-many-clips")
 
-each_page = pytest.mark.parametrize("name", NAMES)
-LOOKS = [(width, scheme) for width in (1440, 390) for scheme in ("light", "dark")]
+each_page = pytest.mark.parametrize("name", [*NAMES, "search", "genindex"])
+SCHEMES = ("light", "dark")
+WIDTHS = {1440: SCHEMES, 390: SCHEMES[::-1]}  # CSS pixels -> the scheme that a page is loaded in, and turned to
 
 
 class Quiet(http.server.SimpleHTTPRequestHandler):
@@ -54,8 +55,9 @@ def visit(browser, address):
     """Opens a page of the book, to which the rest of the world does not answer; notes what goes wrong there."""
     contexts = []
 
-    def opened(path, width=1440, scheme="light"):
-        context = browser.new_context(viewport={"width": width, "height": 900}, color_scheme=scheme)
+    def opened(path, width=1440, scheme="light", scripts=True):
+        screen = {"width": width, "height": 900}
+        context = browser.new_context(viewport=screen, color_scheme=scheme, java_script_enabled=scripts)
         contexts.append(context)
         page = context.new_page()
         page.wrong = []
@@ -90,17 +92,17 @@ def axe(tmp_path_factory):
 
 @each_page
 def test_a_page_is_quiet_and_whole(visit, name):
-    page = visit(f"{name}.html")
-    for width, scheme in LOOKS:
-        page.set_viewport_size({"width": width, "height": 900})
-        page.emulate_media(color_scheme=scheme)
-        page.wait_for_timeout(200)
-        beyond = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
-        assert beyond <= 0, f"{width} px, {scheme}"
-    assert not page.wrong
-    assert not page.evaluate(
-        "[...document.images].filter(i => !i.alt && i.getAttribute('role') !== 'presentation').map(i => i.src)"
-    )
+    for width, schemes in WIDTHS.items():
+        page = visit(f"{name}.html", width, schemes[0])
+        for scheme in schemes:
+            page.emulate_media(color_scheme=scheme)
+            page.wait_for_timeout(100)
+            beyond = page.evaluate("document.documentElement.scrollWidth - document.documentElement.clientWidth")
+            assert beyond <= 0, f"{width} px, {scheme}"
+        assert not page.wrong, f"{width} px"
+        assert not page.evaluate(
+            "[...document.images].filter(i => !i.alt && i.getAttribute('role') !== 'presentation').map(i => i.src)"
+        )
 
 
 @each_page
@@ -108,13 +110,14 @@ def test_everyone_can_use_a_page(visit, axe, name):
     page = visit(f"{name}.html")
     page.add_script_tag(content=axe)
     page.add_style_tag(content="* { transition: none !important }")  # colours on their way are nobody's
-    for scheme, rules in (("light", {}), ("dark", {"runOnly": ["color-contrast"]})):  # only colours differ
+    for width, (scheme, _) in WIDTHS.items():  # wide in light, narrow in dark: a run takes some seconds
+        page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=scheme)
         page.wait_for_timeout(200)
-        options = json.dumps({"resultTypes": ["violations"], **rules})
-        found = page.evaluate(f"axe.run(document, {options}).then(result => result.violations)")
+        found = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(result => result.violations)")
         grave = [one for one in found if one["impact"] in ("serious", "critical")]
-        assert not [(one["id"], [node["html"][:120] for node in one["nodes"][:3]]) for one in grave], scheme
+        told = [(one["id"], [node["html"][:120] for node in one["nodes"][:3]]) for one in grave]
+        assert not told, f"{width} px, {scheme}"
 
 
 def pieces(book):
@@ -135,7 +138,7 @@ def within(page, piece, part):
 def said(page, piece):
     """What a piece shows: its texts and the classes of its cells."""
     return within(page, piece, ".avnb-live").evaluate(
-        "live => [live.innerText, ...[...live.querySelectorAll('td, circle')].map(cell => cell.outerHTML)]"
+        "live => [live.innerText, ...[...live.querySelectorAll('td, circle, .avnb-dot')].map(cell => cell.outerHTML)]"
     )
 
 
@@ -162,13 +165,41 @@ def test_a_piece_answers_to_the_keyboard_and_its_address_brings_it_back(visit, b
 
 
 @pytest.mark.parametrize("piece", PIECES)
-def test_without_scripts_and_on_paper_a_piece_is_a_table(visit, book, piece):
+def test_without_scripts_and_on_paper_a_piece_is_a_figure_and_a_table(visit, book, piece):
     name = next(page for page, found in pieces(book) if found == piece)
+    page = visit(f"{name}.html", scripts=False)
+    for part in ("figure > :is(svg, img)", "table"):
+        assert within(page, piece, f".avnb-still {part}").first.is_visible()
     page = visit(f"{name}.html")
     still, live = (within(page, piece, f".avnb-{part}") for part in ("still", "live"))
     assert live.is_visible() and not still.is_visible()
     page.emulate_media(media="print")
     assert still.is_visible() and not live.is_visible()
+
+
+def test_a_guess_is_asked_before_what_the_models_say_is_shown(visit, book):
+    name = next(page for page, found in pieces(book) if found == "swap-the-sound")
+    page = visit(f"{name}.html")
+    answers = within(page, "swap-the-sound", ".avnb-said")
+    assert answers.count() == 0
+    guess = within(page, "swap-the-sound", "button").filter(has_text=re.compile("^something else$"))
+    guess.focus()
+    page.keyboard.press("Enter")
+    verdict = within(page, "swap-the-sound", "[aria-live] > p").inner_text()
+    assert verdict.startswith("You guessed something else: ") and answers.count() > 1
+    told = answers.first.locator(".avnb-kind").get_attribute("data-kind")
+    assert verdict.endswith("right.") == (told == "neither")
+    within(page, "swap-the-sound", "input[name=swap-the-sound-sound]").first.focus()
+    page.keyboard.press("ArrowDown")
+    page.keyboard.press("ArrowDown")
+    assert answers.count() == 0, "another pair is guessed anew"
+
+
+def test_what_a_token_tells_comes_with_the_keyboard_too(visit):
+    page = visit("notebooks/06_token_distribution.html")
+    page.locator(".avnb-token[tabindex='0']").first.focus()
+    told = page.evaluate("getComputedStyle(document.activeElement, '::after').content")
+    assert "rank" in told and "nats" in told
 
 
 @pytest.mark.parametrize("query", ["Qwen2.5-Omni", "Qwen"])
@@ -190,5 +221,8 @@ def test_search_for_a_subject_begins_with_its_chapter(visit, query, chapter):
 
 @pytest.mark.parametrize("name", [name for name in NAMES if name.startswith("notebooks/")])
 def test_the_first_screen_of_a_chapter_holds_its_finding(visit, name):
-    box = visit(f"{name}.html").locator("aside.avnb-short b").first.bounding_box()
-    assert box["y"] + box["height"] < 900
+    page = visit(f"{name}.html")
+    for width in WIDTHS:
+        page.set_viewport_size({"width": width, "height": 900})
+        box = page.locator("aside.avnb-short b").first.bounding_box()
+        assert box["y"] + box["height"] < 900, f"{width} px"

@@ -1,15 +1,30 @@
-"""The glossary links itself into pages, and the reference of the package leaves nothing public out."""
+"""The glossary links itself into pages, pages keep to its words, and the reference leaves nothing public out."""
 
+import re
 from pathlib import Path
 
+import jupytext
 import pytest
+import yaml
 from bs4 import BeautifulSoup
 from sphinx.application import Sphinx
 from sphinx.util.docutils import docutils_namespace
 
 import avnb
 
-BOOK = Path(__file__).resolve().parents[2] / "book"
+ROOT = Path(__file__).resolve().parents[2]
+BOOK = ROOT / "book"
+TOC = yaml.safe_load((ROOT / "_toc.yml").read_text())
+NAMES = [TOC["root"], *(entry["file"] for part in TOC["parts"] for entry in part["chapters"])]
+OTHERS = re.compile(  # words beside "chance" and "control", "ordinary" and "conflicting"; names that only code knows
+    r"\b(?:null|uniform|baselines?|(?:counter)?factual|query|[^\W_]+(?:_[^\W_]+)+)\b|\b[a-z]+\+[a-z]+", re.IGNORECASE
+)
+SAID_ONCE = {  # where the study's words are told apart from those of the book, and where code is what it is about
+    "book/glossary": {"factual", "counterfactual"},
+    "notebooks/01_data_curation": {"factual", "counterfactual"},
+    "notebooks/one_prefill": {"query"},  # of attention
+}
+PROSE = [name for name in NAMES if name not in ("book/api", "book/bibliography")]
 PAGE = """
 # A conflicting clip
 
@@ -79,3 +94,29 @@ def test_pages_follow_what_a_word_means(page, source):
 def test_every_public_name_stands_in_the_reference(name):
     text = (BOOK / "api.md").read_text()
     assert f"avnb.{name}\n" in text or f"`avnb.{name}`" in text or f".{name}\n" in text
+
+
+def others(name, text):
+    """Words of a text that readers should not meet on a page; marks of a chat are what a model said."""
+    found = {word.lower() for word in OTHERS.findall(re.sub(r"<\|.*?\|>", "", text))}
+    return found - SAID_ONCE.get(name, set())
+
+
+@pytest.mark.parametrize("name", PROSE)
+def test_prose_keeps_to_the_words_of_the_book(name):
+    path = ROOT / f"{name}.py"
+    if path.exists():
+        text = "\n".join(cell.source for cell in jupytext.read(path).cells if cell.cell_type == "markdown")
+    else:
+        text = (ROOT / f"{name}.md").read_text()
+    text = re.sub(r"(?s)```.*?```|`[^`]*`", "", text)
+    assert not {word for word in others(name, text) if word.isalpha()}  # other names of code are seen on the built page
+
+
+@pytest.mark.book
+@pytest.mark.parametrize("name", PROSE)
+def test_what_a_page_shows_keeps_to_the_words_of_the_book(book, name):
+    page = BeautifulSoup(str(book[name].select_one("article")), "html.parser")
+    for part in page.select("pre, code, script, style, .math, .cell_input, .cell_output em, a.reference"):
+        part.decompose()  # the parameters at the end of a chapter are its own
+    assert not others(name, page.get_text(" "))

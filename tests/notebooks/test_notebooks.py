@@ -48,6 +48,16 @@ def test_generated_tables_are_up_to_date():
     assert not generated.outdated(), "run `make notebooks`"
 
 
+def test_doors_lead_to_colab_and_to_the_book_once_they_have_an_address(monkeypatch):
+    assert ":link: on-colab\n:link-type: ref" in generated.cards_of_entry()
+    colab = "https://example.org/github/me/avnb/blob/main/notebooks/00_quickstart.ipynb"
+    places = ("https://example.org/book/", colab, "https://example.org/me/avnb")
+    monkeypatch.setattr(generated, "_published", lambda: places)
+    assert f":link: {colab}\n:link-type: url" in generated.cards_of_entry()
+    assert all(place in str(list(generated.doors())) for place in places[:2])
+    assert f"git clone {places[2]}\n" in generated.clone()
+
+
 def test_a_mark_of_an_unknown_check_or_family_is_told(monkeypatch):
     monkeypatch.setattr(generated, "CHECKS", ("keys",))
     with pytest.raises(ValueError, match="see CHECKS"):

@@ -92,10 +92,11 @@ def test_every_type_of_position_has_its_row_and_the_title_names_what_draws_most(
     drawn = {y: x for x, y in (line.get_xydata()[0] for line in ax.lines if line.get_marker() == "o")}
     means = table.replace({"text": "query"}).groupby("group")["value"].mean()
     names = [label.get_text() for label in ax.get_yticklabels()]
-    assert {name: drawn[y] for y, name in enumerate(names)} == pytest.approx(means.to_dict())
-    assert f"“{names[-1]}” draws most (n = 3)" in ax.get_title()
+    words = plots.attention.TYPES
+    assert {name: drawn[y] for y, name in enumerate(names)} == pytest.approx(means.rename(words).to_dict())
+    assert f"most attention goes to {names[-1]} (n = 3)" in ax.get_title()
     times = means / pd.Series({"audio": 0.3, "video": 0.5, "query": 0.2})
-    assert names == times.sort_values().index.tolist()
+    assert names == times.sort_values().index.map(words).tolist()
 
 
 def test_sinks_are_counted_and_the_second_curve_is_theirs(table):
@@ -151,7 +152,10 @@ def test_attention_lies_on_its_frame():
     frames[6] = 255
     places = np.full((2, 7, 2, 4), 1e-3)
     places[1, 3, 0, 2] = 0.04
-    fig = plots.attention.over_frames(frames, places, [" a", " dog"], uniform=0.01)
+    fig = plots.attention.over_frames(frames, places, [" a", " dog"], chance=0.01)
+    assert fig.get_suptitle().startswith("Where it looks hardest, for “dog”") and "4.0 times" in fig.get_suptitle()
+    table = plots.attention.places(places, ["a", "dog"]).set_index(["word", "time", "row", "column"])["value"]
+    assert table["dog", 3, 0, 2] == 0.04 and len(table) == places.size
     axes = fig.axes[:-1]
     assert len(axes) == 10 and [ax.get_title() for ax in axes[:2]] == ["a", "dog"]
     assert [ax.get_ylabel() for ax in axes[::2]] == [f"frames {i}–{i + 1}" for i in (0, 4, 6, 8, 12)]

@@ -69,6 +69,15 @@ def ranked(**options):
     return crossed(group=groups, target=list(plots.lens.COLOURS), layer=range(N_LAYERS), **options)
 
 
+def patched():
+    looks = list(plots.lens._PATCHES)
+    table = pd.concat(
+        crossed(instead=[instead], quantity=[quantity], start=range(N_LAYERS)) for instead, quantity in looks
+    )
+    free = pd.DataFrame({"clip": CLIPS, "instead": "nothing", "quantity": "heard", "start": 0, "value": 0.5})
+    return plots.lens.patched(pd.concat([table, free]), "What is put in, and what is named")
+
+
 def kept_apart():
     table = shares(layer=range(N_LAYERS))
     positions = pd.DataFrame({"clip": "a", "position": range(3265), "type": "video"})
@@ -96,13 +105,31 @@ FIGURES = {
         attention.by_heads(crossed(-1, layer=range(N_LAYERS), head=range(N_HEADS)))
     ),
     "attention.steps": lambda: plots.attention.steps(steps().query("clip == 'a'")),
+    "attention.preferences": lambda: plots.attention.preferences(
+        {"ordinary clips": crossed(-1, layer=range(N_LAYERS)), "control": crossed(-1, layer=range(N_LAYERS))}
+    ),
+    "attention.fine": lambda: plots.attention.fine(
+        crossed(group=list(plots.attention.TYPES), layer=range(N_LAYERS)).assign(null=0.1)
+    ),
     "attention.over_steps": lambda: plots.attention.over_steps(steps()),
     "attention.without_sinks": kept_apart,
     "knockout.curves": knocked_out,
-    "knockout.published": lambda: plots.knockout.published(cut(), SPANS),
-    "knockout.words": lambda: plots.knockout.words(cut(["right", "distractor"], CUTS[:2]), SPANS, "the first … layers"),
+    "knockout.published": lambda: plots.knockout.published(cut(), SPANS, "Published, and here"),
+    "knockout.words": lambda: plots.knockout.words(
+        cut(["right", "distractor"], CUTS[:2]), SPANS, "the first … layers", "Two captions"
+    ),
+    "knockout.panels": lambda: plots.knockout.panels(
+        cut(), SPANS, "the first … layers", dict.fromkeys(["ordinary, hear", "conflicting, see"], {}), "Two panels"
+    ),
     "knockout.flow": flow,
     "lens.story": story,
+    "lens.patched": patched,
+    "lens.recall_curves": lambda: plots.lens.recall_curves(ranked(), 3, "The share that is named"),
+    "lens.readouts": lambda: plots.lens.readouts(
+        ranked().rename(columns={"group": "readout"}).replace({"audio": "lens", "video": "heard", "last": "shuffled"}),
+        3,
+        "The lens and two probes",
+    ),
     "lens.rank_curves": lambda: plots.lens.rank_curves(ranked(high=5), "How close each layer is to naming it"),
     "tokens.bins": lambda: plots.tokens.bins(shifted(), published={"unshifted": 0.6, "within top 3": 0.8}),
     "tokens.divergence": lambda: plots.tokens.divergence(shifted()),

@@ -121,6 +121,7 @@ def test_of_a_deep_model_and_a_long_sound_a_page_holds_some_layers_and_moments_w
     keys += list(product((other.id,), ("closed", "open"), range(36), range(40), (1,)))
     table = pd.DataFrame(keys, columns=["clip", "eyes", "layer", "position", "rank"])
     table = table.assign(token=table["position"].astype(str), probability=0.5, named=[()] * len(keys))
+    table.loc[table["eyes"] == "open", "position"] += 100  # behind the picture
     data = data_of(explore.read_its_mind([clip, other], table))
     assert data["layers"][-1] == 35 and len(data["layers"]) == 18
     assert [one[eyes]["size"] for one in data["clips"] for eyes in ("open", "closed")] == [[18, 40, 1]] * 4

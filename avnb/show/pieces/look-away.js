@@ -1,13 +1,12 @@
 // A span of layers in which the answer may not look at something, and what it says then.
 
-const names = {video: "the picture", audio: "the sound", query: "the question", "control: video": "as many positions at random"};
 const size = data.edges.length - 1;  // blocks of layers, of which a span holds some
 const first = block => data.edges[block];
 const end = block => data.edges[block + 1] - 1;
 
-start({clip: "0", block: data.cuts[0], from: "0", to: String(size - 1)}, body => {
+start({clip: "0", block: Object.keys(data.cuts)[0], from: "0", to: String(size - 1)}, body => {
   const clips = choice("clip", "Clip", Object.fromEntries(data.clips.map((clip, i) => [i, `${clip.seen} seen, ${clip.heard} heard`])));
-  const blocks = choice("block", "The answer may not look at", Object.fromEntries(data.cuts.map(cut => [cut, names[cut] || cut])));
+  const blocks = choice("block", "The answer may not look at", data.cuts);
   const from = slider("from", "from layer", 0, size - 1, first);
   const to = slider("to", "to layer", 0, size - 1, end);
   // The end that is pulled past the other takes it along.
@@ -40,7 +39,7 @@ start({clip: "0", block: data.cuts[0], from: "0", to: String(size - 1)}, body =>
       video.setAttribute("aria-label", `A clip that shows ${clip.seen} and sounds like ${clip.heard}`);
     }
     [...ruler.children].forEach((span, i) => span.classList.toggle("cut", i >= +state.from && i <= +state.to));
-    said.replaceChildren(bubble("nothing blocked", clip.free), bubble(`${names[state.block] || state.block}, blocked in layers ${start} to ${stop}`, now));
+    said.replaceChildren(bubble("nothing blocked", clip.free), bubble(`${data.cuts[state.block]}, blocked in layers ${start} to ${stop}`, now));
     bars.replaceChildren(...changes(clip, spans, now));
     cells.forEach((row, i) => row.forEach((cell, j) => {
       if (j < i) return;

@@ -2,7 +2,7 @@
 
 const told = dose => `${+(100 * dose).toFixed(1)} %`;
 const [left, bottom, side] = [60, 340, 330];
-const at = run => ({cx: left + run.sees * side, cy: bottom - run.hears * side});
+const place = (run, size) => `translate(${left + run.sees * side} ${bottom - run.hears * side}) scale(${size})`;
 
 start({order: data.orders[0], dose: "0"}, body => {
   const orders = choice("order", "What it learns first", Object.fromEntries(data.orders.map(order => [order, order])));
@@ -12,14 +12,16 @@ start({order: data.orders[0], dose: "0"}, body => {
     drawing("line", {x1: left, x2: left + side, y1: bottom - value * side, y2: bottom - value * side, stroke: "currentColor", "stroke-opacity": 0.15}),
     drawing("text", {x: left + value * side, y: bottom + 16, "text-anchor": "middle"}, value),
     drawing("text", {x: left - 6, y: bottom - value * side + 4, "text-anchor": "end"}, value)]);
-  const dots = data.runs.map(run => drawing("circle", {...at(run), onclick: () => change({order: run.order, dose: data.doses.indexOf(run.dose)}),
-    style: "cursor:pointer"}, drawing("title", {}, `${run.order}, ${told(run.dose)} conflict, run ${run.seed}: sees ${run.sees}, hears ${run.hears}`)));
+  const dots = data.runs.map(run => drawing("path", {class: "avnb-dot", d: data.marks[run.order].path,
+    onclick: () => change({order: run.order, dose: data.doses.indexOf(run.dose)})}, drawing("title", {}, `${run.order}, ${told(run.dose)} conflict, run ${run.seed}: sees ${run.sees}, hears ${run.hears}`)));
   const plane = drawing("svg", {viewBox: "0 0 400 392", role: "img", class: "avnb-plane"}, ...ticks,
     drawing("text", {x: left + side / 2, y: 384, "text-anchor": "middle", style: "fill:var(--seen);font-weight:600"}, "says what it sees (fidelity)"),
     drawing("text", {x: 12, y: bottom - side / 2, "text-anchor": "middle", transform: `rotate(-90 12 ${bottom - side / 2})`, style: "fill:var(--heard);font-weight:600"}, "says what it hears (fidelity)"),
     ...dots);
   const numbers = element("div", {class: "avnb-numbers", tabindex: 0, role: "region", "aria-label": "The runs in numbers", "aria-live": "polite"});
-  body.append(orders, dose, plane, numbers);
+  const key = element("p", {class: "avnb-key"}, ...Object.entries(data.marks).flatMap(([order, mark]) => [
+    drawing("svg", {viewBox: "-1.4 -1.4 2.8 2.8", "aria-hidden": "true"}, drawing("path", {d: mark.path, style: `fill:${mark.colour}`})), order]));
+  body.append(orders, dose, plane, key, numbers);
 
   return () => {
     const share = data.doses[state.dose];
@@ -28,8 +30,8 @@ start({order: data.orders[0], dose: "0"}, body => {
     dots.forEach((dot, i) => {
       const on = chosen.includes(data.runs[i]);
       const same = data.runs[i].order === state.order;
-      dot.setAttribute("r", on ? 7 : 4);
-      dot.setAttribute("style", `cursor:pointer;fill:currentColor;fill-opacity:${on ? 1 : same ? 0.45 : 0.15}`);
+      dot.setAttribute("transform", place(data.runs[i], on ? 8 : 4.5));
+      dot.setAttribute("style", `cursor:pointer;fill:${data.marks[data.runs[i].order].colour};fill-opacity:${on ? 1 : same ? 0.6 : 0.25}`);
     });
     const inFront = (_, i) => chosen.includes(data.runs[i]);
     plane.append(...dots.filter((dot, i) => !inFront(dot, i)), ...dots.filter(inFront));
