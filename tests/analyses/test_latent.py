@@ -61,6 +61,8 @@ def test_ranks_after_the_last_layer(ranks):
     rows = ranks.query("clip == 'y' and group == 'audio' and layer == @LAYERS[-1] and heard")["rank"]
     assert found["heard"].mean == pytest.approx(np.exp(np.log(rows).mean())) and found["heard"].n == 3
     assert set(latent.last_ranks(logs[logs["target"] != "seen"])) == {"heard", "other clips"}
+    few = pd.DataFrame({"clip": ["x", "y"], "layer": 0, "group": "audio", "target": "heard", "value": [0.0, 0.5]})
+    assert latent.last_ranks(few)["heard"].low == 1, "no rank is below"
 
 
 def test_who_is_ahead(ranks):
