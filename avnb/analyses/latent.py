@@ -97,7 +97,8 @@ def last_ranks(table, seed=0) -> dict:
         target: stats.interval(some["value"], seed, signed=True, clusters=sources(some["clip"]))  # no scores: unbounded
         for target, some in last.groupby("target")
     }
-    return {target: stats.Interval(*(10 ** np.maximum(log[:3], 0)), log.n) for target, log in found.items()}  # 1 or more
+    at_least_first = {target: np.maximum(log[:3], 0) for target, log in found.items()}
+    return {target: stats.Interval(*(10**limits), found[target].n) for target, limits in at_least_first.items()}
 
 
 def gaps(table, a="seen", b="heard", seed=0, clusters=None) -> pd.DataFrame:
