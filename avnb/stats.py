@@ -13,8 +13,8 @@ Dirichlet's), a cluster of clips one weight together, and means are taken again 
 - The spread of few clips is itself uncertain: draws are stretched around their mean as Student's t stretches a normal
   interval.
 
-Of clusters a bound counts as half a cluster more, so that intervals of clustered scores are wider than they need be: a
-test simulates that they hold the truth in 95 to 100 % of cases, at up to 400 clips of 20 sources.
+With clusters, each bound counts as half a cluster, so that intervals of clustered scores are wider than they need be:
+a test simulates up to 400 clips of 20 sources, of which those of scores hold the truth in 97 % of cases and more.
 """
 
 from functools import lru_cache

@@ -108,27 +108,29 @@ def sizes():
 
 
 def _published():
-    """Where the book is read, where its first chapter opens on Colab, and what is cloned; None for what is not set."""
-    from book.notebooks import UNSET
+    """The places of `_config.yml`, and where the first chapter opens on Colab, "" without a repository."""
+    from book.notebooks import Places
 
     config = yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))
-    repository, colab = config["repository"], config["launch_buttons"]["colab_url"]
-    if UNSET in repository["url"]:
-        return config["html"]["baseurl"] or None, None, repository["url"]
-    place = repository["url"].removeprefix("https://github.com/")
-    colab = f"{colab}/github/{place}/blob/{repository['branch']}/notebooks/00_quickstart.ipynb"
-    return config["html"]["baseurl"] or None, colab, repository["url"]
+    places = Places.of(config)
+    place = places.repository.removeprefix("https://github.com/")
+    colab = f"{config['launch_buttons']['colab_url']}/github/{place}/blob/{places.branch}/notebooks/00_quickstart.ipynb"
+    return places, colab if place else "", config["repository"]["url"]
 
 
 def doors():
     """README's three ways in: read, Colab, install."""
-    address, colab, _ = _published()
-    read = f"[the book]({address})" if address else "`make book`, then open `_build/html/index.html`"
+    places, colab, _ = _published()
+    read = (
+        f"[the book]({places.book}): nothing to install"
+        if places.book
+        else "`make book`, then open `_build/html/index.html`"
+    )
     run = f"[the first chapter]({colab}), others from their pages" if colab else "once the repository has an address"
     yield "Read", "Run it on Colab", "Install"
     yield ("---",) * 3
     yield (
-        f"{read}: nothing to install, clips play in the page",
+        f"{read}; clips play in the page",
         f"{run}; most chapters need no GPU",
         "`pip install .` in a clone, then `avnb --help`; two CPU cores are enough ([how to run](book/how-to-run.md))",
     )
@@ -184,9 +186,11 @@ def scatter():
     sweep = dose.results()
     n = len(sweep[["order", "dose", "seed"]].drop_duplicates())
     return (
+        f"![{n} organisms between seeing and hearing, by what they learnt first (shape and colour) and how much conflict "
+        f"they met (size).]({PICTURE.relative_to(ROOT)})\n\n"
         f"Each of {n} organisms by how well it says what it sees and what it hears (fidelity, 0 to 1), on "
         f"{sweep['clip'].nunique()} clips in conflict. {contrasts.seen_and_heard(sweep, upbringing.results())} What "
-        "decides, replica by replica, is below; on the landing page of the book the picture can be asked.\n"
+        "moves their preference, and what does not, is below; on the landing page of the book the figure answers.\n"
     )
 
 

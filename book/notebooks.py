@@ -66,6 +66,13 @@ class Places(NamedTuple):
     repository: str = ""
     branch: str = "main"
 
+    @classmethod
+    def of(cls, config):
+        """Those that stand in `_config.yml`, of which this is the content."""
+        repository = config["repository"]
+        url = "" if UNSET in repository["url"] else repository["url"]
+        return cls(config["html"]["baseurl"], url, repository["branch"])
+
     def page(self, path):
         """The address of a page, of which `path` is the source without its suffix, or ""."""
         if self.book:
@@ -117,14 +124,12 @@ def render(source, config=None):
         config: what `_config.yml` holds; read from there by default.
     """
     config = config or yaml.safe_load((ROOT / "_config.yml").read_text(encoding="utf8"))
-    repository = config["repository"]
-    url = "" if UNSET in repository["url"] else repository["url"]
-    places = Places(config["html"]["baseurl"], url, repository["branch"])
+    places = Places.of(config)
     notebook = jupytext.read(source, fmt="py:percent")
     for cell in notebook.cells:
         if cell.cell_type == "markdown":
             cell.source = plain(cell.source, places)
-    install = nbformat.v4.new_code_cell(COLAB_CELL.format(**repository), metadata={"tags": ["remove-cell"]})
+    install = nbformat.v4.new_code_cell(COLAB_CELL.format(**config["repository"]), metadata={"tags": ["remove-cell"]})
     notebook.cells.insert(0, install)
     for number, cell in enumerate(notebook.cells):
         cell["id"] = f"cell-{number:03}"

@@ -316,7 +316,10 @@ show.figure(
 
 # %% tags=["hide-input"]
 confused = fidelity.confusions(by_names)
-mistaken = stats.summarise(confused, ["kind", "question", "inputs", "modality"])
+mistaken = stats.summarise(
+    confused.query("kind in ('factual', 'counterfactual')"),
+    ["kind", "question", "inputs", "modality"],
+)
 conflict = confused.query(
     "question == @HEAR and kind == 'counterfactual' and inputs == 'both'"
 ).set_index("clip")

@@ -358,7 +358,7 @@ show.figure(
 
 # %% tags=["hide-input"]
 by_head = measure(by="head")
-preferred = attention.by_heads(attention.preference(by_head), seed)
+preferred = attention.head_preferences(by_head, seed)
 show.figure(
     plots.attention.heads(preferred),
     f"{avllm.name}: preference of every head (−1 to +1), sound (+) or picture (−), n = {preferred['n'].iloc[0]} clips; a dot "

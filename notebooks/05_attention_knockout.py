@@ -97,12 +97,7 @@ if hear["value"].isna().all():
     raise ValueError(
         f"dataset={dataset!r}: judge {judge!r} cannot judge the sound of any counterfactual clip, which this chapter is about"
     )
-names = {
-    "video": "the picture",
-    "audio": "the sound",
-    "video+audio": "both",
-    "query": "the question",
-}
+names = plots.knockout.LABELS
 answers = study.table(
     "fidelity",
     avllm,
@@ -285,7 +280,7 @@ columns = {
 }
 without_sight = [
     f"what it {'sees' if modality == 'video' else 'hears'} in {clips} by "
-    f"{verdict('video', kind, modality).effect.mean:+.2f}"
+    f"{verdict('video', kind, modality).effect.mean:+.2f} (control {verdict('video', kind, modality).control.mean:+.2f})"
     for clips, kind, modality in (
         ("conflicting clips", "counterfactual", "video"),
         ("ordinary ones", "factual", "audio"),
@@ -371,20 +366,23 @@ means = instead.groupby("instead")[["value", "shown"]].mean()
 hears = instead.pivot_table(index="clip", columns="instead", values="value").dropna()
 alike = datasets.sources(hears.index)
 others = [name for name in hears if name.startswith("others")]
-lines = []
+lines, told = [], "whether it is what the picture says was not measured"
 if {"mean picture", "black picture"} <= {*hears}:
-    gap = stats.difference(
-        hears["mean picture"], hears["black picture"], seed, clusters=alike
+    own, black = (
+        stats.difference(hears["mean picture"], hears[name], seed, clusters=alike)
+        for name in ("nothing", "black picture")
+    )
+    told = (
+        "it is what the picture says that drowns the sound, not that there is one"
+        if own.low > 0 and black.low > 0
+        else "that it is what the picture says is not seen"
     )
     lines.append(
-        f"With the mean picture, fidelity is {show.told(gap, signed=True)}, from what it is with a black one: "
-        + (
-            "so it is what the picture says that drowns the sound, not that there is one; and black is not nothing."
-            if gap.low > 0
-            else "the two do not tell what the picture says from that there is one."
-        )
+        f"With the mean picture, the fidelity of {avllm.name} differs by {show.told(own, signed=True)} from that with the clip's "
+        f"own, and by {show.told(black, signed=True)} from that with a black one: {told}"
+        + ("; and black is not nothing." if black.low > 0 else ".")
     )
-if others:
+if others and sight.stands and sight.effect.mean > 0:
     short = stats.curve(
         -hears[others].sub(hears["video cut"], axis=0), seed, clusters=alike
     )
@@ -392,7 +390,7 @@ if others:
     lines.append(
         "No cut of other positions brings as much of the sound back as that of the picture"
         if (short["low"] > 0).all()
-        else "Cuts of other positions bring as much of the sound back, as far as can be told"
+        else "Some cut of other positions may bring as much of the sound back"
     )
     lines.append(
         f"(the nearest one {least['mean']:.2f} less, {least['low']:.2f} to {least['high']:.2f}; one band for all)."
@@ -435,12 +433,12 @@ for rows_cut, (some, of) in {
             )
         )
 columns = ["rows that are cut", "blocked", "change", "low", "high", "control", "n"]
-with_first, later = (
+with_first, without_first = (
     knockout.effect(some, "video", whole, kind="counterfactual", modality="audio")
     for some in (changes, knockout.change(without_last))
 )
 alone = stats.difference(
-    later, with_first, seed, clusters=datasets.sources(later.index)
+    without_first, with_first, seed, clusters=datasets.sources(with_first.index)
 )
 show.table(
     pd.DataFrame(rows, columns=columns),
@@ -700,11 +698,7 @@ lines = [
     for group, name in names.items()
     if group != "query"
 ]
-lines.append(
-    f"- It is what the picture says: with the mean picture in its place, fidelity is {means['value']['mean picture']:.2f}."
-    if "mean picture" in means.index
-    else "- Whether it is what the picture says was not measured."
-)
+lines.append(f"- Something else in its place: {told}.")
 Markdown(
     f"Conflicting clips, of which {avllm.name} is asked what it hears, and all layers:\n\n"
     + "\n".join(lines)

@@ -248,11 +248,12 @@ Markdown(
 # made deaf. Squares: the model with the sound of another clip. Grey: no clip at all, model and base.
 
 # %% tags=["hide-input"]
+fewest = min(plots.tokens.FEWEST, summary["n"].max())
 show.figure(
     plots.tokens.divergence(summary),
     f"KL divergence (nats) of {avllm.name} from each model that it is compared with, by group of tokens; "
-    f"{show.counted(n for n in summary['n'] if n >= plots.tokens.FEWEST)}, lines are 95 % intervals over clips. Groups that fewer "
-    f"than {plots.tokens.FEWEST} clips have are left out.",
+    f"{show.counted(summary.loc[summary['n'] >= fewest, 'n'])}, lines are 95 % intervals over clips. Groups that fewer than "
+    f"{fewest} clips have are left out.",
     "KL divergence from five models for groups of tokens, for both kinds of clips, with intervals.",
     data=summary,
 )

@@ -149,9 +149,9 @@ show.table(
 #
 # ## How much does hearing lean on seeing?
 #
-# Filled marks were measured here, with 95 % intervals over clips. The organisms that can talk were asked about other
-# clips of the same world than the others, those of their cards, and about each of them twice, with its own sound and with
-# another one's: their drop is paired over clips, that of the others is between clips. Hollow marks on grey are the
+# Filled marks were measured here, with 95 % intervals over clips. The organisms that can talk were asked about the
+# clips of their cards, each of them with its own sound and with another one's, so that their drop is paired over clips; that
+# of the others is between clips. Hollow marks on grey are the
 # study's published numbers, on its own clips and with its own judge: **those models were not run here**. Shapes may be
 # compared between the two blocks, levels may not.
 
@@ -198,7 +198,7 @@ inside = (generalisation.RECOVERY, generalisation.RECALL, generalisation.SHORTCU
 drawn_n = here.loc[here["quantity"].isin(inside), "n"]
 show.figure(
     plots.generalisation.inside(numbers),
-    f"Conflicting clips, {show.counted(drawn_n)} (pairs of clips for the shortcut index) a model; lines are 95 % intervals over "
+    f"Conflicting clips, {show.counted(drawn_n)} or pairs of clips (shortcut index) for each model; lines are 95 % intervals over "
     "them. Published, hollow: "
     + "; ".join(f"{row.quantity} is {row.provenance}" for row in basis.itertuples())
     + ".",

@@ -260,8 +260,8 @@ Markdown(response.conclusion(table))
 # whatever is asked, the sweep did not record. An organism that does so does not prefer the sound, it does not listen to the
 # question. So whole upbringings are repeated, with other first weights and other seeds of every stage, eyes and ears too,
 # on the same training clips, and with a last stage as long as that of the organisms that ship (they are
-# replica 0). All are asked about the same clips, fewer than those of the cards and others, so that the levels of replica 0
-# differ a little from those of other pages. Whether answers are about what was *asked* is measured apart from what they
+# replica 0). All are asked about the same clips, fewer than on the cards and not the same ones, so that the levels of
+# replica 0 differ a little from those of other pages. Whether answers are about what was *asked* is measured apart from what they
 # name.
 #
 # Some upbringings differ in what came before the last stage (sounds alone, pictures alone, nothing, or both, in either

@@ -304,8 +304,8 @@ show.figure(
             f"{points(gap.mean)} on {sounds[kind]}" for kind, gap in gaps.items()
         ),
     ),
-    f"Share of questions answered in sets with any share of conflicting clips, drawn between the two measured ends, whose "
-    "differences have the 95 % intervals "
+    f"Share of questions answered in sets with any share of conflicting clips, drawn between the two measured ends, where "
+    f"{against} differs from {name} by "
     f"{', '.join(f'{show.told(gap, signed=True)} ({sounds[kind]})' for kind, gap in gaps.items())}; dotted, the share in this set "
     f"({foreign:.0%}).",
     data=by_sound,

@@ -146,13 +146,13 @@ shown = speed.cells().query("new == 16")
 show.figure(
     plots.speed.growth(shown, names),
     "Time of a sweep with N conditions, in units of one plain generate; both axes are logarithmic, a panel for each length of "
-    f"the prompt. n = 1 machine: {speed.about()}.",
+    "the prompt. One machine, named below.",
     data=shown,
 )
 
 # %% tags=["hide-input"]
 show.table(
-    speed.memory().rename(columns={"output_attentions": "transformers"}),
+    speed.memory(),
     "Peak memory above the loaded model (MiB): every layer's and head's attention shares recorded",
 )
 

@@ -81,8 +81,8 @@ def test_intervals_of_clips_that_share_sources_cover_the_truth_of_other_sources(
         for some, clusters in ((covered, of), (apart, None)):
             found = interval(values, signed=kind == "change", clusters=clusters)
             some.append(found.low <= truth <= found.high)
-    assert np.mean(covered) >= 0.9, "of 100 samples; 0.95 with a standard error of 0.02"
-    assert np.mean(apart) < 0.9, "as if every clip were another source"
+    assert np.mean(covered) >= (0.9 if kind == "nats" else 0.96), "of 100 samples; 0.95 with a standard error of 0.02"
+    assert n < 400 or np.mean(apart) < 0.8, "as if every clip were another source"
 
 
 def test_a_handful_of_equal_answers_is_no_finding():

@@ -237,23 +237,32 @@ def preference(table) -> pd.DataFrame:
     return ((wide["audio"] - wide["video"]) / (wide["audio"] + wide["video"])).rename("value").reset_index()
 
 
-def by_heads(preference, seed=0) -> pd.DataFrame:
-    """What each head prefers, with one band for all heads (`stats.curve`): a model without preference has no head that
-    stands, in 95 % of cases. Clips that show the same source are resampled together.
+def head_preferences(table, seed=0) -> pd.DataFrame:
+    """What each head prefers, with one band for all heads, so that the most extreme one was allowed for.
+
+    In 95 % of cases a model without preference has no head that stands (`stats.curve`). Clips that show the same source
+    are resampled together.
 
     Args:
-        preference: from `preference`, of a table of `by_head`; heads that look at neither in some clip are left out.
+        table: from `by_head`, of one question; heads that look at neither modality in some clip are left out.
         seed: of the resampling.
 
     Returns:
         DataFrame: layer, head, mean, low, high (of the band), n, stands.
 
+    Raises:
+        ValueError: as in `preference`, or several rows for a head and clip, or no head is left.
+
     Example:
-        >>> rows = [(clip, 0, head, sign * 0.5) for clip in "abcdefgh" for head, sign in enumerate((1, -1))]
-        >>> by_heads(pd.DataFrame(rows, columns=["clip", "layer", "head", "value"]))["mean"].tolist()
+        >>> shares = {0: (0.3, 0.1), 1: (0.1, 0.3)}  # of audio and video, for two heads
+        >>> rows = [(clip, 0, h, *cell) for clip in "abcd" for h in shares for cell in zip(("audio", "video"), shares[h])]
+        >>> table = pd.DataFrame(rows, columns=["clip", "layer", "head", "group", "value"]).assign(null=0.2)
+        >>> head_preferences(table)["mean"].round(2).tolist()
         [0.5, -0.5]
     """
-    wide = preference.pivot(index="clip", columns=["layer", "head"], values="value").dropna(axis=1)
+    wide = preference(table).pivot(index="clip", columns=["layer", "head"], values="value").dropna(axis=1)
+    if wide.empty:
+        raise ValueError("no head looks at audio or video in every clip")
     return stats.curve(wide, seed, clusters=datasets.sources(wide.index)).reset_index()
 
 

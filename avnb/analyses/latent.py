@@ -94,11 +94,11 @@ def last_ranks(table, seed=0) -> dict:
     """
     last = table[(table["layer"] == table["layer"].max()) & (table["group"] == "audio")].dropna(subset="value")
     found = {
-        target: stats.interval(some["value"], seed, signed=True, clusters=sources(some["clip"]))  # no scores: unbounded
-        for target, some in last.groupby("target")
+        target: stats.resampled(lambda m: m[..., 0], some[["value"]], seed=seed, clusters=[sources(some["clip"])])
+        for target, some in last.groupby("target")  # `interval` would take some logarithms for scores
     }
-    at_least_first = {target: np.maximum(log[:3], 0) for target, log in found.items()}
-    return {target: stats.Interval(*(10**limits), found[target].n) for target, limits in at_least_first.items()}
+    limits = {target: 10 ** np.maximum(log[:3], 0) for target, log in found.items()}  # no rank is below 1
+    return {target: stats.Interval(*some, found[target].n) for target, some in limits.items()}
 
 
 def gaps(table, a="seen", b="heard", seed=0, clusters=None) -> pd.DataFrame:
@@ -152,12 +152,13 @@ def ahead(gaps) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["kind", "group", "a ahead", "b ahead"])
 
 
-def choices(ranks, top_ks=TOP_KS, depths=DEPTHS) -> pd.DataFrame:
+def choices(ranks, top_ks=TOP_KS, depths=DEPTHS, seed=0) -> pd.DataFrame:
     """What latent recall would be for other choices of `top_k` and `depth`.
 
     Args:
         ranks: from `lens.event_ranks`.
         top_ks, depths: the choices; all combinations.
+        seed: of the resampling.
 
     Returns:
         DataFrame: kind, group, depth (a text, "0.75-1"), top_k, value, null (means over clips), then mean, low, high, n
@@ -178,10 +179,10 @@ def choices(ranks, top_ks=TOP_KS, depths=DEPTHS) -> pd.DataFrame:
     found = {}
     for names, group in shares.groupby(keys):
         wide = group.droplevel(keys).unstack(choice)
-        above = (wide["heard"] - wide["other clips"])[list(recalled)]
-        band = stats.curve(above, clusters=sources(above.index))
-        band.insert(0, "null", wide["other clips"].mean())
-        band.insert(0, "value", wide["heard"].mean())
+        above = (wide["heard"] - wide["other clips"])[list(recalled)].dropna()  # clips of which nothing is heard
+        band = stats.curve(above, seed, clusters=sources(above.index))
+        band.insert(0, "null", wide.loc[above.index, "other clips"].mean())
+        band.insert(0, "value", wide.loc[above.index, "heard"].mean())
         found[names] = band
     return pd.concat(found, names=keys).reset_index()
 

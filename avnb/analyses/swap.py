@@ -101,10 +101,12 @@ def margins(model, clips, question=HEAR, *, out=None, field="audio_captions") ->
         for clip in pair.values():
             with blaming(clip):
                 answers.append(_answer(clip, field))
+        longest = max(len(model.tokenizer(answer)["input_ids"]) for answer in answers)
         for v, s in ("aa", "bb", "ab", "ba"):  # own sounds first: they tell which of the two cannot be used
             with blaming(pair[v]):
                 clip = _combined(pair[v], pair[s], folder)
                 shown[v, s] = clip.kind, model.prompt(clip, question)
+                model.check_context(len(shown[v, s][1]), longest, pair[v].id)
         ways = list(product("ab", repeat=2))
         both = [Condition()] * 2  # nothing is blocked, for either answer
         asked = [Request(shown[way][1], both, forced=answers) for way in ways]
@@ -158,7 +160,8 @@ def by_pair(table) -> pd.DataFrame:
 def summary(table, seed=0) -> dict:
     """Main effects and shortcut index of margins, with bootstrap 95 % intervals over pairs.
 
-    A pair shows the pictures of both of its clips, so that sources do not sort pairs into clusters.
+    Pairs are resampled as if independent, although sources recur among them: a pair has two, so that no clusters fit.
+    The intervals may be too narrow for other sources.
 
     Args:
         table: from `margins`.

@@ -88,19 +88,32 @@ class AVModel:
 
     @property
     def context(self):
-        """The longest prompt with its answer that the decoder takes, in tokens; None if it does not say."""
-        return getattr(self.decoder.config.get_text_config(), "max_position_embeddings", None)
+        """The longest prompt with its answer that the decoder takes, in tokens, scaled positions included; None if it
+        does not say."""
+        config = self.decoder.config.get_text_config()
+        longest, scaled = (
+            getattr(config, "max_position_embeddings", None),
+            getattr(config, "rope_parameters", None) or {},
+        )
+        taught = scaled.get("original_max_position_embeddings") or 0
+        return longest and max(longest, int(taught * (scaled.get("factor") or 1)))
 
     def check_context(self, n_prompt, n_new=0, clip_id=None):
         """A ClipError if a prompt and the tokens of its answer are more than the decoder's context.
 
-        Beyond it a decoder answers all the same, from positions that it was never trained on.
+        Beyond it a decoder answers all the same, and nobody knows how well.
 
         Args:
-            n_prompt: positions of the prompt.
+            n_prompt: tokens of the prompt.
             n_new: tokens of the answer, at most.
             clip_id: of the clip, for the error.
+
+        Raises:
+            ClipError: see above.
+            ValueError: the answer alone is too long for any clip.
         """
+        if self.context is not None and n_new >= self.context:
+            raise ValueError(f"answers of {n_new:,} tokens: the decoder of {self.name} takes {self.context:,} in all")
         if self.context is not None and n_prompt + n_new > self.context:
             answer = f" and {n_new} for the answer" if n_new else ""
             raise ClipError(

@@ -148,7 +148,7 @@ def heads(found):
     """Heat map, layers by heads: what a head prefers.
 
     Args:
-        found: of `attention.by_heads`.
+        found: of `attention.head_preferences`.
 
     Returns:
         The figure: a dot where the band for all heads leaves out zero.
@@ -275,7 +275,8 @@ def over_frames(frames, attention, words, chance):
     bar = fig.colorbar(image, ax=axes, shrink=0.9)
     bar.set_label("attention / chance", fontsize=9)
     bar.solids.set_alpha(1)
-    word, top = str(words[ratio.reshape(n_words, -1).max(1).argmax()]).strip(), ratio.max()
+    shown = ratio[:, times].reshape(n_words, -1).max(1)
+    word, top = str(words[shown.argmax()]).strip(), shown.max()
     fig.suptitle(
         f"Where it looks hardest, for “{word}”, a square of the picture draws {top:.1f} times its share by chance"
     )

@@ -28,7 +28,7 @@ def similarity_heatmap(similarity, donors, random):
     ax.scatter(np.asarray(random) + 0.5, rows + 0.5, label="random donor (control)", **looks)
     ax.set(xlabel="whose sound is taken", ylabel="clip", xticks=[], yticks=[])
     ax.set_title(
-        f"A chosen donor's caption is {chosen:.2f} like the clip's own, a random one's {by_chance:.2f} (n = {n})"
+        f"Similarity to the clip's own caption: chosen donor {chosen:.2f}, random one {by_chance:.2f} (n = {n})"
     )
     fig.legend(loc="outside lower center", ncol=2, frameon=False, labelcolor="black")
     return fig

@@ -127,7 +127,7 @@ def bins(summary, group="first of an event", published=None):
         handles.append(Line2D([], [], color=PALETTE["text"], linestyle="--", label="the study: rank 1 (dotted: top 3)"))
     fig.legend(handles=handles, loc="outside lower center", ncols=3, frameon=False, handletextpad=0.4, columnspacing=1)
     said = table[(table["quantity"] == "unshifted") & (table["against"] == (baselines or [""])[0])]
-    found = ", ".join(f"{row.mean:.0%} in {KINDS.get(row.kind, row.kind)}" for row in said.itertuples())
+    found = ", ".join(f"{round(row.mean, 2):.0%} in {KINDS.get(row.kind, row.kind)}" for row in said.itertuples())
     fig.suptitle(f"A deaf base would have said the same: {found or 'no token was found'}")
     return fig
 

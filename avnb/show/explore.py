@@ -274,7 +274,7 @@ def raise_one(table):
     }
     still = runs.groupby(["order", "dose"], sort=False)[list(RUN.values())].mean().reset_index()
     still["dose"] = [f"{100 * dose:g} %" for dose in still["dose"]]
-    caption = f"Fidelity of {len(runs)} organisms, means over runs and {n_clips} clips"
+    caption = f"Fidelity of {len(runs)} organisms, means over {n_clips} clips; in the table, over runs too"
     label = "Raise one yourself: choose the order of training and the share of conflict"
     picture = stills.plane(data["runs"])
     return _piece("raise-one", label, data, picture, still.rename(columns={"dose": "conflict"}), caption)
@@ -307,7 +307,14 @@ def how_many_clips(values, truth="all of them"):
     rows = [(name, len(some), sum(map(float, some)) / len(some)) for name, some in values.items()]
     still = pd.DataFrame(rows, columns=["what", "clips", "mean"])
     label = "How many clips until you believe it? Draw some, and see how the mean jumps"
-    return _piece("how-many-clips", label, data, stills.jumps(values), still, "The mean over all clips")
+    return _piece(
+        "how-many-clips",
+        label,
+        data,
+        stills.jumps(values),
+        still,
+        "Means of the first few clips and of all, with 95 % intervals; in the table, of all",
+    )
 
 
 def _naming(size, words):

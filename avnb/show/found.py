@@ -80,7 +80,7 @@ def counted(ns, what="clips"):
         >>> counted([100, 100]), counted(n for n in (24, 100, 100))
         ('n = 100 clips', 'n = 24 to 100 clips')
     """
-    ns = sorted(map(int, ns))
+    ns = sorted(map(int, ns)) or [0]
     least, most = ns[0], ns[-1]
     return f"n = {least} {what}" if least == most else f"n = {least} to {most} {what}"
 

@@ -28,7 +28,7 @@ from avnb import judge as judges
 from avnb.files import cache_folder, digest, file_name, safe_name
 from avnb.study.answering import answered, clips_at_once
 from avnb.study.fingerprints import clips_fingerprint, code_fingerprint, made_with, model_fingerprint
-from avnb.study.parts import Parts, sweep_made
+from avnb.study.parts import MADE, Parts, sweep_made
 from avnb.study.settings import unfit
 from avnb.study.shipped import Asked, find
 from avnb.study.tables import StudyError, ask_again, collect, joined, left_out, read, read_about, write
@@ -164,7 +164,7 @@ def steps(
     weights = [model_fingerprint(each) for each in (model, *others.values())]
     fingerprints = {"code": code, "weights": weights, "clips": [clips_fingerprint([clip]) for clip in clips]}
     kept = _kept(path, fingerprints)
-    unfinished, made = path.with_name(f".{path.stem}.part"), folder / "clips"
+    unfinished, made = path.with_name(f".{path.stem}.part"), folder / MADE
     if kept is None or kept.attrs["left_out" if retry else "passing"]:
         arguments = options | others
         if "out" in inspect.signature(function).parameters:

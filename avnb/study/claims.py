@@ -180,7 +180,8 @@ def _known(tables, seed):
     above = _gap(rows["value"], rows["null"], seed)
     published = f"{paper.quantities()['latent recall'].value:.2f}, without a control"
     told = "Inside, the positions that hold the sound name it, beyond what the sounds of other clips would get."
-    yield Claim(told, ABOVE, published, above, "latent recall above chance", None, _like(above, 1), 4)
+    unit = "latent recall above chance, by the one definition fixed beforehand"
+    yield Claim(told, ABOVE, published, above, unit, None, _like(above, 1), 4)
 
 
 def _probed(tables, seed):

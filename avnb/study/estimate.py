@@ -62,7 +62,7 @@ def estimate(analysis, model, clips, *, n_timed=3, workers=None, prices=None, se
     """Measures a few jobs of a measurement, spread over all of them, and keeps nothing but the judge's verdicts.
 
     With workers one is started, to see how long that takes. What they lose to each other where they share a device or
-    processor cores is not foreseen, nor how long a cluster has them wait.
+    processor cores is not foreseen, nor how long jobs wait in the queue of a cluster.
 
     Args:
         analysis: a name of `ANALYSES`.
@@ -80,9 +80,10 @@ def estimate(analysis, model, clips, *, n_timed=3, workers=None, prices=None, se
     jobs = study.planned(analysis, clips, options)
     if len(jobs) < 2:
         raise StudyError(f"{analysis} has {len(jobs)} jobs with these clips, too few for an estimate; measure them")
+    apart = seconds_to_start(model) if workers else None  # before it is loaded here: one device may not hold both
     start = time.perf_counter()
     loaded = unchanging(models.load(model))
-    load = seconds_to_start(model) if workers else time.perf_counter() - start
+    load = apart or time.perf_counter() - start
     judge = judges.named(options["judge"]) if "judge" in options else None
     taken = getattr(judge, "taken", [])
     once = cache(models.load)  # what an analysis compares the model with
@@ -127,8 +128,8 @@ def in_all(jobs, load, call, each, workers=None):
         >>> in_all(100, load=4.0, call=0.5, each=1.0), in_all(100, load=30.0, call=0.5, each=1.0, workers=2)
         (104.5, 82.5)
     """
-    calls = 1 if workers is None else SHARES + 1  # the last one makes the table
-    return load + calls * call + each * math.ceil(jobs / (workers or 1))
+    heaps = math.ceil(min(jobs, SHARES * workers) / workers) if workers else 0
+    return load + (heaps + 1) * call + each * math.ceil(jobs / (workers or 1))  # the last call makes the table
 
 
 @contextmanager

@@ -10,6 +10,7 @@ from avnb.files import digest
 from avnb.study.fingerprints import files_state, job_fingerprint
 from avnb.study.tables import StudyError, joined, read, write
 
+MADE = ".made"  # the folder, beside the tables, of clips that jobs make; nobody else's clips lie there
 _DAY = 24 * 3600  # seconds; what is younger may be in use, or be used again for the next model
 
 
@@ -103,7 +104,7 @@ class Parts:
 
 
 def sweep_made(folder):
-    """Removes the clips that jobs have made in folders of this one and that none has used for a day."""
+    """Removes those sub-folders of `MADE` that no job has used for a day; whoever uses one renews its time."""
     for path in Path(folder).glob("*/"):
         with contextlib.suppress(OSError):  # another call sweeps too
             if time.time() - path.stat().st_mtime > _DAY:

@@ -61,6 +61,20 @@ def test_ranks_after_the_last_layer(ranks):
     rows = ranks.query("clip == 'y' and group == 'audio' and layer == @LAYERS[-1] and heard")["rank"]
     assert found["heard"].mean == pytest.approx(np.exp(np.log(rows).mean())) and found["heard"].n == 3
     assert set(latent.last_ranks(logs[logs["target"] != "seen"])) == {"heard", "other clips"}
+
+
+def test_a_rank_of_ten_is_like_any_other():
+    """Logarithms of 0, 1 and 2 are no bounds of a score."""
+
+    def told(last):
+        logs = np.log10([2, 3, 4, 5, 6, 7, 8, last])
+        rows = {"clip": list("abcdefgh"), "layer": 0, "group": "audio", "target": "heard", "value": logs}
+        return latent.last_ranks(pd.DataFrame(rows))["heard"]
+
+    assert told(10)[:3] == pytest.approx(told(10.001)[:3], rel=0.01)
+    drawn = np.random.default_rng(0).choice(np.log10([2, 3, 4, 5, 6, 7, 8, 10]), size=(4000, 8)).mean(1)
+    low, high = 10 ** np.quantile(drawn, [0.025, 0.975])
+    assert told(10).low == pytest.approx(low, rel=0.2) and told(10).high == pytest.approx(high, rel=0.25)
     few = pd.DataFrame({"clip": ["x", "y"], "layer": 0, "group": "audio", "target": "heard", "value": [0.0, 0.5]})
     assert latent.last_ranks(few)["heard"].low == 1, "no rank is below"
 

@@ -117,7 +117,7 @@ def test_heat_map_has_a_place_for_every_head():
     table = made(layer=range(N_LAYERS), head=range(N_HEADS))
     table.loc[(table["layer"] == 3) & (table["head"] == 1), "value"] = [0.6, 0.1, 0.3] * len(CLIPS)
     preference = attention.preference(table)
-    found = attention.by_heads(preference)
+    found = attention.head_preferences(table)
     ax = plots.attention.heads(found).axes[0]
     drawn = ax.collections[0].get_array().reshape(N_LAYERS, N_HEADS)
     np.testing.assert_allclose(drawn, preference.groupby(["layer", "head"])["value"].mean().unstack())

@@ -102,7 +102,7 @@ FIGURES = {
         dict.fromkeys(("here", "control: labels shuffled"), shares(layer=range(N_LAYERS))), published=True
     ),
     "attention.heads": lambda: plots.attention.heads(
-        attention.by_heads(crossed(-1, layer=range(N_LAYERS), head=range(N_HEADS)))
+        attention.head_preferences(shares(layer=range(N_LAYERS), head=range(N_HEADS)))
     ),
     "attention.steps": lambda: plots.attention.steps(steps().query("clip == 'a'")),
     "attention.preferences": lambda: plots.attention.preferences(

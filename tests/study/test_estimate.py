@@ -94,6 +94,7 @@ def test_what_adds_up_with_workers():
     assert in_all(100, load=5.0, call=0.25, each=1.2) == pytest.approx(5 + 0.25 + 120)
     assert in_all(100, load=28.0, call=0.25, each=1.2, workers=1) == pytest.approx(28 + 5 * 0.25 + 120)
     assert in_all(100, load=28.0, call=0.25, each=1.2, workers=2) == pytest.approx(28 + 5 * 0.25 + 60)
+    assert in_all(8, load=0.0, call=10.0, each=1.0, workers=8) == 21, "one heap each"
     assert in_all(7, load=0.0, call=0.0, each=1.0, workers=4) == 2, "the last one is waited for"
 
 

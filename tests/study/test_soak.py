@@ -70,7 +70,7 @@ def measured(folder):
 
 
 def wait_for(process, folder, n_more, seconds):
-    """Waits until so many more jobs are done, and then these seconds, or until the study has ended."""
+    """Waits until so many more jobs are done or the study has ended, and then these seconds."""
     before = measured(folder)
     while process.poll() is None and before <= measured(folder) < before + n_more:
         time.sleep(0.02)

@@ -608,12 +608,14 @@ def test_clips_that_a_job_made_are_swept_once_nobody_has_used_them_for_a_day(few
     """The next model needs them too, and so may a run that goes on at the same time."""
 
     def made():
-        return sorted((tmp_path / "clips").rglob("*.mp4"))
+        return sorted((tmp_path / parts.MADE).rglob("*.mp4"))
 
     def grow_old(paths):
         for folder in {path.parent for path in paths}:
             os.utime(folder, (time.time() - 25 * 3600,) * 2)
 
+    (own := tmp_path / "clips" / "dogs").mkdir(parents=True)
+    os.utime(own, (0, 0))
     study.measure("swap", "toy-omni", few, dataset="toybox", out=tmp_path)
     first, when = made(), [path.stat().st_mtime_ns for path in made()]
     assert len(first) >= 4
@@ -625,6 +627,7 @@ def test_clips_that_a_job_made_are_swept_once_nobody_has_used_them_for_a_day(few
     assert made() == first[:1]
     study.measure("swap", "toy-omni", few, dataset="toybox", out=tmp_path)
     assert made() == first[:1], "a table that is read makes nothing"
+    assert own.is_dir(), "clips of somebody else are nobody's to sweep"
 
 
 def test_a_call_on_other_clips_leaves_the_parts_of_this_one(counted, measured, toybox_clips):

@@ -102,10 +102,15 @@ def test_an_interrupt_ends_all_and_keeps_what_is_done(clips, undisturbed, tmp_pa
 
 def test_a_worker_reads_the_weights_of_a_model_once(organism_folder, monkeypatch):
     name = str(organism_folder)
+    monkeypatch.setattr(workers, "_loader", cache(workers._loader.__wrapped__))
     model, expected = workers._loader(name)(name), model_fingerprint(avnb.load(name))
     monkeypatch.setattr(type(model.hf), "state_dict", lambda self: pytest.fail("they were read again"))
     assert model_fingerprint(workers._loader(name)(name)) == expected
-    workers._loader.cache_clear()
+
+
+def test_an_estimate_starts_a_worker_of_its_own(clips):
+    found = estimate("fidelity", "toy-omni", clips, n_timed=1, workers=1, questions=[HEAR], inputs=["both"])
+    assert found.load > 0 and found.seconds >= found.load + found.each * len(clips)
 
 
 def test_what_is_there_is_read_and_a_bad_clip_is_named(client, clips, tmp_path, monkeypatch, caplog):
