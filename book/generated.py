@@ -186,8 +186,8 @@ def scatter():
     sweep = dose.results()
     n = len(sweep[["order", "dose", "seed"]].drop_duplicates())
     return (
-        f"![{n} organisms between seeing and hearing, by what they learnt first (shape and colour) and how much conflict "
-        f"they met (size).]({PICTURE.relative_to(ROOT)})\n\n"
+        f"![{n} organisms between seeing and hearing, by what they learnt first (shape and colour) and how much "
+        f"conflict they met (size).]({PICTURE.relative_to(ROOT)})\n\n"
         f"Each of {n} organisms by how well it says what it sees and what it hears (fidelity, 0 to 1), on "
         f"{sweep['clip'].nunique()} clips in conflict. {contrasts.seen_and_heard(sweep, upbringing.results())} What "
         "moves their preference, and what does not, is below; on the landing page of the book the figure answers.\n"

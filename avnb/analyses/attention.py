@@ -255,7 +255,8 @@ def head_preferences(table, seed=0) -> pd.DataFrame:
 
     Example:
         >>> shares = {0: (0.3, 0.1), 1: (0.1, 0.3)}  # of audio and video, for two heads
-        >>> rows = [(clip, 0, h, *cell) for clip in "abcd" for h in shares for cell in zip(("audio", "video"), shares[h])]
+        >>> cells = [(h, *cell) for h in shares for cell in zip(("audio", "video"), shares[h])]
+        >>> rows = [(clip, 0, *cell) for clip in "abcd" for cell in cells]
         >>> table = pd.DataFrame(rows, columns=["clip", "layer", "head", "group", "value"]).assign(null=0.2)
         >>> head_preferences(table)["mean"].round(2).tolist()
         [0.5, -0.5]

@@ -91,10 +91,8 @@ class AVModel:
         """The longest prompt with its answer that the decoder takes, in tokens, scaled positions included; None if it
         does not say."""
         config = self.decoder.config.get_text_config()
-        longest, scaled = (
-            getattr(config, "max_position_embeddings", None),
-            getattr(config, "rope_parameters", None) or {},
-        )
+        longest = getattr(config, "max_position_embeddings", None)
+        scaled = getattr(config, "rope_parameters", None) or {}
         taught = scaled.get("original_max_position_embeddings") or 0
         return longest and max(longest, int(taught * (scaled.get("factor") or 1)))
 

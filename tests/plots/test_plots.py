@@ -38,7 +38,7 @@ def test_heatmap_marks_chosen_and_random_donors_and_tells_their_means():
     fig = plots.curation.similarity_heatmap(np.eye(3), [1, 2, 0], [0, 2, 1])
     chosen, random = (marks.get_offsets().tolist() for marks in fig.axes[0].collections[-2:])
     assert chosen == [[1.5, 0.5], [2.5, 1.5], [0.5, 2.5]] and random == [[0.5, 0.5], [2.5, 1.5], [1.5, 2.5]]
-    assert "is 0.00 like the clip's own, a random one's 0.33 (n = 3)" in fig.axes[0].get_title()
+    assert "chosen donor 0.00, random one 0.33 (n = 3)" in fig.axes[0].get_title()
 
 
 def test_what_was_put_in_has_a_line_by_its_layer_and_the_clip_as_it_is_a_level():

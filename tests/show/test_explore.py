@@ -72,6 +72,20 @@ def test_spans_of_any_grid_of_layers_are_there(clips):
     assert data["clips"][0]["free"]["right"] == -3.0
 
 
+def test_the_still_has_a_row_for_where_a_span_begins_and_a_column_for_where_it_ends(clips):
+    clip = next(iter(clips.values()))
+    answers, scores = cuts(clip)
+    late = (answers["start"] == 0) & (answers["stop"] == 2)
+    answers["named"] = [tuple(clip.seen) if one else () for one in late]
+    with pytest.MonkeyPatch.context() as patch:
+        drawn = []
+        patch.setattr(explore.stills, "grids", lambda panels: drawn.append(panels) or "")
+        explore.look_away([clip], answers, scores)
+    ((rows, columns, kinds),) = drawn[0].values()
+    assert rows == [0, 2] and columns == [1, 4]
+    assert kinds == [[explore.kind(tuple(clip.seen), clip.seen, clip.heard), "neither"], ["", "neither"]]
+
+
 def test_a_missing_span_is_named(clips):
     clip = next(iter(clips.values()))
     answers, scores = cuts(clip)

@@ -7,6 +7,7 @@ import subprocess
 import sys
 import threading
 import time
+from functools import cache
 
 import pandas as pd
 import psutil
@@ -18,6 +19,7 @@ from avnb.models.native import AVModel
 from avnb.questions import HEAR
 from avnb.study import notebooks as batch
 from avnb.study import together, workers
+from avnb.study.estimate import estimate
 from avnb.study.fingerprints import model_fingerprint
 
 SMALL = {"questions": [HEAR], "inputs": ["both"], "max_new_tokens": 4, "dataset": "toybox"}
