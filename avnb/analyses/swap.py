@@ -101,12 +101,10 @@ def margins(model, clips, question=HEAR, *, out=None, field="audio_captions") ->
         for clip in pair.values():
             with blaming(clip):
                 answers.append(_answer(clip, field))
-        longest = max(len(model.tokenizer(answer)["input_ids"]) for answer in answers)
         for v, s in ("aa", "bb", "ab", "ba"):  # own sounds first: they tell which of the two cannot be used
             with blaming(pair[v]):
                 clip = _combined(pair[v], pair[s], folder)
                 shown[v, s] = clip.kind, model.prompt(clip, question)
-                model.check_context(len(shown[v, s][1]), longest, pair[v].id)
         ways = list(product("ab", repeat=2))
         both = [Condition()] * 2  # nothing is blocked, for either answer
         asked = [Request(shown[way][1], both, forced=answers) for way in ways]
