@@ -8,9 +8,8 @@ import av
 import numpy as np
 import pytest
 from scipy.io import wavfile
-from typer.testing import CliRunner
 
-from avnb import cli, datasets, study
+from avnb import datasets, study
 from avnb.media import editing
 
 SAID = {  # clip: what is told of it
@@ -20,13 +19,6 @@ SAID = {  # clip: what is told of it
     "nan": r"nan.(wav|mkv) holds sound that is no number or far out of range",
     "inf": r"inf.(wav|mkv) holds sound that is no number or far out of range",
 }
-
-
-@pytest.fixture
-def run(monkeypatch):
-    """Runs a command line in a wide terminal."""
-    monkeypatch.setenv("COLUMNS", "200")
-    return lambda *arguments: CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")
@@ -86,14 +78,3 @@ def with_sound(video, sound, path):
                     packet.stream = stream
                     made.mux(packet)
     return path
-
-
-def test_ids_that_are_paths_stay_in_their_folder(toybox_clips, tmp_path, organism_folder):
-    """The files that swap makes are named after clips, whose ids a table or a program may give."""
-    clips = [replace(clip, id=f"../../{i}/../outside") for i, clip in enumerate(toybox_clips)]
-    table = study.measure("swap", str(organism_folder), clips, dataset="../x", out=tmp_path / "a" / "b")
-    assert len(table) and table.attrs["left_out"] == {}
-    assert [path.name for path in tmp_path.iterdir()] == ["a"]
-    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
-    assert len(list((tmp_path / "a" / "b" / "clips").rglob("*.mp4"))) == len(table)
-    assert not list(clips[0].video.parent.parent.rglob("*outside*")), "nor beside their sources"

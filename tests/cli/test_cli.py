@@ -15,10 +15,9 @@ import numpy as np
 import pandas as pd
 import pytest
 from rich.console import Console
-from typer.testing import CliRunner
 
 import avnb.models
-from avnb import cli, datasets, study
+from avnb import datasets, study
 from avnb.cli import machine as doctor
 from avnb.cli import output
 from avnb.media import clip as media
@@ -28,14 +27,6 @@ from avnb.models import memory as sizes
 from avnb.organisms import recipes, train
 from avnb.study import notebooks as batch
 from avnb.toybox import world
-
-
-@pytest.fixture
-def run(monkeypatch):
-    """Runs a command line in a wide terminal."""
-    monkeypatch.setenv("COLUMNS", "200")
-    monkeypatch.setenv("TERMINAL_WIDTH", "200")
-    return lambda *arguments: CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

@@ -9,17 +9,8 @@ import time
 from types import SimpleNamespace
 
 import pytest
-from typer.testing import CliRunner
 
-from avnb import cli
 from avnb.toybox import world
-
-
-@pytest.fixture
-def run(monkeypatch):
-    """Runs a command line in a wide terminal."""
-    monkeypatch.setenv("COLUMNS", "200")
-    return lambda *arguments: CliRunner().invoke(cli.app, [str(argument) for argument in arguments])
 
 
 @pytest.fixture(scope="module")

@@ -707,3 +707,14 @@ def test_answers_without_a_score_are_judged_again_on_demand_without_the_model(fe
     assert (mended["value"] == 0.5).all() and (mended["leakage"] == 0.25).all() and (mended["reason"] == "").all()
     assert mended["answer"].equals(table["answer"])
     assert study.measure("fidelity", "toy-omni", few[:2], **shared).equals(mended)
+
+
+def test_ids_that_are_paths_stay_in_their_folder(toybox_clips, tmp_path, organism_folder):
+    """The files that swap makes are named after clips, whose ids a table or a program may give."""
+    clips = [replace(clip, id=f"../../{i}/../outside") for i, clip in enumerate(toybox_clips)]
+    table = study.measure("swap", str(organism_folder), clips, dataset="../x", out=tmp_path / "a" / "b")
+    assert len(table) and table.attrs["left_out"] == {}
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert [path.name for path in (tmp_path / "a").iterdir()] == ["b"]
+    assert len(list((tmp_path / "a" / "b" / parts.MADE).rglob("*.mp4"))) == len(table)
+    assert not list(clips[0].video.parent.parent.rglob("*outside*")), "nor beside their sources"
