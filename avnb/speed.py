@@ -53,7 +53,7 @@ def memory():
     against transformers with `output_attentions=True`, and how many times less."""
     table = cells().query("conditions == 1").groupby(["prompt", "method"])["memory"].min().unstack()
     table = table[["ours_capture", "attentions"]].assign(times=table["attentions"] / table["ours_capture"])
-    names = {"ours_capture": "avnb", "attentions": "transformers, output_attentions"}
+    names = {"ours_capture": "avnb", "attentions": "transformers"}
     return table.rename(columns=names).round().astype("Int64").reset_index()
 
 

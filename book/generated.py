@@ -103,7 +103,7 @@ def sizes():
     yield from (("Model", "Base", "Layers", "bfloat16", "4 bit", "Positions of 10 s", "Cache of 10 s"), ("---",) * 7)
     for one in (one for family in FAMILIES for one in family.checkpoints):
         weights = (f"{memory.weights(one, precision):.1f} GB" for precision in ("bfloat16", "4bit"))
-        base = one.base.split("/")[1] if one.base else "–"
+        base = f"`{one.base.split('/')[1]}`" if one.base else "–"
         yield f"`{one.name}`", base, f"{one.layers}", *weights, f"{one.positions}", f"{memory.cache(one):.2f} GB"
 
 

@@ -362,7 +362,7 @@ preferred = attention.head_preferences(by_head, seed)
 show.figure(
     plots.attention.heads(preferred),
     f"{avllm.name}: preference of every head (−1 to +1), sound (+) or picture (−), n = {preferred['n'].iloc[0]} clips; a dot "
-    f"where the band for all {len(preferred)} heads leaves out zero (95 % of such maps of a model without preference have no "
+    f"where the 95 % band for all {len(preferred)} heads leaves out zero (in 95 % of cases a model without preference has no "
     "dot).",
     "Heat map, layers by heads: preference of audio over video.",
     data=preferred,

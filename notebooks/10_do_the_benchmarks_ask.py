@@ -305,7 +305,7 @@ show.figure(
         ),
     ),
     f"Share of questions answered in sets with any share of conflicting clips, drawn between the two measured ends, where "
-    f"{against} differs from {name} by "
+    f"{against} differs from {name} by (with 95 % intervals) "
     f"{', '.join(f'{show.told(gap, signed=True)} ({sounds[kind]})' for kind, gap in gaps.items())}; dotted, the share in this set "
     f"({foreign:.0%}).",
     data=by_sound,

@@ -146,14 +146,15 @@ shown = speed.cells().query("new == 16")
 show.figure(
     plots.speed.growth(shown, names),
     "Time of a sweep with N conditions, in units of one plain generate; both axes are logarithmic, a panel for each length of "
-    "the prompt. One machine, named below.",
+    "the prompt; n = 1 machine, named below.",
     data=shown,
 )
 
 # %% tags=["hide-input"]
 show.table(
     speed.memory(),
-    "Peak memory above the loaded model (MiB): every layer's and head's attention shares recorded",
+    "Peak memory above the loaded model (MiB): every layer's and head's attention shares recorded, by avnb and by transformers' "
+    "own option to return them all",
 )
 
 # %% tags=["hide-input"]

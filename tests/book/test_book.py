@@ -143,7 +143,7 @@ def test_a_figure_of_a_result_says_what_was_found_over_how_many_and_how_surely_a
             continue  # a picture of sounds: nothing is measured
         assert re.sub(r"Figure \d+\.", "", figure.select_one("figcaption b").get_text()).strip(), caption
         assert re.search(r"\bn = \d", caption), caption
-        assert "interval" in caption or re.search(r"\bn = 1\b", caption), caption
+        assert "interval" in caption or "95 % band" in caption or re.search(r"\bn = 1\b", caption), caption
         assert figure.select_one("a[download$='.csv']"), caption
 
 

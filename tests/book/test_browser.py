@@ -113,7 +113,7 @@ def test_everyone_can_use_a_page(visit, axe, name):
     for width, (scheme, _) in WIDTHS.items():  # wide in light, narrow in dark: a run takes some seconds
         page.set_viewport_size({"width": width, "height": 900})
         page.emulate_media(color_scheme=scheme)
-        page.wait_for_timeout(200)
+        page.wait_for_timeout(600)  # some time after a change of width the theme looks what scrolls
         found = page.evaluate("axe.run(document, {resultTypes: ['violations']}).then(result => result.violations)")
         grave = [one for one in found if one["impact"] in ("serious", "critical")]
         told = [(one["id"], [node["html"][:120] for node in one["nodes"][:3]]) for one in grave]
