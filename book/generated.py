@@ -121,11 +121,8 @@ def _published():
 def doors():
     """README's three ways in: read, Colab, install."""
     places, colab, _ = _published()
-    read = (
-        f"[the book]({places.book}): nothing to install"
-        if places.book
-        else "`make book`, then open `_build/html/index.html`"
-    )
+    here = "`make book`, then open `_build/html/index.html`"
+    read = f"[the book]({places.book}): nothing to install" if places.book else here
     run = f"[the first chapter]({colab}), others from their pages" if colab else "once the repository has an address"
     yield "Read", "Run it on Colab", "Install"
     yield ("---",) * 3

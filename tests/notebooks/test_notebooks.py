@@ -51,10 +51,10 @@ def test_generated_tables_are_up_to_date():
 def test_doors_lead_to_colab_and_to_the_book_once_they_have_an_address(monkeypatch):
     assert ":link: on-colab\n:link-type: ref" in generated.cards_of_entry()
     colab = "https://example.org/github/me/avnb/blob/main/notebooks/00_quickstart.ipynb"
-    places = ("https://example.org/book/", colab, "https://example.org/me/avnb")
-    monkeypatch.setattr(generated, "_published", lambda: places)
+    places = notebooks.Places("https://example.org/book/", "https://example.org/me/avnb")
+    monkeypatch.setattr(generated, "_published", lambda: (places, colab, places.repository))
     assert f":link: {colab}\n:link-type: url" in generated.cards_of_entry()
-    assert all(place in str(list(generated.doors())) for place in places[:2])
+    assert all(place in str(list(generated.doors())) for place in (places.book, colab))
     assert f"git clone {places[2]}\n" in generated.clone()
 
 
