@@ -55,7 +55,7 @@ def test_doors_lead_to_colab_and_to_the_book_once_they_have_an_address(monkeypat
     monkeypatch.setattr(generated, "_published", lambda: (places, colab, places.repository))
     assert f":link: {colab}\n:link-type: url" in generated.cards_of_entry()
     assert all(place in str(list(generated.doors())) for place in (places.book, colab))
-    assert f"git clone {places[2]}\n" in generated.clone()
+    assert f"git clone {places.repository}\n" in generated.clone()
 
 
 def test_a_mark_of_an_unknown_check_or_family_is_told(monkeypatch):
