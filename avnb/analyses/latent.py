@@ -97,8 +97,8 @@ def last_ranks(table, seed=0) -> dict:
         target: stats.resampled(lambda m: m[..., 0], some[["value"]], seed=seed, clusters=[sources(some["clip"])])
         for target, some in last.groupby("target")  # `interval` would take some logarithms for scores
     }
-    limits = {target: 10 ** np.maximum(log[:3], 0) for target, log in found.items()}  # no rank is below 1
-    return {target: stats.Interval(*some, found[target].n) for target, some in limits.items()}
+    ranks = {target: (10 ** np.maximum(log[:3], 0)).tolist() for target, log in found.items()}  # none is below 1
+    return {target: stats.Interval(*three, found[target].n) for target, three in ranks.items()}
 
 
 def gaps(table, a="seen", b="heard", seed=0, clusters=None) -> pd.DataFrame:
