@@ -116,10 +116,13 @@ def write_sitemap(app, exception):
         Path(app.outdir, "sitemap.xml").write_text(text, encoding="utf8")
 
 
-def list_no_entries(app, page, template, context, doctree):
-    """Entries of a bibliography are no list items to a screen reader, so what holds them must not be called a list."""
+def open_to_everyone(app, page, template, context, doctree):
+    """Entries of a bibliography are no list items to a screen reader, so what holds them must not be called a list; and
+    what scrolls is reached by keyboard."""
     if "body" in context:
-        context["body"] = context["body"].replace(' role="list" class="citation-list"', ' class="citation-list"')
+        body = context["body"].replace(' role="list" class="citation-list"', ' class="citation-list"')
+        scrolls = 'tabindex="0" role="group" aria-label="Table, scrolls sideways if wide"'
+        context["body"] = body.replace('"pst-scrollable-table-container"', f'"pst-scrollable-table-container" {scrolls}')
 
 
 def setup(app):
@@ -129,6 +132,6 @@ def setup(app):
     app.connect("config-inited", leave_out_what_leads_nowhere)
     app.connect("html-page-context", add_tags)
     app.connect("html-page-context", offer_the_notebook)
-    app.connect("html-page-context", list_no_entries)
+    app.connect("html-page-context", open_to_everyone)
     app.connect("build-finished", write_sitemap)
     return {"parallel_read_safe": True, "parallel_write_safe": True}
