@@ -121,8 +121,9 @@ def open_to_everyone(app, page, template, context, doctree):
     what scrolls is reached by keyboard."""
     if "body" in context:
         body = context["body"].replace(' role="list" class="citation-list"', ' class="citation-list"')
+        table = 'class="pst-scrollable-table-container"'
         scrolls = 'tabindex="0" role="group" aria-label="Table, scrolls sideways if wide"'
-        context["body"] = body.replace('"pst-scrollable-table-container"', f'"pst-scrollable-table-container" {scrolls}')
+        context["body"] = body.replace(table, f"{table} {scrolls}")
 
 
 def setup(app):
