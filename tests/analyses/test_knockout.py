@@ -379,14 +379,14 @@ def test_figures_show_means_n_and_controls():
     assert fig._suptitle.get_text() == "title (n = 30)"
     lines = {line.get_label(): line for line in fig.axes[0].lines}
     expected = table[table["blocked"] == "video"].groupby("stop")["value"].mean()
-    np.testing.assert_allclose(lines["video"].get_ydata(), expected)
-    assert lines["video"].get_xdata().tolist() == [4, 8] and "control: as many as video" in lines
+    np.testing.assert_allclose(lines["the picture"].get_ydata(), expected)
+    assert lines["the picture"].get_xdata().tolist() == [4, 8] and "control: as many as the picture" in lines
     changes = change(table)
     columns = {"a": {"kind": "counterfactual"}, "b": {"question": HEAR}}
-    fig = plots.panels(changes, [(0, 4), (0, 8)], "layers", columns)
+    fig = plots.panels(changes, [(0, 4), (0, 8)], "layers", columns, "title")
     assert [ax.get_title() for ax in fig.axes] == ["a (n = 30)", "b (n = 30)"]
-    fig = plots.published(changes, [(0, 4), (0, 8)])
-    theirs = [line for line in fig.axes[0].lines if line.get_label() == f"video blocked, {paper.MODEL}"]
+    fig = plots.published(changes, [(0, 4), (0, 8)], "title")
+    theirs = [line for line in fig.axes[0].lines if line.get_label() == f"the picture blocked, {paper.MODEL}"]
     assert theirs[0].get_ydata()[-1] == pytest.approx(0.138) and len(fig.axes) == 4
     plt.close("all")
 
@@ -394,8 +394,8 @@ def test_figures_show_means_n_and_controls():
 def test_figures_of_captions_and_flow():
     table = planted().assign(quantity="right")
     moved = change(pd.concat([table, table.assign(quantity="distractor", value=-table["value"])]))
-    fig = plots.words(moved, [(0, 8)], "layers")
-    assert [ax.get_title() for ax in fig.axes] == ["video blocked (n = 30)", "audio blocked (n = 30)"]
+    fig = plots.words(moved, [(0, 8)], "layers", "title")
+    assert [ax.get_title() for ax in fig.axes] == ["the picture blocked (n = 30)", "the sound blocked (n = 30)"]
     names = {"video": "video > answer", CONTROL + "video": CONTROL + "video > answer"}
     edges = table[table["blocked"] != "audio"].replace({"blocked": names})
     half = edges[edges["blocked"] != "nothing"].assign(stop=4)
