@@ -77,7 +77,9 @@ def test_a_killed_worker_costs_nothing(client, clips, undisturbed, tmp_path):
     assert [path.suffix for path in tmp_path.iterdir()] == [".parquet"], "parts are left"
 
 
-def test_an_interrupt_ends_all_and_keeps_what_is_done(clips, undisturbed, tmp_path, monkeypatch):
+def test_an_interrupt_ends_all_and_keeps_what_is_done(tmp_path, tmp_path_factory, monkeypatch):
+    clips = avnb.datasets.load("toybox", n=32)  # so many that it comes before the end
+    undisturbed = study.measure("fidelity", "toy-omni", clips, out=tmp_path_factory.mktemp("undisturbed"), **SMALL)
     code = f"""if __name__ == "__main__":
     import avnb
     from avnb.study import together, workers
