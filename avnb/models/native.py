@@ -88,13 +88,14 @@ class AVModel:
 
     @property
     def context(self):
-        """The longest prompt with its answer that the decoder takes, in tokens, scaled positions included; None if it
-        does not say."""
+        """The longest prompt with its answer that the decoder takes, in tokens, with what YaRN adds; None if unknown."""
         config = self.decoder.config.get_text_config()
         longest = getattr(config, "max_position_embeddings", None)
         scaled = getattr(config, "rope_parameters", None) or {}
-        taught = scaled.get("original_max_position_embeddings") or 0
-        return longest and max(longest, int(taught * (scaled.get("factor") or 1)))
+        if longest is None or scaled.get("rope_type") != "yarn":
+            return longest
+        taught = scaled.get("original_max_position_embeddings") or longest
+        return max(longest, int(taught * scaled.get("factor", 1)))
 
     def check_context(self, n_prompt, n_new=0, clip_id=None):
         """A ClipError if a prompt and the tokens of its answer are more than the decoder's context.

@@ -88,7 +88,7 @@ def measure(
         clips: the clips.
         dataset: what the set of clips is called, for the table's name.
         seed: handed to analyses that draw at random.
-        out: folder for tables; None is `tables` in the cache folder. Clips that an analysis makes are kept in `clips`
+        out: folder for tables; None is `tables` in the cache folder. Clips that an analysis makes are kept in `.made`
             there, for the next model, until none was used for a day.
         retry: ask again about the clips that were left out, and have answers without a score judged again.
         share: a slice of the jobs. Where there is no table yet, only their parts are measured, and their rows given as

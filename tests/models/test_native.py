@@ -245,6 +245,23 @@ def test_what_is_longer_than_the_context_is_refused_before_anything_runs(random_
     monkeypatch.setattr(text, "max_position_embeddings", n - 1)
     with pytest.raises(avnb.ClipError, match=f"{clip.id}: {n} tokens are more than the {n - 1} that"):
         model.prompt(clip, HEAR)
+    with pytest.raises(ValueError, match="answers of 5,000 tokens"):
+        model.check_context(n, 5000)
+
+
+@pytest.mark.parametrize(
+    ("rope", "context"),
+    [
+        ({"rope_type": "yarn", "factor": 4.0, "original_max_position_embeddings": 4096}, 16384),
+        ({"rope_type": "yarn", "factor": 4.0}, 16384),
+        ({"rope_type": "llama3", "factor": 32.0, "original_max_position_embeddings": 1024}, 4096),  # counted already
+        ({"full_attention": {"rope_type": "yarn", "factor": 4.0}}, 4096),
+        (None, 4096),
+    ],
+)
+def test_only_yarn_adds_to_what_a_configuration_calls_its_context(random_organism, monkeypatch, rope, context):
+    monkeypatch.setattr(random_organism.hf.config.get_text_config(), "rope_parameters", rope)
+    assert random_organism.context == context
 
 
 def test_an_organism_says_which_clips_are_beyond_it(tmp_path, toybox_clips, caplog):
