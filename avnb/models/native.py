@@ -88,7 +88,7 @@ class AVModel:
 
     @property
     def context(self):
-        """The longest prompt with its answer that the decoder takes, in tokens, with what YaRN adds; None if unknown."""
+        """The longest prompt with its answer, in tokens, that the decoder takes (with YaRN, if so); None if unknown."""
         config = self.decoder.config.get_text_config()
         longest = getattr(config, "max_position_embeddings", None)
         scaled = getattr(config, "rope_parameters", None) or {}

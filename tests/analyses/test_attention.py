@@ -297,3 +297,26 @@ def test_bad_input_is_named(model, prompts):
     assert "audio" not in set(fine["group"])
     with pytest.raises(ValueError, match="zip"):
         attention.shares(model, prompts, without=[[0]])
+
+
+def of_heads(preferences):
+    """Shares of every head whose preference for sound is that [n_clips, n_heads]; NaN looks at neither."""
+    rows = [
+        (f"test-5-{i:05d}-matching", 0, head, group, 0.0 if np.isnan(p) else (1 + side * p) / 2, 0.5)
+        for i, row in enumerate(preferences)
+        for head, p in enumerate(row)
+        for group, side in (("audio", 1), ("video", -1))
+    ]
+    return pd.DataFrame(rows, columns=["clip", "layer", "head", "group", "value", "null"])
+
+
+def test_a_head_stands_among_all_and_over_sources():
+    noise = np.random.default_rng(0).uniform(-0.5, 0.5, (40, 8))
+    assert not attention.head_preferences(of_heads(noise))["stands"].any()
+    planted = noise.copy()
+    planted[:, 3] = np.abs(planted[:, 3]) + 0.1
+    planted[5, 6] = np.nan
+    found = attention.head_preferences(of_heads(planted)).set_index("head")
+    assert found.index[found["stands"]].tolist() == [3] and 6 not in found.index
+    with pytest.raises(ValueError, match="no head looks at audio or video"):
+        attention.head_preferences(of_heads(noise * np.nan))
