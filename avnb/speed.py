@@ -109,7 +109,7 @@ def about_workers():
     most = max(record["faster"], key=int)
     single = [one / many for one, many in zip(record["seconds"]["1"], record["seconds"][most], strict=True)]
     return (
-        f"{study['analysis']} of {study['model']}, {study['clips']} clips, {study['repeats']} run(s) of each; "
+        f"`{study['analysis']}` of {study['model']}, {study['clips']} clips, {_runs(study['repeats'])} of each; "
         f"{machine['cpu']}, {machine['cores']} cores, {machine['device']}; one thread for each worker; with "
         f"{most}, single runs were {min(single):.2f} to {max(single):.2f} times as fast."
     )
@@ -142,8 +142,12 @@ def about_together():
     return (
         f"{cell['prompt_tokens']:,} prompt positions, {settings['layers']} layers of width {settings['width']}, "
         f"{settings['new']} new tokens; {machine['cpu']}, {_CLOCKS[settings['clock']]} of one thread, "
-        f"{settings['repeats']} run(s); fidelity and knockout gave {same} in one pass as one by one"
+        f"{_runs(settings['repeats'])}; `fidelity` and `knockout` gave {same} in one pass as one by one."
     )
+
+
+def _runs(n):
+    return "1 run" if n == 1 else f"{n} runs"
 
 
 def goal_together():

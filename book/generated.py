@@ -100,11 +100,11 @@ def shown():
 
 def sizes():
     """What published models take by their true configurations: weights, and a 10 s clip of 640 x 360 with sound."""
-    yield from (("Model", "Base", "Layers", "bfloat16", "4 bit", "Positions of 10 s", "Cache of 10 s"), ("---",) * 7)
+    yield from (("Model", "Base", "Layers", "bfloat16", "4 bit", "Positions", "Cache"), ("---",) * 7)
     for one in (one for family in FAMILIES for one in family.checkpoints):
-        weights = (f"{memory.weights(one, precision):.1f} GB" for precision in ("bfloat16", "4bit"))
+        weights = (f"{memory.weights(one, precision):.1f}" for precision in ("bfloat16", "4bit"))
         base = f"`{one.base.split('/')[1]}`" if one.base else "–"
-        yield f"`{one.name}`", base, f"{one.layers}", *weights, f"{one.positions}", f"{memory.cache(one):.2f} GB"
+        yield f"`{one.name}`", base, f"{one.layers}", *weights, f"{one.positions}", f"{memory.cache(one):.2f}"
 
 
 def _published():
@@ -165,15 +165,15 @@ def clone():
 
 def claimed():
     """The study's claims beside what is found here, as on the landing page."""
-    yield "Claim", "The study", "Here", "Verdict", "Chapter"
+    yield "Claim", "Verdict", "Here", "The study", "Chapter"
     yield ("---",) * 5
     tables = claims.measure("toy-omni", "toy-omni-balanced", dataset="toybox", n=400, seed=77, each=100)
     for one in claims.claims(tables):
         yield (
             one.claim,
-            one.paper,
-            f"{told(one.here, signed=True)}, {one.unit}",
             f"**{one.verdict}**",
+            f"{told(one.here, signed=True)}, {one.unit}",
+            one.paper,
             f"{one.chapter}",
         )
 
@@ -235,19 +235,20 @@ def analyses():
 
 def scale():
     """How much faster several workers are than one, as `python -m tests.bench.workers` found."""
-    yield speed.about_workers(), "Seconds", "Times as fast as one worker"
-    yield ("---",) * 3
-    for row in speed.workers().itertuples():
-        yield row.measured, f"{row.seconds:.0f}", "" if row.faster != row.faster else f"{row.faster:.2f}"
+    head = ("Measured", "Seconds", "Times as fast as one worker"), ("---",) * 3
+    rows = (
+        (row.measured, f"{row.seconds:.0f}", "" if row.faster != row.faster else f"{row.faster:.2f}")
+        for row in speed.workers().itertuples()
+    )
+    return f"{textwrap.fill(speed.about_workers(), 120)}\n\n{_table((*head, *rows))}"
 
 
 def clip():
     """What the analyses of one clip cost together and alone, as `python -m tests.bench.together` found."""
     table = speed.together()
-    yield speed.about_together(), *table.columns[1:]
-    yield ("---",) * len(table.columns)
-    for name, *ratios, peak in table.values:
-        yield name, *(f"{ratio:.2f}" for ratio in ratios), f"{peak:.0f}"
+    head = ("Measured", *table.columns[1:]), ("---",) * len(table.columns)
+    rows = ((name, *(f"{ratio:.2f}" for ratio in ratios), f"{peak:.0f}") for name, *ratios, peak in table.values)
+    return f"{textwrap.fill(speed.about_together(), 120)}\n\n{_table((*head, *rows))}"
 
 
 def goal():
@@ -262,6 +263,10 @@ def numbers():
     yield from table()
 
 
+def _table(rows):
+    return "".join(f"| {' | '.join(row)} |\n" for row in rows)
+
+
 def outdated():
     """Path -> the text that it should hold, where it does not."""
     functions = (rooms, models, sizes, families, shown, glance, replicas, doors, cards_of_entry, clone, claimed)
@@ -270,8 +275,7 @@ def outdated():
 
     def replaced(match):
         found = tables[match[2]]()
-        rows = found if isinstance(found, str) else "".join(f"| {' | '.join(row)} |\n" for row in found)
-        return f"{match[1]}{rows}{match[3]}"
+        return f"{match[1]}{found if isinstance(found, str) else _table(found)}{match[3]}"
 
     found = {ROOT / name: (ROOT / name).read_text(encoding="utf8") for name in FILES}
     wanted = {path: _REGION.sub(replaced, text) for path, text in found.items()} | {PICTURE: organisms()}

@@ -102,11 +102,13 @@ answers = study.table(
     "fidelity",
     avllm,
     questions=[HEAR],
-    inputs=["both"],
+    inputs=["both", "audio"],
     judge=judge,
     **asked | {"each": None},
 )
+ordinary = answers.query("kind == 'factual' and inputs == 'both'")
 answers = answers[answers["kind"] == "counterfactual"]
+unseen, answers = (answers[answers["inputs"] == given] for given in ("audio", "both"))
 
 
 def by_cut(table, *columns):
@@ -565,11 +567,21 @@ dot."""
 #
 # Some answers mix the two: of a helicopter that is seen and a cow that is heard, “I hear a helicopter mooing.” People do so
 # when lips and voice disagree (the McGurk effect). An answer counts as a blend if one of its sentences names something
-# that is only seen together with something that is heard.
+# that is only seen together with something that is heard. Its control is a sentence that names any two things: from the
+# sound alone, and of ordinary clips.
 
 # %% tags=["hide-input"]
 blended = blend.blends(answers)
 share = stats.interval(blended["value"])
+mixed = {
+    where: rows.drop_duplicates("clip").set_index("clip")["answer"].map(blend.mixes)
+    for where, rows in (("both", answers), ("alone", unseen), ("ordinary", ordinary))
+}
+more = stats.difference(
+    mixed["both"].astype(float),
+    mixed["alone"].astype(float),
+    clusters=datasets.sources(mixed["both"].index),
+)
 shipped = {
     name: organism_cards.answers(name).query(
         "kind == 'counterfactual' and question == @HEAR and inputs == 'both' and modality == 'audio'"
@@ -585,6 +597,14 @@ examples_told = blended.loc[blended["value"] == 1, "answer"].drop_duplicates().h
 Markdown(
     f"{avllm.name} blends {blended['value'].sum():.0f} of {len(blended)} conflicting clips: {show.told(share)}. "
     + " ".join(f"“{text}”" for text in examples_told)
+    + f"\n\nControl: {mixed['both'].sum()} of these {len(mixed['both'])} answers name two things in one sentence, of the same sounds "
+    f"alone {mixed['alone'].sum()}, of {len(mixed['ordinary'])} ordinary clips {mixed['ordinary'].sum()}. The difference "
+    f"to the sound alone is {show.told(more, signed=True)}: "
+    + (
+        "it is picture and sound together that mix the words."
+        if more.low > 0
+        else "whether it takes picture and sound together, so few sources cannot tell."
+    )
     + f"\n\nThe organisms that ship blend, among their test clips: {of_shipped}."
 )
 

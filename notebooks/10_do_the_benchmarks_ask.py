@@ -113,7 +113,11 @@ show.in_short(
     else "only conflict tells the two apart"
     if gaps["foreign"].low > 0 and not gaps.get("own", gaps["foreign"]).low > 0
     else "conflict does not tell them apart alone",
-    clip=show.player(clip, width=240, caption=f"{clip.questions[0].text}")
+    clip=show.player(
+        clip,
+        width=240,
+        caption=f"{show.about(clip)}. Asked: “{clip.questions[0].text}”",
+    )
     if clip.video
     else None,
 )

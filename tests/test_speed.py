@@ -48,14 +48,14 @@ def test_workers_are_compared_with_one(tmp_path, monkeypatch):
     assert found["faster"].dropna().tolist() == [1, 2]
     assert found.index[1].startswith("the same"), "the estimate stands below what it foretold"
     assert "with 2, single runs were 1.71 to 2.17 times" in speed.about_workers()
-    assert "100 clips, 3 run(s)" in speed.about_workers() and "a processor" in speed.about_workers()
+    assert "100 clips, 3 runs" in speed.about_workers() and "a processor" in speed.about_workers()
 
 
 def test_together_costs_less_than_one_after_the_other():
     table = speed.together().set_index("measured")
     *alone, apart, together = (table.iloc[i, 0] for i in range(1, len(table)))
     assert apart == pytest.approx(sum(alone)) and together < apart / 2
-    assert "fidelity and knockout gave the same tokens in one pass" in speed.about_together()
+    assert "`fidelity` and `knockout` gave the same tokens in one pass" in speed.about_together()
 
 
 def test_the_goal_of_one_pass_is_named_with_what_came_of_it(tmp_path, monkeypatch):

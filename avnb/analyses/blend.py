@@ -29,6 +29,16 @@ def blends(table) -> pd.DataFrame:
     return pd.DataFrame(rows, columns=["clip", "answer", "seen", "heard", "value"])
 
 
+def mixes(text) -> bool:
+    """Whether a sentence of an answer names two things at once, whichever they are: a blend without a clip.
+
+    Example:
+        >>> mixes("I hear a helicopter mooing."), mixes("I hear a cow mooing. There is also a helicopter.")
+        (True, False)
+    """
+    return any(len(mentioned(part)) > 1 for part in text.split("."))
+
+
 def by_word(tokens, blended) -> pd.DataFrame:
     """What each cut costs the word of what is seen and the word of what is heard.
 

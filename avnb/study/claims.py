@@ -105,19 +105,19 @@ def claims(tables, seed=0) -> list:
 
 
 def compare(tables, seed=0) -> pd.DataFrame:
-    """The same as texts: claim, the study, here, control, verdict, chapter."""
+    """The same as texts: claim, verdict, here, control, the study, chapter."""
     rows = [
         (
             one.claim,
-            one.paper,
+            one.verdict,
             show.told(one.here, signed=True, of=one.quantity) + f", {one.unit}",
             "–" if one.control is None else f"{one.control:+.2f}",
-            one.verdict,
+            one.paper,
             one.chapter,
         )
         for one in claims(tables, seed)
     ]
-    return pd.DataFrame(rows, columns=["claim", "the study", "here", "control", "verdict", "chapter"], dtype=object)
+    return pd.DataFrame(rows, columns=["claim", "verdict", "here", "control", "the study", "chapter"], dtype=object)
 
 
 def cuts(tables, seed=0) -> dict:

@@ -24,6 +24,10 @@ def test_two_sentences_and_one_source_are_no_blend(blended):
     assert blended.set_index("clip").loc["d", ["seen", "heard"]].tolist() == ["drum", "car"]
 
 
+def test_two_things_in_one_sentence_mix_whatever_the_clip_holds():
+    assert [blend.mixes(text) for text, *_ in ANSWERS.values()] == [True, False, False, True]
+
+
 def test_a_cut_costs_the_word_that_it_feeds(blended):
     words = ["I", " hear", " a", " helicopter", " mooing"]
     cuts = {"nothing": [0, 0, 0, -0.5, -0.5], "video": [0, 0, 0, -6.5, -1], "control: video": [-9] * 5}
