@@ -56,7 +56,6 @@ plots.style()
 avllm = avnb.load(model)
 n_layers = len(avllm.decoder.layers)
 clips = datasets.load(dataset, n=min(n, n_shown), seed=seed, fewer=True)
-kinds_told = {"factual": "ordinary clips", "counterfactual": "conflicting clips"}
 measure = partial(
     study.table,
     "attention",
@@ -243,7 +242,7 @@ Markdown(
 
 # %% tags=["hide-input"]
 kinds = {
-    kinds_told.get(name, name): rows
+    plots.KINDS.get(name, name): rows
     for name, rows in attention.preference(shares).groupby("kind", sort=False)
 }
 kinds["control: labels shuffled"] = attention.preference(shuffled)

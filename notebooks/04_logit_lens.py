@@ -123,7 +123,6 @@ recalled = lens.from_ranks(ranks, top_k, depth)
 without = lens.from_ranks(cut_off, top_k, depth)
 
 # %% tags=["hide-input"]
-kinds_told = {"factual": "ordinary clips", "counterfactual": "conflicting clips"}
 left_out = recalled.loc[recalled["reason"] != "", "reason"].value_counts()
 recalled = recalled[recalled["reason"] == ""]
 by_clip = recalled.set_index("clip")
@@ -320,7 +319,7 @@ show.table(
 
 # %% tags=["hide-input"]
 lines = [
-    f"- **{kinds_told.get(kind, kind)}**: latent recall, with chance as the control. {one.text}"
+    f"- **{plots.KINDS.get(kind, kind)}**: latent recall, with chance as the control. {one.text}"
     for kind, one in told.items()
 ]
 swapped = conflicting[conflicting["value_seen"].notna()]
@@ -595,7 +594,7 @@ both = recalled[recalled["clip"].isin(said["clip"])]
 cells = latent.inside_and_said(both, said)
 unsaid = cells.query("inside and not said").groupby("kind")["value"].mean()
 shares = ", ".join(
-    f"{share:.0%} in {kinds_told.get(kind, kind)}" for kind, share in unsaid.items()
+    f"{share:.0%} in {plots.KINDS.get(kind, kind)}" for kind, share in unsaid.items()
 )
 show.figure(
     plots.lens.inside_and_said(
@@ -614,7 +613,7 @@ lines = []
 for found in latent.tie(cells, seed).itertuples():
     tied = found.low > 0 or found.high < 0
     lines.append(
-        f"- **{kinds_told.get(found.kind, found.kind)}**: inside *and* said is "
+        f"- **{plots.KINDS.get(found.kind, found.kind)}**: inside *and* said is "
         f"{show.told(stats.Interval(found.mean, found.low, found.high, found.n), signed=True)}, from what independence gives; "
         + ("the two are tied." if tied else "**no tie between the two was seen.**")
     )
@@ -641,7 +640,7 @@ show.figure(
         grid,
         f"Recall of {avllm.name} lies above chance for {clear} of {len(grid)} definitions",
     ),
-    f"Latent recall beyond chance (0 to 1) for every part of the decoder and top k; {kinds_told.get(kind, kind)}, n = "
+    f"Latent recall beyond chance (0 to 1) for every part of the decoder and top k; {plots.KINDS.get(kind, kind)}, n = "
     f"{grid['n'].iloc[0]} clips; in brackets the 95 % band for all {len(grid)} definitions at once.",
     alt="A grid of recall beyond chance: parts of the decoder by top k.",
     data=every.drop(columns="above"),
@@ -652,7 +651,7 @@ above = every.groupby("kind", sort=False)["above"].sum()
 Markdown(
     "With all definitions in view, recall stands above chance for "
     + " and ".join(
-        f"**{n} of {len(grid)}** on {kinds_told.get(name, name)}"
+        f"**{n} of {len(grid)}** on {plots.KINDS.get(name, name)}"
         for name, n in above.items()
     )
     + (
@@ -682,7 +681,7 @@ for name, table in (("normed", recalled), ("raw", raw[raw["reason"] == ""])):
             group["value"], group["null"], clusters=datasets.sources(group.index)
         )
         means = group["value"].mean(), group["null"].mean()
-        rows.append((name, kinds_told.get(kind, kind), *means, *gap))
+        rows.append((name, plots.KINDS.get(kind, kind), *means, *gap))
 columns = ["lens", "clips", "recall", "chance", "beyond chance", "low", "high", "n"]
 show.table(
     pd.DataFrame(rows, columns=columns),
@@ -780,7 +779,7 @@ Markdown(
 
 # %% tags=["hide-input"]
 lines = [
-    f"- {avllm.name}, {kinds_told.get(kind, kind)}, latent recall: {one.text}"
+    f"- {avllm.name}, {plots.KINDS.get(kind, kind)}, latent recall: {one.text}"
     for kind, one in told.items()
 ]
 if len(first):

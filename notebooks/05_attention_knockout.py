@@ -306,7 +306,6 @@ show.figure(
 
 # %% tags=["hide-input"]
 cells = [("factual", "audio"), ("counterfactual", "video"), ("factual", "video")]
-kinds_told = {"factual": "ordinary clips", "counterfactual": "conflicting clips"}
 
 
 def of_other_question(blocked):
@@ -324,7 +323,7 @@ lost, drawn = (
 Markdown(
     f"{avllm.name}, the picture blocked in all layers:\n\n"
     + "\n".join(
-        f"- {modality} fidelity, {kinds_told[kind]}: {in_words('video', kind, modality)}"
+        f"- {modality} fidelity, {plots.KINDS[kind]}: {in_words('video', kind, modality)}"
         for kind, modality in cells
     )
     + f"\n\nWithout the question, {lost:.0%} of the answers to “{SEE}” tell what is *heard* (with it, "

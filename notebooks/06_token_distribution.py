@@ -56,7 +56,6 @@ options = {
 }
 keep = {"dataset": dataset, "seed": seed, "out": out}
 table = study.table("tokens", avllm, n=n, each=each, **keep, **options)
-kinds_told = {"factual": "ordinary clips", "counterfactual": "conflicting clips"}
 
 
 def per_clip(name, value, baseline, group="audio events"):
@@ -93,7 +92,7 @@ show.in_short(
     if told
     else f"No word of {avllm.name} about conflicting clips was found to name a sound.",
     {
-        f"{label}, {kinds_told.get(name, name)}": show.told(
+        f"{label}, {plots.KINDS.get(name, name)}": show.told(
             levels[name][part],
             of=f"{avllm.name}: first tokens of sounds that {said} too, {name}",
         )
@@ -217,7 +216,7 @@ share = stats.summarise(
     named.assign(place=place, value=named["said"].astype(float)), ["place", "kind"]
 )
 lines = [
-    f"{row.place}, {kinds_told.get(row.kind, row.kind)}: **{show.percent(row.mean)}** ({show.percent(row.low)} to {show.percent(row.high)}, n = {row.n})"
+    f"{row.place}, {plots.KINDS.get(row.kind, row.kind)}: **{show.percent(row.mean)}** ({show.percent(row.low)} to {show.percent(row.high)}, n = {row.n})"
     for row in share.itertuples()
 ]
 foreign = (
@@ -233,7 +232,7 @@ Markdown(
 
 # %% tags=["hide-input"]
 lines = [
-    f"- {kinds_told.get(name, name)}: {one.text}" for name, one in verdicts.items()
+    f"- {plots.KINDS.get(name, name)}: {one.text}" for name, one in verdicts.items()
 ]
 Markdown(
     f"Is it the picture that makes {of_base} agree with {avllm.name}? A question alone makes some words probable, too. Share of first tokens "
@@ -274,7 +273,7 @@ for name in kinds:
             clusters=datasets.sources(pair.index),
             what="their divergence",
         )
-        lines.append(f"- {kinds_told.get(name, name)}: {needed.text}")
+        lines.append(f"- {plots.KINDS.get(name, name)}: {needed.text}")
 Markdown(
     f"Do the words of {avllm.name} that name sounds need the sound more than other words do? KL (nats) to the model without audio on them, "
     "with as many others of the same answers as the control:\n\n" + "\n".join(lines)
@@ -294,7 +293,7 @@ right = summary[
 right = right[right["n"] >= plots.tokens.FEWEST]
 show.table(
     right.drop(columns="against")
-    .replace({"kind": kinds_told})
+    .replace({"kind": plots.KINDS})
     .replace({"quantity": {"kl": "KL, nats", "kl_reverse": "reverse KL, nats"}}),
     f"{avllm.name} against {of_base}: means with 95 % intervals over the n clips that have such tokens; groups of fewer than "
     f"{plots.tokens.FEWEST} clips are left out",
@@ -334,7 +333,7 @@ Markdown(
 # %% tags=["hide-input"]
 Markdown(
     "\n".join(
-        f"- In {kinds_told.get(name, name)}, {of_base} would have said {show.percent(one.effect.mean)} of the words with which {avllm.name} begins to name a sound, "
+        f"- In {plots.KINDS.get(name, name)}, {of_base} would have said {show.percent(one.effect.mean)} of the words with which {avllm.name} begins to name a sound, "
         + (
             f"clearly more than without the picture ({show.percent(one.control.mean)}): the noun comes with what is seen."
             if one.stands and one.effect.mean > 0

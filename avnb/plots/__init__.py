@@ -18,9 +18,9 @@ from avnb.plots import (
     tokens,
     upbringing,
 )
-from avnb.plots.style import PALETTE, style
+from avnb.plots.style import KINDS, PALETTE, style
 
 __all__ = [
-    "PALETTE", "style", "attention", "benchmarks", "curation", "dose", "fidelity", "generalisation", "knockout", "lens",
-    "sounds", "speed", "tokens", "upbringing",
+    "KINDS", "PALETTE", "style", "attention", "benchmarks", "curation", "dose", "fidelity", "generalisation",
+    "knockout", "lens", "sounds", "speed", "tokens", "upbringing",
 ]  # fmt: skip
