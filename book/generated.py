@@ -100,11 +100,11 @@ def shown():
 
 def sizes():
     """What published models take by their true configurations: weights, and a 10 s clip of 640 x 360 with sound."""
-    yield from (("Model", "Base", "Layers", "bfloat16", "4 bit", "Positions", "Cache"), ("---",) * 7)
+    yield from (("Model", "Base", "Layers", "bfloat16", "4 bit", "Positions (cache)"), ("---",) * 6)
     for one in (one for family in FAMILIES for one in family.checkpoints):
         weights = (f"{memory.weights(one, precision):.1f}" for precision in ("bfloat16", "4bit"))
         base = f"`{one.base.split('/')[1]}`" if one.base else "–"
-        yield f"`{one.name}`", base, f"{one.layers}", *weights, f"{one.positions}", f"{memory.cache(one):.2f}"
+        yield f"`{one.name}`", base, f"{one.layers}", *weights, f"{one.positions} ({memory.cache(one):.2f})"
 
 
 def _published():

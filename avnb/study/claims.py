@@ -26,7 +26,7 @@ PROBED = "what is heard, told by a probe, counterfactual"
 TAKEN = "what another clip lends and is named, counterfactual, picture - sound"
 UNSHIFTED = "first tokens of sounds that the base says too, counterfactual"
 RAISED = "audio fidelity, counterfactual, treated - untreated"
-YES, NO, UNCLEAR, ADDED = "as in the study", "not here", "unclear here", "found here; the study does not measure it"
+YES, NO, UNCLEAR, ADDED = "as in the study", "not here", "unclear here", "found here; not in the study"
 
 
 class Claim(NamedTuple):
