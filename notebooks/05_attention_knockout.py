@@ -567,7 +567,8 @@ dot."""
 # Some answers mix the two: of a helicopter that is seen and a cow that is heard, “I hear a helicopter mooing.” People do so
 # when lips and voice disagree (the McGurk effect). An answer counts as a blend if one of its sentences names something
 # that is only seen together with something that is heard. Its control is a sentence that names any two things: from the
-# sound alone, and of ordinary clips.
+# sound alone, and of ordinary clips. Where its two words come from, cuts can tell: of more clips, what a cut takes from the
+# log-probability of either word.
 
 # %% tags=["hide-input"]
 blended = blend.blends(answers)
@@ -608,15 +609,43 @@ Markdown(
 )
 
 # %% tags=["hide-input"]
-tokens = study.table("knockout.by_token", avllm, source=source, **conflict, **asked)
-parts = blend.by_word(tokens, blended)
-parts = parts[parts["n"] >= 10]  # fewer say nothing
-show.table(
-    parts.replace({"blocked": names}),
-    "Which cut costs which word of a blend: change of its log-probability in nats, over the blends among the measured clips",
-) if len(parts) else Markdown(
-    "Which cut costs which word of a blend is not told: fewer than ten of the measured clips are answered with one."
+n_more = 3 * n if dataset == "toybox" else n  # few answers are a blend
+words = study.table(
+    "blend.words",
+    avllm,
+    source=source,
+    **conflict,
+    **asked | {"n": n_more, "each": None},
 )
+origin = blend.origin(words)
+of_these = f"{origin.n} of {words['clip'].nunique()} conflicting clips{' of a larger draw' if n_more > n else ''} are answered with a blend"
+Markdown(
+    f"{of_these}: too few to tell where its words come from."
+    if origin.apart is None
+    else f"{of_these}. In nats of its log-probability, cutting off the picture rather than the sound changes the word of what is "
+    f"seen by {show.told(origin.apart[blend.SEEN], signed=True)}; cutting off the sound rather than the picture, the word of what "
+    f"is heard by {show.told(origin.apart[blend.HEARD], signed=True)}. {origin.text}"
+)
+
+# %% tags=["hide-input"]
+show.table(
+    pd.DataFrame(
+        [
+            (
+                word,
+                names[cut],
+                *(
+                    show.told(origin.changes[word, one], signed=True)
+                    for one in (cut, knockout.CONTROL + cut)
+                ),
+            )
+            for word in (blend.SEEN, blend.HEARD)
+            for cut in ("video", "audio")
+        ],
+        columns=["log-probability of", "cut off", "change (nats)", "control"],
+    ),
+    f"What becomes of the two words of a blend in {avllm.name}: cuts in all layers, and as many positions at random",
+) if origin.apart else None
 
 # %% [markdown]
 # ## Look away yourself
@@ -718,6 +747,8 @@ lines = [
     if group != "query"
 ]
 lines.append(f"- Something else in its place: {told}.")
+if origin.apart:
+    lines.append(f"- Answers that blend both (n = {origin.n}): {origin.text}")
 Markdown(
     f"Conflicting clips, of which {avllm.name} is asked what it hears, and all layers:\n\n"
     + "\n".join(lines)

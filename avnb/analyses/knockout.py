@@ -31,8 +31,8 @@ __all__ = [
     "CONTROL",
     "NOTHING",
     "baseline",
-    "by_token",
     "change",
+    "conditions",
     "effect",
     "flow",
     "recovered",
@@ -54,7 +54,6 @@ EDGES = (
 
 _CUT = ["blocked", "start", "stop"]
 _JUDGED = ["clip", "kind", "question", *_CUT, "draw", "modality", "answer", "value", "reason"]
-_BY_TOKEN = ["clip", "kind", "question", *_CUT, "draw", "step", "token", "value"]
 _SCORED = ["clip", "kind", "question", *_CUT, "draw", "quantity", "value"]
 
 plan = each
@@ -113,7 +112,7 @@ def sweep(
 
     def rows(job):
         clip, answers = job.clip, []
-        cuts = _cuts(model, spans, rules, clip, n_draws, seed)
+        cuts = conditions(model, spans, rules, clip, n_draws, seed)
         prompts = [model.prompt(clip, question) for question in wanted]
         asked = [Request(prompt, cuts.values(), max_new_tokens) for prompt in prompts]
         for (question, modalities), runs in zip(wanted.items(), run_all(model, asked), strict=True):
@@ -153,61 +152,10 @@ def scores(model, clips, question=HEAR, *, spans=None, blocked=("video", "audio"
 
     def scored(job):
         captions = references(job.clip, question)
-        cuts = _cuts(model, spans, rules, job.clip, n_draws, seed)
+        cuts = conditions(model, spans, rules, job.clip, n_draws, seed)
         return _scored(model, model.prompt(job.clip, question), cuts, job.clip, captions)
 
     return over(plan(clips), scored, _SCORED)
-
-
-def by_token(
-    model,
-    clips,
-    question=HEAR,
-    *,
-    spans=None,
-    blocked=("video", "audio"),
-    source=ANSWER,
-    n_draws=1,
-    max_new_tokens=MAX_NEW_TOKENS,
-    seed=0,
-):
-    """Of a model's own answers, how probable every word stays under every cut: where does each word come from?
-
-    The answer is given under every cut as it was chosen without, so that a word is judged after the same words.
-
-    Args:
-        model, clips, question, spans, blocked, source, n_draws, max_new_tokens, seed: as in `sweep`; a span of None is
-            all layers.
-
-    Returns:
-        DataFrame: clip, kind, question, blocked, start, stop, draw, step (0 = first), token (its text), value
-        (log-probability in nats).
-
-    Raises:
-        PromptError, ValueError: as in `sweep`.
-
-    Example:
-        >>> model, clips = avnb.load("toy-omni"), avnb.datasets.load("toybox", n=2)
-        >>> table = by_token(model, clips[:1], n_draws=0)
-        >>> "".join(table.query("blocked == 'nothing'")["token"])[:6]
-        'I hear'
-    """
-    spans = [(0, len(model.decoder.layers))] if spans is None else spans
-    rules = [(source, group, group) for group in blocked]
-
-    def rows(job):
-        prompt = model.prompt(job.clip, question)
-        answer = run(model, prompt, max_new_tokens=max_new_tokens)[0].token_ids
-        tokens = [model.tokenizer.decode([token]) for token in answer]
-        cuts = _cuts(model, spans, rules, job.clip, n_draws, seed)
-        runs = run(model, prompt, cuts.values(), forced=answer)
-        return [
-            (job.clip.id, job.clip.kind, question, *label, step, token, float(value))
-            for label, found in zip(cuts, runs, strict=True)
-            for step, (token, value) in enumerate(zip(tokens, found.logprobs, strict=True))
-        ]
-
-    return over(plan(clips), rows, _BY_TOKEN)
 
 
 def flow(model, clips, question=HEAR, *, spans=None, edges=EDGES, n_draws=3, seed=0):
@@ -253,17 +201,35 @@ def flow(model, clips, question=HEAR, *, spans=None, edges=EDGES, n_draws=3, see
         there = [edge for edge in edges if _can_see(prompt, *edge)]
         rules = [(NODES[receiver], NODES[sender], f"{sender} > {receiver}") for sender, receiver in there]
         inner, outer = ([rule for rule in rules if (rule[0] == ANSWER) == wanted] for wanted in (False, True))
-        cuts = _cuts(model, spans, inner, clip, 0, seed) | _cuts(model, spans, outer, clip, n_draws, seed)
+        cuts = conditions(model, spans, inner, clip, 0, seed) | conditions(model, spans, outer, clip, n_draws, seed)
         return _scored(model, prompt, cuts, clip, captions)
 
     return over(plan(clips), scored, _SCORED)
 
 
-def _cuts(model, spans, rules, clip, n_draws, seed):
-    """{(blocked, start, stop, draw): condition}: the baseline, then every rule (source, target, name) in every span."""
+def conditions(model, spans, rules, clip, n_draws, seed) -> dict:
+    """What is cut, by how the tables name it: the baseline, then every rule in every span, with its controls.
+
+    Args:
+        model: an AVLLM from `avnb.load`.
+        spans: (start, stop) each; None for those from the first layer on.
+        rules: (source, target, name) each.
+        clip: every clip draws anew, or the same few positions would be drawn in all prompts of one length.
+        n_draws, seed: of the controls.
+
+    Returns:
+        dict: (blocked, start, stop, draw) -> `Condition`.
+
+    Raises:
+        ValueError: a span that goes beyond the layers.
+
+    Example:
+        >>> model, clip = avnb.load("toy-omni"), avnb.Clip("0", "0.mp4")
+        >>> list(conditions(model, [(0, 8)], [(ANSWER, "video", "video")], clip, 1, 0))
+        [('nothing', 0, 0, 0), ('video', 0, 8, 0), ('control: video', 0, 8, 0)]
+    """
     n_layers = len(model.decoder.layers)
     cuts = {(NOTHING, 0, 0, 0): Condition()}
-    # Every clip draws anew, or the same few positions would be drawn in all prompts of one length.
     seeds = [crc32(f"{clip.id} {seed} {draw}".encode()) for draw in range(n_draws)]
     for start, stop in cumulative(n_layers) if spans is None else spans:
         if not 0 <= start < stop <= n_layers:

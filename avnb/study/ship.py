@@ -27,7 +27,7 @@ class Table(NamedTuple):
     """A table that is measured.
 
     Attributes:
-        analysis, options, kinds, each: as in `study.table`.
+        analysis, options, kinds, each, n: as in `study.table`.
         models: names.
     """
 
@@ -36,6 +36,7 @@ class Table(NamedTuple):
     models: tuple[str, ...] = ("toy-omni",)
     kinds: list | None = None
     each: int | None = EACH
+    n: int = N_CLIPS
 
 
 TABLES = {
@@ -43,7 +44,6 @@ TABLES = {
     "knockout": Table("knockout", {"spans": cumulative(_N_LAYERS), "blocked": _GROUPS, "n_draws": 1}),
     "ranks": Table("lens.event_ranks", {"group": "audio+video+last", "answer": "I hear"}),
     "ranks-cut": Table("lens.event_ranks", {"cut": ["audio", "video"]}, kinds=_CONFLICT),
-    "by-token": Table("knockout.by_token", {}, kinds=_CONFLICT),
     "instead": Table("instead.measure", {"n_draws": 1}, kinds=_CONFLICT),
     "patching": Table("patching.measure", {}, kinds=_CONFLICT),
     "probe": Table("probe.measure", {}),
@@ -70,6 +70,7 @@ TABLES = {
     "attention-steps": Table("attention", {"by": "step"}),
     "attention-heads": Table("attention", {"by": "head"}),
     "attention-without-sinks": Table("attention", {"without_sinks": 10.0}),
+    "blend": Table("blend.words", {}, kinds=_CONFLICT, each=None, n=3 * N_CLIPS),  # few answers are one
     "questions": Table("questions", {}),
     "questions-both": Table("questions", {"inputs": ["both"]}, ("toy-omni-balanced",)),
 }
@@ -81,16 +82,14 @@ def measure(names=None):
     Args:
         names: keys of `TABLES`; None for all.
     """
-    clips = datasets.load(DATASET, n=N_CLIPS, seed=SEED)
     for name in names or TABLES:
-        analysis, options, of, kinds, each = TABLES[name]
+        analysis, options, of, kinds, each, n = TABLES[name]
         for model in map(models.load, of):
-            asked, others = study.asked(analysis, model, DATASET, N_CLIPS, SEED, each, kinds, options)
+            asked, others = study.asked(analysis, model, DATASET, n, SEED, each, kinds, options)
             if shipped.find(asked, [model, *others]) is None:
                 folder = cache_folder() / "shipping"
-                table = study.measure(
-                    analysis, model, asked.clips(clips), dataset=DATASET, seed=SEED, out=folder, **options
-                )
+                clips = asked.clips(datasets.load(DATASET, n=n, seed=SEED))
+                table = study.measure(analysis, model, clips, dataset=DATASET, seed=SEED, out=folder, **options)
                 shipped.keep(table, shipped.path_of(model.name, name), asked, [model, *others])
 
 

@@ -74,11 +74,9 @@ def test_the_first_clips_of_each_kind_count(toybox_clips):
 @pytest.mark.organism
 @pytest.mark.parametrize(("name", "model"), [pair for pair in SHIPPED if shipped.path_of(*pair[::-1]).exists()])
 def test_what_was_measured_is_what_is_measured_today(name, model, tmp_path):
-    analysis, options, _, kinds, each = ship.TABLES[name]
+    analysis, options, _, kinds, each, n = ship.TABLES[name]
     organism = models.load(model)
-    wanted, others = study.asked(
-        analysis, organism, shipped.DATASET, shipped.N_CLIPS, shipped.SEED, each, kinds, options
-    )
+    wanted, others = study.asked(analysis, organism, shipped.DATASET, n, shipped.SEED, each, kinds, options)
     kept = shipped.find(wanted, [organism, *others])
     assert kept is not None, f"measured with other weights or options; measure it: python -m avnb.study.ship {name}"
     if analysis in ("fidelity", "knockout"):  # the others set clips against each other, or take minutes
