@@ -113,15 +113,17 @@ def words(
         answer = run(model, prompt, max_new_tokens=max_new_tokens)[0]
         about = clip.id, clip.kind, question, answer.text
         sentence, *found = _blend(answer.text, [one for one in clip.seen if one not in clip.heard], list(clip.heard))
-        if not all(found):
+        steps = []
+        if all(found):
+            labels = tokens.label(model.tokenizer, answer.token_ids, clip)
+            within = labels[labels["token"].str.count(r"\.").cumsum().shift(fill_value=0) == sentence]
+            steps = [within.loc[within["event"] == event, "step"] for event in found]
+        if not steps or not all(map(len, steps)):  # no blend, or in a sentence that is not about the sound
             return [(*about, "", NOTHING, 0, 0, 0, math.nan)]
-        labels = tokens.label(model.tokenizer, answer.token_ids, clip)
-        within = labels[labels["token"].str.count(r"\.").cumsum().shift(fill_value=0) == sentence]
-        steps = [within.loc[within["event"] == event, "step"].iloc[0] for event in found]
         cuts = conditions(model, spans, rules, clip, n_draws, seed)
         runs = run(model, prompt, cuts.values(), forced=answer.token_ids)
         return [
-            (*about, name, *label, float(one.logprobs[step]))
+            (*about, name, *label, float(one.logprobs[step.iloc[0]]))
             for label, one in zip(cuts, runs, strict=True)
             for name, step in zip((SEEN, HEARD), steps, strict=True)
         ]

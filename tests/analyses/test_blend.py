@@ -70,9 +70,10 @@ def test_a_cut_costs_the_word_that_it_feeds(answering):
     assert found[blend.SEEN, "control: video"] == 0
 
 
-def test_an_answer_that_is_no_blend_has_no_word(answering):
+@pytest.mark.parametrize("text", ["I hear a cow mooing.", "I see a helicopter mooing.", ""])
+def test_an_answer_that_is_no_blend_has_no_word(answering, text):
     clip = avnb.Clip("a", "a.mp4", seen=("helicopter",), heard=("cow",))
-    (row,) = blend.words(answering("I hear a cow mooing.", {}), [clip]).itertuples()
+    (row,) = blend.words(answering(text, {}), [clip]).itertuples()
     assert (row.quantity, row.blocked) == ("", "nothing") and pd.isna(row.value)
 
 
