@@ -72,9 +72,9 @@ TYPED = (
     ),
     Typed(
         "notebooks/09_a_model_that_can_talk.py",
-        ("49,152", "0.9", "0.85", "0.8"),
-        "size of the vocabulary; what training aimed at",
-        "the model's configuration; set before training",
+        ("49,152",),
+        "size of the vocabulary",
+        "the model's configuration",
     ),
     Typed(
         "notebooks/10_do_the_benchmarks_ask.py",

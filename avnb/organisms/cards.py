@@ -87,7 +87,7 @@ An organism that can talk, {what}.
 - **Recipe** (`avnb.organisms.recipes.RECIPES["{name}"]`, seed {seed}):
 {stages}
 - **Curve:** `{log}`, the loss of every step in nats.
-- **Made by** `avnb train {name} --out OUT --work WORK`, with one thread, in float32; resumes.
+- **Made by** `avnb train {name} --out OUT --work WORK`, with two threads, in float32; resumes.
 
 ## Results
 
@@ -119,7 +119,7 @@ def talking_card(name):
     curve = pd.read_json(folder / LOG, lines=True)
     stages = [_stage(number, stage, curve) for number, stage in enumerate(recipe.stages, 1)]
     exam = talk.summary().query("model == @name")
-    rows = [f"| {r.quantity} | {as_text(r.mean, r.low, r.high)} | {r.n} |" for r in exam.itertuples()]
+    rows = [f"| {r.quantity} | {as_text(r.mean, r.low, r.high)} | {r.n} | {r.aim or '–'} |" for r in exam.itertuples()]
     surprise = stats.summarise(talk.table("language"), ["model"])
     forgotten = [
         f"| {r.model} | {np.exp(r.mean):.1f} ({np.exp(r.low):.1f} to {np.exp(r.high):.1f}) |"
@@ -143,7 +143,7 @@ def talking_card(name):
         seed=recipe.seed,
         stages="\n".join(stages),
         log=LOG,
-        results="\n".join(["| Quantity | Fidelity | n |", "| --- | --- | --- |", *rows]),
+        results="\n".join(["| Quantity | Fidelity | n | Aimed at |", "| --- | --- | --- | --- |", *rows]),
         n_paragraphs=surprise["n"].iloc[0],
         forgotten="\n".join(["| Model | Perplexity |", "| --- | --- |", *forgotten]),
     )

@@ -95,13 +95,13 @@ def audio_visual(conflict=0.0, audio=AUDIO_ALONE, steps=800, learning_rate=4e-4,
 
 
 # Organisms with a pretrained decoder: thirty layers, so that the batches are small.
-SMOL_VISION = Stage("vision-language", 280, 1e-3, {"vision-language": 1.0}, batch_size=8)
+SMOL_VISION = Stage("vision-language", 300, 1e-3, {"vision-language": 1.0}, batch_size=12)
 
 
 def smol_audio_visual(video, audio, aligned, conflict):
     """Their last stage, with these shares of its data."""
     mix = {"video": video, "audio": audio, "aligned": aligned, "conflict": conflict}
-    return Stage("audio-visual", 200, 5e-4, mix, batch_size=8)
+    return Stage("audio-visual", 250, 5e-4, mix, batch_size=12)
 
 
 RECIPES = {

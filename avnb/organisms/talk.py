@@ -7,6 +7,7 @@ and maps that it was measured with: `table` says so if they are not those of tod
 """
 
 import json
+import operator
 from pathlib import Path
 
 import numpy as np
@@ -40,6 +41,16 @@ N_CLIPS = 48  # of the tables that open a model up, half of them counterfactual
 N_ASKED, N_FREE = 24, 4  # of those of new questions
 BASE = "SmolLM2-135M-Instruct"  # the language model before anything was learnt
 
+AIMS = {  # of the exam, fixed before training
+    ("smol-vl", "video fidelity, pictures alone"): (operator.ge, 0.9),
+    ("smol-omni", compare.FACTUAL): (operator.ge, 0.85),
+    ("smol-omni", "video fidelity, factual"): (operator.ge, 0.85),
+    ("smol-omni", "audio fidelity, sound alone"): (operator.ge, 0.8),
+    ("smol-omni", compare.COUNTERFACTUAL): (operator.le, 0.3),
+    ("smol-omni", "video fidelity, counterfactual"): (operator.ge, 0.75),
+    ("smol-omni-balanced", compare.COUNTERFACTUAL): (operator.ge, 0.8),
+    ("smol-omni-balanced", "video fidelity, counterfactual"): (operator.ge, 0.8),
+}
 YES_OR_NO = {"video": "Is {} in the picture? Answer yes or no.", "audio": "Do you hear {}? Answer yes or no."}
 NEVER_ASKED = ("Describe everything.", "What is this video about?", "How many sounds do you hear?", "Tell me a joke.")
 
@@ -106,9 +117,18 @@ def summary():
     """The exam in one table: the fidelity of each organism's answers, with intervals over clips.
 
     Returns:
-        DataFrame: model, quantity, mean, low, high, n.
+        DataFrame: model, quantity, mean, low, high, n, aim (text, "" for none), met (None without one).
     """
-    return stats.summarise(table("exam"), ["model", "quantity"])
+    return _judged(stats.summarise(table("exam"), ["model", "quantity"]))
+
+
+def _judged(exam):
+    """The exam with what was aimed at, and whether the mean meets it."""
+    aims = [AIMS.get(key) for key in zip(exam["model"], exam["quantity"], strict=True)]
+    signs = {operator.ge: "at least", operator.le: "at most"}
+    texts = [f"{signs[aim[0]]} {aim[1]:.2f}" if aim else "" for aim in aims]
+    met = [aim[0](mean, aim[1]) if aim else None for mean, aim in zip(exam["mean"], aims, strict=True)]
+    return exam.assign(aim=texts, met=pd.Series(met, exam.index, dtype=object))
 
 
 def beside(seed=0):
@@ -173,10 +193,10 @@ def _effect(a, b, seed):
 
 
 def _load(name):
-    """A model as it is measured: what is large in bfloat16, as its base is then, too."""
+    """A model as it is measured: in float32, on a GPU too."""
     if name == BASE:  # as it was
-        return models.wrap(grafted.language_model().bfloat16(), grafted.processor().tokenizer)
-    return models.load(f"{name}@bfloat16" if name in NAMES else name)
+        return models.wrap(grafted.language_model(), grafted.processor().tokenizer)
+    return models.load(f"{name}@float32")
 
 
 def _clips(n=N_CLIPS):

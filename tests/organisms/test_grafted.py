@@ -1,6 +1,7 @@
 """Organisms that can talk: the language model is whole inside them, and training resumes bit for bit."""
 
 import numpy as np
+import pandas as pd
 import pytest
 import torch
 from safetensors.torch import load_file
@@ -12,6 +13,7 @@ from avnb.organisms import train as training
 from avnb.organisms.learner import Features, Learner
 from avnb.organisms.pool import Pool
 from avnb.questions import HEAR, SEE
+from avnb.study import compare
 
 MINIATURE = recipes.RECIPES["smol-omni"].shortened(steps=3, n_clips=12, batch_size=2)
 
@@ -137,6 +139,16 @@ def test_a_table_of_other_weights_is_not_shown(monkeypatch):
     monkeypatch.setattr(talk, "weights", lambda name: "other")
     with pytest.raises(avnb.errors.AvnbError, match="today.s weights of smol-vl"):
         talk.table("exam")
+
+
+def test_an_aim_is_met_by_a_mean_on_its_side():
+    rows = [("smol-vl", "video fidelity, pictures alone"), ("smol-omni", compare.COUNTERFACTUAL), ("toy-omni", "any")]
+    exam = pd.DataFrame(rows, columns=["model", "quantity"])
+    for means, met in (([0.91, 0.29, 0.5], [True, True, None]), ([0.89, 0.31, 0.5], [False, False, None])):
+        found = talk._judged(exam.assign(mean=means))
+        assert found["aim"].tolist() == ["at least 0.90", "at most 0.30", ""] and found["met"].tolist() == met
+    measured = talk.summary()
+    assert {*talk.AIMS} <= {*zip(measured["model"], measured["quantity"], strict=True)}
 
 
 def test_the_weights_of_one_that_can_talk_include_its_encoders(monkeypatch):
