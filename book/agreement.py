@@ -67,7 +67,8 @@ def in_readme(text):
 
 def on_card(name, text):
     """The numbers of the card of an organism, of questions about one modality."""
-    for quantity, cell, n in re.findall(r"^\| (\w+ fidelity, [^|]*) \| ([^|]*) \| (\d+) \| [^|]* \|$", text, re.MULTILINE):
+    line = r"^\| (\w+ fidelity, [^|]*) \| ([^|]*) \| (\d+) \| [^|]* \|$"
+    for quantity, cell, n in re.findall(line, text, re.MULTILINE):
         yield Shown(f"{name}: {quantity}", _TOLD.search(cell).groups(), n, f"card of {name}")
     for row in re.findall(r"^\| (Describe .*) \|$", text, re.MULTILINE):
         question, clips, given, judged, cell, n = row.split(" | ")

@@ -124,7 +124,8 @@ show.table(
     .reindex(columns=talk.NAMES)
     .fillna("–")
     .reset_index(),
-    "Fidelity of the answers (0 to 1), by the event judge, with 95 % intervals",
+    "Fidelity of the answers (0 to 1), by the event judge, and which of the two they name in conflict (modality preference, "
+    "from −1, the picture, to 1, the sound); with 95 % intervals, for the preference with clips of one source counted together",
 )
 
 # %% tags=["hide-input"]

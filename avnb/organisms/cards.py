@@ -92,7 +92,8 @@ An organism that can talk, {what}.
 ## Results
 
 Test clips, fidelity by the event judge: events named and there / events named or there. Means with bootstrap 95 %
-intervals over clips; printed for all such organisms by `python -m avnb.organisms.talk`.
+intervals over clips, for the preference with clips of one source together; printed for all such organisms by
+`python -m avnb.organisms.talk`.
 
 {results}
 

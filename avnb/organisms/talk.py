@@ -2,7 +2,7 @@
 
     python -m avnb.organisms.talk        # measures what is not measured yet, and prints the table of the exam
 
-Measuring takes some ten minutes on two cores, so that the tables come with the package. Each one remembers the adapters
+Measuring takes about an hour on two cores, so that the tables come with the package. Each one remembers the adapters
 and maps that it was measured with: `table` says so if they are not those of today.
 """
 
@@ -25,6 +25,7 @@ from avnb.errors import AvnbError
 from avnb.files import cache_folder, digest, file_hash, whole
 from avnb.models import grafted, smollm
 from avnb.organisms import language, omni
+from avnb.organisms.contrasts import PREFERENCE
 from avnb.organisms.exam import Exam
 from avnb.organisms.learner import Learner
 from avnb.organisms.pool import Pool
@@ -116,10 +117,21 @@ def _stored(name):
 def summary():
     """The exam in one table: the fidelity of each organism's answers, with intervals over clips.
 
+    For the preference, a difference, clips of one source are resampled together.
+
     Returns:
         DataFrame: model, quantity, mean, low, high, n, aim (text, "" for none), met (None without one).
     """
-    return _judged(stats.summarise(table("exam"), ["model", "quantity"]))
+    exam = stats.summarise(table("exam"), ["model", "quantity"])
+    leans = exam["quantity"] == PREFERENCE
+    exam.loc[leans, list(stats.Interval._fields)] = [_preference(name) for name in exam.loc[leans, "model"]]
+    return _judged(exam)
+
+
+def _preference(name, seed=0):
+    """Of an organism in conflict: whether the answer about the sound names what is heard (1) or what is seen (-1)."""
+    values = table("exam").query("model == @name and quantity == @PREFERENCE").set_index("clip")["value"]
+    return stats.interval(values, seed, signed=True, clusters=datasets.sources(values.index))
 
 
 def _judged(exam):
@@ -167,9 +179,7 @@ def effects(name, seed=0):
     for modality, said in (("audio", "heard"), ("video", "seen")):
         factual, counterfactual = (exam[f"{modality} fidelity, {kind}"] for kind in ("factual", "counterfactual"))
         found[f"what is {said}, named in conflict - named in factual clips"] = _effect(counterfactual, factual, seed)
-    found["in conflict, the answer about the sound names what is heard - what is seen"] = stats.interval(
-        exam["modality preference"], seed, signed=True, clusters=datasets.sources(exam.index)
-    )
+    found["in conflict, the answer about the sound names what is heard - what is seen"] = _preference(name, seed)
     recalled = latent.recall(table("ranks").query("model == @name"), lens.TOP_K, lens.DEPTH)
     for kind, some in recalled.groupby("kind", sort=False):
         values = some.pivot(index="clip", columns="target", values="value")
