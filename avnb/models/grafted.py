@@ -24,7 +24,7 @@ from avnb.models.smollm import GGUF, there
 
 ADAPTERS, MAPS = "adapter_model.safetensors", "maps.safetensors"
 
-_UNUSED = "audio_bos_eos_token.weight"  # of an encoder: of its own width, and never heard
+_UNUSED = "audio_bos_eos_token.weight"  # of an encoder: of its own width, and never heard; 0, so that it is never another
 
 TEXT = {  # the decoder: sizes of SmolLM2-135M
     "hidden_size": 576,
@@ -166,9 +166,10 @@ def _attach(tower, weights, last, then):
     """Load an encoder, with a linear map behind its last layer that becomes part of this layer."""
     weights[f"{last}.bias"] = then["weight"] @ weights[f"{last}.bias"] + then["bias"]
     weights[f"{last}.weight"] = then["weight"] @ weights[f"{last}.weight"]
-    weights.pop(_UNUSED, None)
+    if _UNUSED in weights:
+        weights[_UNUSED] = torch.zeros_like(tower.get_parameter(_UNUSED))
     missing, unexpected = tower.load_state_dict(weights, strict=False)
-    if unexpected or set(missing) - {_UNUSED}:
+    if unexpected or missing:
         raise ValueError(f"an encoder lacks {missing[:3]}, or has more: {unexpected[:3]}")
 
 

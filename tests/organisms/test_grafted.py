@@ -14,6 +14,7 @@ from avnb.organisms.learner import Features, Learner
 from avnb.organisms.pool import Pool
 from avnb.questions import HEAR, SEE
 from avnb.study import compare
+from avnb.study.fingerprints import model_fingerprint
 
 MINIATURE = recipes.RECIPES["smol-omni"].shortened(steps=3, n_clips=12, batch_size=2)
 
@@ -105,6 +106,15 @@ def test_what_is_loaded_is_what_was_trained(tmp_path, shallow, pool):
     prompt = model.prompt_from_inputs(**model.process(pool.frames[0], pool.waves[0].astype(np.float32) / 32767, SEE))
     forced = [*model.tokenizer(answers[0])["input_ids"], model.tokenizer.eos_token_id]
     assert np.allclose(avnb.run(model, prompt, forced=forced)[0].logprobs, found[1][: len(forced)], atol=1e-4)
+
+
+def test_what_ships_is_the_same_model_in_every_process(smol):
+    """Or no table of it would be found again: weights that are never used must not be drawn either."""
+    found = set()
+    for seed in (0, 1):
+        torch.manual_seed(seed)
+        found.add(model_fingerprint(avnb.wrap(*grafted.load(avnb.models.CHECKPOINTS / "smol-omni"))))
+    assert len(found) == 1
 
 
 def test_a_base_has_no_ears(tmp_path, shallow):
