@@ -18,7 +18,7 @@ from avnb import speed
 from avnb.analyses import ANALYSES
 from avnb.models import CHECKPOINTS, base_of, memory, shipped, talking
 from avnb.models.families import FAMILIES
-from avnb.organisms import cards, contrasts, dose, talk, upbringing
+from avnb.organisms import cards, contrasts, dose, half, talk, upbringing
 from avnb.questions import HEAR, SEE
 from avnb.show import explore, stills, told
 from avnb.study import claims
@@ -224,7 +224,8 @@ def glance():
 
 def replicas():
     """What repeated upbringings agree on."""
-    return f"{contrasts.sentences(contrasts.contrasts(upbringing.results()))}\n"
+    whole = contrasts.sentences(contrasts.contrasts(upbringing.results()))
+    return f"{whole}\n{contrasts.sentences(half.carried(half.results()), half.CONTRASTS)}\n"
 
 
 def analyses():

@@ -32,7 +32,7 @@ import avnb
 import pandas as pd
 from avnb import datasets, paper, plots, show, stats
 from avnb.organisms import cards as organism_cards
-from avnb.organisms import contrasts, dose, recipes, response, upbringing
+from avnb.organisms import contrasts, dose, half, recipes, response, upbringing
 from avnb.questions import HEAR, SEE
 from IPython.display import Markdown
 
@@ -305,6 +305,44 @@ Markdown(
 )
 
 # %% [markdown]
+# ### Listening, or listening to these things?
+#
+# Conflict works against the bias. It may teach to listen whatever is seen, or only that *these* things can sound otherwise
+# than they look; a repair of a real model would be worth little if it were the second. So in some replicas the conflicting
+# clips of the last stage hold every other thing alone, and all organisms are asked about conflicting clips of three
+# kinds: of things that were in conflict, of things that never were, and of one of each.
+
+# %% tags=["hide-input"]
+halves = half.results()
+parts = {
+    things: contrasts.organisms(some)
+    for things, some in halves.groupby("things", sort=False)
+}
+by_things = pd.concat(
+    parts[things].assign(arm=parts[things]["arm"] + f"; asked of things {things}")
+    for things in (half.NEVER, half.ALWAYS)
+)
+carried = half.carried(halves, seed)
+ns = halves.groupby("things")["clip"].nunique()
+show.figure(
+    plots.upbringing.replicas(
+        by_things, "Conflict of some things, asked about the others"
+    ),
+    f"One mark for each organism; of the things that were in conflict where only half of them were, n = {ns[half.ALWAYS]} clips, "
+    f"of the others n = {ns[half.NEVER]} (one of each: {ns[half.MIXED]}, not drawn). Marks as before; intervals are those of the "
+    "differences, below.",
+    alt="For organisms raised without conflict, with conflict of half the things, and of all things: fidelity to sound and "
+    "picture of conflicting clips, of things that were in conflict and of things that never were.",
+    data=by_things,
+)
+
+# %% tags=["hide-input"]
+Markdown(
+    contrasts.sentences(carried, half.CONTRASTS)
+    + "\n\n`python -m avnb.organisms.half --work WORK` raises these; their table comes with the package."
+)
+
+# %% [markdown]
 # ## Paper and here
 #
 # The paper's drop from ordinary to conflicting clips, beside that of the organism that was trained like the paper's models:
@@ -385,11 +423,16 @@ Markdown(
 
 # %% tags=["hide-input"]
 conflict = compared[compared["contrast"] == "conflict, vision first"]
+over, rest = (
+    contrasts.verdict(carried[carried["contrast"] == name]) for name in half.CONTRASTS
+)
 Markdown(
     "- In organisms whose every training example is known, training is **enough** to make a model that hears and does not "
     "say so: within the sweep, and within a replica, eyes and ears are the same.\n"
     "- The dose of conflict moves it, over six doses and three upbringings. With half of the clips in conflict, replicas of "
-    f"which no stage is shared move {contrasts.verdict(conflict)}."
+    f"which no stage is shared move {contrasts.verdict(conflict)}.\n"
+    "- What conflict teaches, asked of things that never were in conflict: with conflict of other things, against none, "
+    f"{over}; with conflict of all things, against that of others, {rest}."
 )
 
 # %% [markdown]

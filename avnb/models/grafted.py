@@ -24,7 +24,7 @@ from avnb.models.smollm import GGUF, there
 
 ADAPTERS, MAPS = "adapter_model.safetensors", "maps.safetensors"
 
-_UNUSED = "audio_bos_eos_token.weight"  # of an encoder: of its own width, and never heard; 0, so that it is never another
+_UNUSED = "audio_bos_eos_token.weight"  # of an encoder, never heard: 0 here, so that it is the same in every process
 
 TEXT = {  # the decoder: sizes of SmolLM2-135M
     "hidden_size": 576,

@@ -49,21 +49,22 @@ def organisms(table) -> pd.DataFrame:
     return pd.DataFrame(columns).reset_index()
 
 
-def contrasts(table, seed=0) -> pd.DataFrame:
+def contrasts(table, seed=0, of=CONTRASTS) -> pd.DataFrame:
     """Differences in modality preference between arms of the same replica.
 
     Args:
         table: of `upbringing.results`.
         seed: of the resampling.
+        of: name -> (arm, minus arm, in words).
 
     Returns:
-        DataFrame: contrast (a key of `CONTRASTS`), replica, mean, low, high, n (clips), follows (whether both organisms
+        DataFrame: contrast (a key of `of`), replica, mean, low, high, n (clips), follows (whether both organisms
         answer what they are asked; the others say nothing about a preference).
     """
     follows = organisms(table).set_index(["arm", "seed"])["follows"]
     values = table[table["quantity"] == PREFERENCE].pivot_table(index="clip", columns=["arm", "seed"], values="value")
     rows = []
-    for name, (arm, minus, _) in CONTRASTS.items():
+    for name, (arm, minus, _) in of.items():
         for replica in sorted(table["seed"].unique()):
             pair = [(arm, replica), (minus, replica)]
             if all(one in values for one in pair):
@@ -100,14 +101,15 @@ def verdict(rows) -> str:
     return f"**not decided**: of {len(used)} replicas that follow their questions, not all leave out zero on one side"
 
 
-def sentences(found) -> str:
+def sentences(found, of=CONTRASTS) -> str:
     """What the replicas agree on, contrast by contrast, as a list of markdown.
 
     Args:
         found: of `contrasts`.
+        of: what it was called with.
     """
     lines = []
-    for name, (_, _, words) in CONTRASTS.items():
+    for name, (_, _, words) in of.items():
         rows = found[found["contrast"] == name]
         each = "; ".join(
             f"{row.mean:+.2f} ({row.low:+.2f} to {row.high:+.2f})" + ("" if row.follows else ", questions not followed")

@@ -70,16 +70,17 @@ class Exam:
         answers = learner.answer("both", self.video, self.audio[self.donors], HEAR)
         rows = [
             (clip.id, clip.seen, clip.heard, answer, judge.score(answer, clip, "audio").invented)
-            for clip, answer in zip(self._swapped(), answers, strict=True)
+            for clip, answer in zip(self.conflicting(), answers, strict=True)
         ]
         return pd.DataFrame(rows, columns=["clip", "seen", "heard", "answer", "invented"])
 
-    def _swapped(self):
+    def conflicting(self):
+        """The clips with the sounds of their donors."""
         pairs = zip(self.clips, self.donors, strict=True)
         return [Clip(c.id, c.video, seen=c.seen, heard=self.clips[d].heard) for c, d in pairs]
 
     def _fidelity(self, learner):
-        donors, clips, swapped, rows = self.donors, self.clips, self._swapped(), []
+        donors, clips, swapped, rows = self.donors, self.clips, self.conflicting(), []
         followed = []
         for kind, sounds, shown in (("factual", np.arange(len(clips)), clips), ("counterfactual", donors, swapped)):
             for question, modality in ((SEE, "video"), (HEAR, "audio")):

@@ -23,6 +23,7 @@ class Stage:
             picture of one clip with the sound of another that shares no source with it). Empty: the encoders are
             trained to tell sources; all other stages train the decoder alone.
         seed: of the order of the data.
+        conflicting: sources that conflicting clips may hold; empty for all.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Stage:
     mix: dict[str, float]
     batch_size: int = 16
     seed: int = 0
+    conflicting: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,10 @@ VIDEO_ALONE = 0.2  # share of the last stage's data: pictures alone, so that see
 AUDIO_ALONE = 0.1  # and of sounds alone, unless another dose is asked for
 
 
-def audio_visual(conflict=0.0, audio=AUDIO_ALONE, steps=800, learning_rate=4e-4, seed=0):
+def audio_visual(conflict=0.0, audio=AUDIO_ALONE, steps=800, learning_rate=4e-4, seed=0, conflicting=()):
     """The last stage with a dose: the shares of conflicting clips and of sounds alone in its data.
+
+    Conflicting clips hold only sources of `conflicting`, if there are any.
 
     Raises:
         ValueError: the shares do not fit into 1.
@@ -91,7 +95,7 @@ def audio_visual(conflict=0.0, audio=AUDIO_ALONE, steps=800, learning_rate=4e-4,
             f"conflict={conflict} and audio={audio} must be 0 or more, and at most {1 - VIDEO_ALONE} together"
         )
     mix = {"video": VIDEO_ALONE, "audio": audio, "aligned": aligned, "conflict": conflict}
-    return Stage("audio-visual", steps, learning_rate, mix, seed=seed)
+    return Stage("audio-visual", steps, learning_rate, mix, seed=seed, conflicting=conflicting)
 
 
 # Organisms with a pretrained decoder: thirty layers, so that the batches are small.

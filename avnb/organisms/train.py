@@ -44,20 +44,29 @@ class Data:
         }
         self._usable[BASE] = self._usable["video"]
 
-    def draw(self, kind, size, rng):
-        """Indices of clips for a kind of prompt."""
-        return rng.choice(self._usable[kind], size=size)
+    def draw(self, kind, size, rng, sources=()):
+        """Indices of clips for a kind of prompt; of those that hold nothing but these sources, if any are given."""
+        return rng.choice(self._of(kind, sources), size=size)
 
-    def draw_conflicting(self, pictures, rng):
+    def draw_conflicting(self, pictures, rng, sources=()):
         """For every picture a clip whose sound shares no source with it."""
-        examples, sounds = self.pool.examples, self.draw("audio", len(pictures), rng)
+        examples, sounds = self.pool.examples, self.draw("audio", len(pictures), rng, sources)
         for i in {int(i) for i in pictures}:
-            if not any(_conflict(examples[i], examples[j]) for j in self._usable["audio"]):
+            if not any(_conflict(examples[i], examples[j]) for j in self._of("audio", sources)):
                 raise ValueError(f"no sound of the pool shares nothing with {examples[i].id}; draw more clips")
         left = range(len(pictures))
         while left := [i for i in left if not _conflict(examples[pictures[i]], examples[sounds[i]])]:
-            sounds[left] = self.draw("audio", len(left), rng)
+            sounds[left] = self.draw("audio", len(left), rng, sources)
         return sounds
+
+    def _of(self, kind, sources):
+        if sources and (kind, sources) not in self._usable:
+            held = [{*example.seen, *example.heard} for example in self.pool.examples]
+            some = np.array([i for i in self._usable[kind] if held[i] <= set(sources)])
+            if not len(some):
+                raise ValueError(f"no clip of the pool holds nothing but {', '.join(sources)}; draw more clips")
+            self._usable[kind, sources] = some
+        return self._usable[(kind, sources) if sources else kind]
 
 
 def loss_of(learner, data, stage, rng):
@@ -74,7 +83,9 @@ def loss_of(learner, data, stage, rng):
     sounds = pictures.copy()
     if conflict and kind == "both":
         swapped = rng.random(size) < conflict / shares["both"]
-        sounds[swapped] = data.draw_conflicting(pictures[swapped], rng)
+        if stage.conflicting:
+            pictures[swapped] = data.draw(kind, swapped.sum(), rng, stage.conflicting)
+        sounds[swapped] = data.draw_conflicting(pictures[swapped], rng, stage.conflicting)
     choices = _QUESTIONS[kind]
     questions = [choices[i] for i in rng.integers(len(choices), size=size)]
     writer, examples = Writer(rng), data.pool.examples

@@ -11,7 +11,6 @@ that of the shipped organisms: they are its "vision first", "from scratch" and "
 ['audio first', 'audio first, conflict', 'audio, then vision']
 """
 
-import argparse
 import json
 from itertools import product
 from pathlib import Path
@@ -23,14 +22,14 @@ from avnb import models
 from avnb.files import whole
 from avnb.organisms.learner import Learner
 from avnb.organisms.omni import Omni
-from avnb.organisms.raising import gathered, raised
+from avnb.organisms.raising import by_arm, command, gathered, raised
 from avnb.organisms.recipes import AUDIO_LANGUAGE, ENCODERS, ORDERS, RECIPES, VISION_LANGUAGE, Recipe, audio_visual
 from avnb.organisms.train import LOG
 
 FILE = Path(__file__).parent / "upbringing.parquet"
 _FOLDER = "upbringing"  # of the results, in the work folder
 CONFLICT = 0.5  # share of conflicting clips in the arms that have any
-_COLUMNS = ["arm", "seed", "quantity", "clip", "value"]
+COLUMNS = ["arm", "seed", "quantity", "clip", "value"]
 MUCH, LITTLE = 0.3, 0.02  # shares of sounds alone, about the usual 0.1
 
 ARMS = {  # stages before the last one, and what the last one holds
@@ -73,7 +72,7 @@ def replicate(work, seeds, arms=tuple(ARMS)):
         seeds: of the replicas.
         arms: keys of `ARMS`.
     """
-    _take_shipped(Path(work))
+    take_shipped(Path(work))
     runs = {}
     for seed, arm in product(seeds, arms):
         recipe = recipe_of(arm, seed)
@@ -84,15 +83,10 @@ def replicate(work, seeds, arms=tuple(ARMS)):
 
 def gather(work, out=FILE):
     """Put the results of all organisms that are there into one table, in the order of `ARMS`, and write it."""
-
-    def place(file):
-        first = pd.read_parquet(file, columns=["arm", "seed"]).iloc[0]
-        return list(ARMS).index(first["arm"]), first["seed"]
-
-    return gathered(sorted((Path(work) / _FOLDER).glob("*.parquet"), key=place), _COLUMNS, out)
+    return gathered(by_arm(Path(work) / _FOLDER, ARMS), COLUMNS, out)
 
 
-def _take_shipped(work):
+def take_shipped(work):
     """Leave the states of replica 0 that training would leave, from the organisms that ship."""
     _leave(work, "toy-omni", 1, ("visual", "audio_tower"))
     for name, shipped in RECIPES.items():
@@ -120,9 +114,4 @@ def _leave(work, name, n_stages, parts):
 
 
 if __name__ == "__main__":
-    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--work", required=True, help="folder for clips, states and results")
-    parser.add_argument("--seeds", type=int, nargs="+", default=[0, 1, 2], help="of the replicas (default: 0 1 2)")
-    arguments = parser.parse_args()
-    replicate(arguments.work, arguments.seeds)
-    gather(arguments.work)
+    command(__doc__, replicate, gather)

@@ -53,7 +53,7 @@ def test_replicas_share_no_stage_and_the_arms_of_a_replica_share_their_encoders(
 
 
 def test_replica_0_is_the_organisms_that_ship(tmp_path):
-    upbringing._take_shipped(tmp_path)
+    upbringing.take_shipped(tmp_path)
     recipe = recipes.RECIPES["toy-omni"]
     for n_stages, parts in ((1, (".visual.", ".audio_tower.")), (3, (".",))):
         state = torch.load(tmp_path / f"{recipe.key(n_stages)}.pt")
