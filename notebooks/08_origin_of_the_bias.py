@@ -343,6 +343,20 @@ Markdown(
 )
 
 # %% [markdown]
+# The two ends of this comparison were raised once before, among the replicas above, with the same recipe and the same
+# seeds, but on another processor. Sums that differ in their last bits are enough to make another organism. How far that
+# moves one, on the clips that both exams ask about, is what a difference between two organisms is to be held against:
+
+# %% tags=["hide-input"]
+Markdown(
+    "\n".join(
+        f"- *{row.contrast}*, replica {row.replica}: raised again, modality preference differs by "
+        f"**{show.told((row.mean, row.low, row.high, row.n), signed=True)}**."
+        for row in half.again(halves, replicas, seed).itertuples()
+    )
+)
+
+# %% [markdown]
 # ## Paper and here
 #
 # The paper's drop from ordinary to conflicting clips, beside that of the organism that was trained like the paper's models:
@@ -442,7 +456,7 @@ Markdown(
 #   *here*; that it is the cause in a model of billions of parameters is not shown. What carries over is the design.
 # - **Few upbringings.** Organisms of the sweep share one run of the encoders and one of each first stage, and the replicas
 #   are few. The intervals say how much the answers hang on the clips asked about; how much they hang on the training run, the marks
-#   show.
+#   show, and the organisms that were raised twice.
 # - **Short.** The last stage of the sweep is shorter and steeper than that of the shipped organisms and of the replicas.
 #   Where an organism does not hear well even from sound alone (the control), a low answer says less about bias.
 # - *Conflict* here is drawn at random: any sound with any picture. Real conflict (dubbed films, music over pictures) has

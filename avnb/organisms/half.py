@@ -44,6 +44,7 @@ CONTRASTS = {  # as in `contrasts`, of clips of things that never were in confli
         "asked of the same things: with conflict of all things, minus of others",
     ),
 }
+_SAME = {"no conflict": "vision first", "conflict of all things": "vision first, conflict"}  # of `upbringing`
 
 
 def results():
@@ -94,6 +95,27 @@ def carried(table, seed=0):
         ['conflict of other things', 'conflict of these things too']
     """
     return contrasts.contrasts(table[table["things"] == NEVER], seed, CONTRASTS)
+
+
+def again(table, replicas, seed=0):
+    """Same recipes and seeds, raised once more: in modality preference, these minus those of `upbringing`.
+
+    Replica 0 is in both tables the organism that ships, and left out. Others differ if they were raised on processors
+    that sum in another order, and then show how far a training run moves by itself.
+
+    Args:
+        table: of `results`.
+        replicas: of `upbringing.results`.
+        seed: of the resampling.
+
+    Example:
+        >>> again(results(), upbringing.results())["contrast"].unique().tolist()
+        ['vision first', 'vision first, conflict']
+    """
+    both = pd.concat([table[table["arm"].isin(_SAME)], replicas[replicas["arm"].isin(_SAME.values())]])
+    both = both[both["clip"].isin({*table["clip"]} & {*replicas["clip"]})]
+    found = contrasts.contrasts(both, seed, {there: (here, there, "raised again") for here, there in _SAME.items()})
+    return found[found["replica"] > Recipe.seed]
 
 
 def gather(work, out=FILE):

@@ -91,6 +91,20 @@ def test_what_is_planted_is_named(preference, carries, whole):
     assert [part in line for part, line in zip((carries, whole), lines, strict=True)] == [True, True]
 
 
+def test_what_was_raised_again_is_held_against_the_first_time():
+    def exam(arm, level, seed, n=40):
+        named = [(contrasts.PREFERENCE, level), ("audio question followed, counterfactual", 1.0)]
+        named += [(f"{of} fidelity, counterfactual", 0.5) for of in ("audio", "video")]
+        return [(arm, seed, quantity, f"test-0-{clip}", value) for quantity, value in named for clip in range(n)]
+
+    columns = ["arm", "seed", "quantity", "clip", "value"]
+    first = [row for seed in (0, 2) for row in exam("vision first", -0.4, seed)]
+    here = [row for seed in (0, 2) for row in exam("no conflict", 0.1, seed, n=90)]
+    found = half.again(*(pd.DataFrame(rows, columns=columns) for rows in (here, first)))
+    assert found[["contrast", "replica", "n"]].values.tolist() == [["vision first", 2, 40]]
+    assert found["mean"].item() == pytest.approx(0.5)
+
+
 def test_the_exam_has_clips_of_every_kind():
     examples = [world.sample("test", 0, i) for i in range(half.N_TEST)]
     matching = [e for e in examples if e.relation == "matching"][: half.N_EXAM]
