@@ -516,8 +516,8 @@ if known_by:
         f"{known_by.probe.text} Against the lens on the same states: {show.told(known_by.apart, signed=True)}; against the "
         f"probes of the first half of the layers: {show.told(known_by.lost, signed=True)}. "
     )
-    if len(ordinary):
-        same = probe.over_depth(ordinary, "heard", "heard", depth)
+    same = probe.over_depth(ordinary, "heard", "heard", depth) if len(ordinary) else ()
+    if len(same):  # few clips may hold nothing that the probe was taught
         text += f"On ordinary clips the same probe names {show.told(stats.interval(same, seed))}. "
     if known_by.probe.stands and known_by.apart.low > 0:
         text += (
