@@ -8,7 +8,7 @@ conflict of all things, those of `upbringing`, are the two ends.
     python -m avnb.organisms.half --work WORK --seeds 0 1 2     # everything from nothing; resumes
 
 >>> len(CONFLICTED), "dog" in CONFLICTED
-(12, False)
+(12, True)
 """
 
 from itertools import product

@@ -84,14 +84,17 @@ def test_the_sweep_resumes_and_shards_add_up(tmp_path, monkeypatch, pools):
     monkeypatch.setattr(dose, "DOSES", (0.0, 0.4))
     monkeypatch.setattr(dose, "SEEDS", (0,))
     monkeypatch.setattr(dose, "STEPS", 2)
-    monkeypatch.setattr(raising, "Exam", partial(exams.Exam, n=4))
     short = {order: recipes.Recipe(stages).shortened(2, 12, 2).stages for order, stages in recipes.ORDERS.items()}
     monkeypatch.setattr(dose, "ORDERS", short)
     for module in (training, raising):
         monkeypatch.setattr(module, "Pool", lambda folder, split, *args: pools[split])
     taken = []
-    real = exams.Exam.take
-    monkeypatch.setattr(exams.Exam, "take", lambda self, learner: taken.append(1) or real(self, learner))
+
+    def take(exam, learner):
+        taken.append(1)
+        return exam.take(learner)
+
+    monkeypatch.setattr(dose, "raised", partial(raising.raised, take=take, n=4))
     out = tmp_path / "dose.parquet"
     assert dose.sweep(tmp_path / "work", out, shard=(0, 2)) is None and not out.exists()
     table = dose.sweep(tmp_path / "work", out, shard=(1, 2))
