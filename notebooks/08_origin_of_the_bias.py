@@ -278,9 +278,9 @@ arms, n_arms = list(dict.fromkeys(raised["arm"])), len(upbringing.ARMS)
 show.figure(
     plots.upbringing.replicas(
         raised,
-        "Every organism answers what it is asked"
+        f"Every one of {len(raised)} organisms answers what it is asked"
         if raised["follows"].all()
-        else "Not every organism answers what it is asked",
+        else f"Not every one of {len(raised)} organisms answers what it is asked",
     ),
     f"One mark for each organism, n = {replicas['clip'].nunique()} clips each. Hollow: fewer than "
     f"{contrasts.FOLLOWS:g} of the answers are about what was asked. Fidelity and shares from 0 to 1; intervals are those of the "
@@ -319,14 +319,16 @@ parts = {
     for things, some in halves.groupby("things", sort=False)
 }
 by_things = pd.concat(
-    parts[things].assign(arm=parts[things]["arm"] + f"; asked of things {things}")
+    parts[things].assign(arm=parts[things]["arm"] + f": asked of those {things}")
     for things in (half.NEVER, half.ALWAYS)
 )
 carried = half.carried(halves, seed)
 ns = halves.groupby("things")["clip"].nunique()
+raised_by_half = halves[["arm", "seed"]].drop_duplicates()
 show.figure(
     plots.upbringing.replicas(
-        by_things, "Conflict of some things, asked about the others"
+        by_things,
+        f"{len(raised_by_half)} organisms, asked of things that were in conflict and of others",
     ),
     f"One mark for each organism; of the things that were in conflict where only half of them were, n = {ns[half.ALWAYS]} clips, "
     f"of the others n = {ns[half.NEVER]} (one of each: {ns[half.MIXED]}, not drawn). Marks as before; intervals are those of the "

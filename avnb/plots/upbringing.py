@@ -5,9 +5,9 @@ import matplotlib.pyplot as plt
 from avnb.plots.style import PALETTE
 
 _PANELS = {
-    "hearing": ("says what is heard\n(fidelity, conflicting clips)", "audio"),
-    "seeing": ("says what is seen\n(fidelity, conflicting clips)", "video"),
-    "followed": ("answers what is asked\n(share of answers)", "other"),
+    "hearing": ("says what is heard\n(fidelity,\nconflicting clips)", "audio"),
+    "seeing": ("says what is seen\n(fidelity,\nconflicting clips)", "video"),
+    "followed": ("answers what\nis asked\n(share of answers)", "other"),
 }
 _MARKS = "osD^v"
 
@@ -17,7 +17,7 @@ def replicas(table, title):
 
     Args:
         table: of `contrasts.organisms`.
-        title: of the figure; the numbers of organisms and replicas are added.
+        title: of the figure; the number of replicas is added.
 
     Returns:
         The figure.
@@ -40,5 +40,5 @@ def replicas(table, title):
     hollow = {"markerfacecolor": "none", "label": "question not followed"}
     handles.append(plt.Line2D([], [], color="black", marker="o", linestyle="", **hollow))
     fig.legend(handles=handles, loc="outside lower center", ncol=len(handles), frameon=False)
-    fig.suptitle(f"{title} ({len(table)} organisms, {len(seeds)} replicas)")
+    fig.suptitle(f"{title} ({len(seeds)} replicas)")
     return fig
