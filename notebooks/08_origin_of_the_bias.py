@@ -346,8 +346,9 @@ Markdown(
 
 # %% [markdown]
 # The two ends of this comparison were raised once before, among the replicas above, with the same recipe and the same
-# seeds, but on another processor. Sums that differ in their last bits are enough to make another organism. How far that
-# moves one, on the clips that both exams ask about, is what a difference between two organisms is to be held against:
+# seeds, but on another processor (those of replica 0 ship and were not raised again: there the two processors stand beside
+# each other). Sums that differ in their last bits are enough to make another organism. How far that moves one, on the clips
+# that both exams ask about, is what a difference between two organisms is to be held against:
 
 # %% tags=["hide-input"]
 Markdown(

@@ -85,8 +85,8 @@ def test_what_is_planted_is_named(preference, carries, whole):
         rows += [(arm, seed, f"{of} fidelity, counterfactual", clip, 0.5) for of in ("audio", "video")]
         rows.append((arm, seed, "audio question followed, counterfactual", clip, 1.0))
     table = pd.DataFrame(rows, columns=["arm", "seed", "quantity", "clip", "value"])
-    other = table.assign(value=0.9, things=half.ALWAYS)
-    asked = pd.concat([table.assign(things=half.NEVER), other])
+    contrary = table["value"].where(table["quantity"] != contrasts.PREFERENCE, -table["value"])
+    asked = pd.concat([table.assign(things=half.NEVER), table.assign(value=contrary, things=half.ALWAYS)])
     lines = contrasts.sentences(half.carried(asked), half.CONTRASTS).splitlines()
     assert [part in line for part, line in zip((carries, whole), lines, strict=True)] == [True, True]
 
