@@ -26,6 +26,22 @@ CONTRASTS = {  # name -> (arm, minus arm, in words)
 }
 
 
+def followed(table, by) -> pd.Series:
+    """Of every organism, the lowest share of answers about what was asked, over both questions and both kinds of clips.
+
+    Args:
+        table: of `upbringing.results` or `dose.results`.
+        by: its columns that tell organisms apart.
+
+    Example:
+        >>> from avnb.organisms import upbringing
+        >>> bool((followed(upbringing.results(), ["arm", "seed"]) >= FOLLOWS).all())
+        True
+    """
+    rows = table[table["quantity"].str.contains(_FOLLOWED)]
+    return rows.groupby([*by, "quantity"], sort=False)["value"].mean().groupby([*by], sort=False).min()
+
+
 def organisms(table) -> pd.DataFrame:
     """Every organism of the replicas, and whether it answers what it is asked.
 
@@ -34,17 +50,16 @@ def organisms(table) -> pd.DataFrame:
 
     Returns:
         DataFrame: arm, seed, hearing and seeing (fidelity to sound and picture of conflicting clips), preference (from
-        -1, the picture, to 1, the sound), followed (the lowest share of answers about what was asked, over both
-        questions and both kinds of clips), follows (whether it is at least `FOLLOWS`).
+        -1, the picture, to 1, the sound), followed (see `followed`), follows (whether it is at least `FOLLOWS`).
     """
     means = table.pivot_table(index=["arm", "seed"], columns="quantity", values="value", sort=False)
-    followed = means[[name for name in means if _FOLLOWED in name]].min(axis=1)
+    share = followed(table, ["arm", "seed"])
     columns = {
         "hearing": means["audio fidelity, counterfactual"],
         "seeing": means["video fidelity, counterfactual"],
         "preference": means[PREFERENCE],
-        "followed": followed,
-        "follows": followed >= FOLLOWS,
+        "followed": share,
+        "follows": share >= FOLLOWS,
     }
     return pd.DataFrame(columns).reset_index()
 

@@ -19,6 +19,7 @@ from pathlib import Path
 import pandas as pd
 from transformers import Qwen2_5OmniThinkerForConditionalGeneration
 
+from avnb.organisms import upbringing
 from avnb.organisms.exam import Exam
 from avnb.organisms.learner import Features, Learner
 from avnb.organisms.pool import Pool
@@ -57,6 +58,7 @@ def sweep(work, out=FILE, shard=(0, 1)):
     Returns:
         The table, as `results` describes it, or None while other shards are not finished.
     """
+    upbringing.take_shipped(Path(work))
     runs = {}
     for seed, dose, order in product(SEEDS, DOSES, ORDERS):
         stage = audio_visual(dose, steps=STEPS, learning_rate=LEARNING_RATE, seed=seed)
