@@ -134,6 +134,8 @@ show.table(
 # %% tags=["hide-input"]
 aimed = exam[exam["met"].notna()]
 missed = aimed[~aimed["met"].astype(bool)]
+n_answers = exam.loc[followed, "n"].sum()
+n_followed = round((exam.loc[followed, "n"] * exam.loc[followed, "mean"]).sum())
 Markdown(
     f"Of {len(aimed)} aims that were fixed before training, {len(aimed) - len(missed)} are met"
     + ". "
@@ -141,8 +143,7 @@ Markdown(
         f"Missed: {show.worded(r.quantity)} of `{r.model}`, {r.fidelity}, where {r.aim} was aimed at. "
         for r in missed.itertuples()
     )
-    + f"Of the answers of each organism to each question, at least {exam.loc[followed, 'mean'].min():.0%} are about what was "
-    "asked, whatever they name."
+    + f"Of {n_answers:,} answers {n_followed:,} are about what was asked, whatever they name."
 )
 
 # %% [markdown]
