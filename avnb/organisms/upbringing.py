@@ -1,9 +1,9 @@
 """The test of order and amount: the same upbringings again and again, with other seeds of every stage.
 
-In the sweep of doses (`dose`) only the last stage has several seeds, and is short. Here a replica has a seed of its own
-for the initial weights, the encoders and every stage of the decoder, and the stages are as long as those of the shipped
-organisms. Within a replica the arms differ in what the decoder met, in which order, and how much of it. Replica 0 is
-that of the shipped organisms: they are its "vision first", "from scratch" and "vision first, conflict".
+In the sweep of doses (`dose`) only the last stage has several seeds, and is half as long. Here a replica has a seed of
+its own for the initial weights, the encoders and every stage of the decoder, and the stages are as long as those of the
+shipped organisms. Within a replica the arms differ in what the decoder met, in which order, and how much of it. Replica
+0 is that of the shipped organisms: they are its "vision first", "from scratch" and "vision first, conflict".
 
     python -m avnb.organisms.upbringing --work WORK --seeds 0 1 2     # everything from nothing; resumes
 
@@ -27,6 +27,7 @@ from avnb.organisms.recipes import AUDIO_LANGUAGE, ENCODERS, ORDERS, RECIPES, VI
 from avnb.organisms.train import LOG
 
 FILE = Path(__file__).parent / "upbringing.parquet"
+_ENCODED = "toy-omni"  # whose eyes and ears all organisms that ship share
 _FOLDER = "upbringing"  # of the results, in the work folder
 CONFLICT = 0.5  # share of conflicting clips in the arms that have any
 COLUMNS = ["arm", "seed", "quantity", "clip", "value"]
@@ -48,8 +49,7 @@ def results():
 
     Returns:
         DataFrame: arm (a key of `ARMS`), seed (of the replica), quantity, clip, value. Quantities as in
-        `dose.results`, and "audio question followed, factual" and the like: 1 where the answer is about what was asked,
-        whatever it names; "video fidelity, pictures alone".
+        `dose.results`.
 
     Example:
         >>> results().columns.tolist()
@@ -88,30 +88,28 @@ def gather(work, out=FILE):
 
 def take_shipped(work):
     """Leave the states of replica 0 that training would leave, from the organisms that ship."""
-    _leave(work, "toy-omni", 1, ("visual", "audio_tower"))
-    for name, shipped in RECIPES.items():
-        if shipped in [recipe_of(arm, Recipe.seed) for arm in ARMS]:
-            _leave(work, name, len(shipped.stages), ("visual", "audio_tower", "language_model"))
+    _leave(work, _ENCODED, 1)
+    for name, recipe in RECIPES.items():
+        if recipe.family == Recipe.family:
+            _leave(work, name, len(recipe.stages))
 
 
-def _leave(work, name, n_stages, parts):
-    """Leave the state of a shipped organism after some of its stages, in which these parts were trained."""
+def _leave(work, name, n_stages):
+    """Leave the state of a shipped organism after some of its stages; all share their eyes and ears."""
     stages = RECIPES[name].stages[:n_stages]
     file = work / f"{RECIPES[name].key(n_stages)}.pt"
     if file.exists():
         return
     torch.manual_seed(Recipe.seed)
     learner = Learner(*Omni().build())
-    donor = models.load(name, dtype=torch.float32, device_map="cpu").hf
-    for part in parts:
-        getattr(learner.thinker.model, part).load_state_dict(getattr(donor.model, part).state_dict())
-    if "language_model" in parts:
-        learner.thinker.lm_head.load_state_dict(donor.lm_head.state_dict())
+    thinker = learner.thinker
+    shared, own = (models.load(one, dtype=torch.float32, device_map="cpu").hf for one in (_ENCODED, name))
+    for part in ("visual", "audio_tower"):
+        getattr(thinker.model, part).load_state_dict(getattr(shared.model, part).state_dict())
+    if n_stages > 1:
+        thinker.model.language_model.load_state_dict(own.model.language_model.state_dict())
+        thinker.lm_head.load_state_dict(own.lm_head.state_dict())
     log = [json.loads(line) for line in (models.CHECKPOINTS / name / LOG).read_text().splitlines()]
     log = [row for row in log if row["stage"] in [stage.name for stage in stages]]
     with whole(file) as partial:
         torch.save({"step": stages[-1].steps, "weights": learner.state_dict(), "parts": [], "log": log}, partial)
-
-
-if __name__ == "__main__":
-    command(__doc__, replicate, gather)

@@ -55,15 +55,19 @@ def test_replicas_share_no_stage_and_the_arms_of_a_replica_share_their_encoders(
 def test_replica_0_is_the_organisms_that_ship(tmp_path):
     upbringing.take_shipped(tmp_path)
     recipe = recipes.RECIPES["toy-omni"]
-    for n_stages, parts in ((1, (".visual.", ".audio_tower.")), (3, (".",))):
+    for name, n_stages, parts in (
+        ("toy-omni", 1, (".visual.", ".audio_tower.")),
+        ("toy-vl", 2, (".visual.", ".language_model.", "lm_head.")),
+        ("toy-omni", 3, ("",)),
+    ):
         state = torch.load(tmp_path / f"{recipe.key(n_stages)}.pt")
-        shipped = models.load("toy-omni", dtype=torch.float32, device_map="cpu").hf.state_dict()
+        shipped = models.load(name, dtype=torch.float32, device_map="cpu").hf.state_dict()
         trained = [name for name in shipped if any(part in name for part in parts)]
         assert trained and all(torch.equal(state["weights"][f"thinker.{name}"], shipped[name]) for name in trained)
         assert state["step"] == recipe.stages[n_stages - 1].steps
         assert len(state["log"]) == sum(stage.steps for stage in recipe.stages[:n_stages])
     assert upbringing.recipe_of("vision first", 0) == recipe
-    assert len(list(tmp_path.glob("*.pt"))) == 4, "encoders, vision first, from scratch, with conflict"
+    assert len(list(tmp_path.glob("*.pt"))) == 5, "encoders, toy-vl, vision first, from scratch, with conflict"
 
 
 def test_what_no_replica_has_is_said_to_be_not_measured():
