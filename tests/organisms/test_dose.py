@@ -11,7 +11,7 @@ import torch
 matplotlib.use("agg")
 
 from avnb import plots, stats
-from avnb.organisms import dose, raising, recipes, response
+from avnb.organisms import contrasts, dose, raising, recipes, response
 from avnb.organisms import exam as exams
 from avnb.organisms import train as training
 from avnb.organisms.learner import Learner
@@ -113,6 +113,17 @@ def test_the_shipped_table_is_complete():
     assert np.isfinite(table["value"]).all()
 
 
+def followed(table, share=lambda order, dose, seed: 1.0):
+    """The table with answers to one question in one kind of clips, of which this share is about what was asked."""
+    clips = table["clip"].unique()
+    rows = [
+        (*run, "audio question followed, factual", clip, float(i < share(*run) * len(clips)))
+        for run in table[contrasts.RUN].drop_duplicates().itertuples(index=False)
+        for i, clip in enumerate(clips)
+    ]
+    return pd.concat([table, pd.DataFrame(rows, columns=[*contrasts.RUN, "quantity", "clip", "value"])])
+
+
 def test_response_averages_clips_and_seeds():
     sound, picture = exams.EFFECTS
     rows = [
@@ -122,10 +133,10 @@ def test_response_averages_clips_and_seeds():
         for measure, scale in (("x", 1), (sound, 3), (picture, 1))
     ]
     table = pd.DataFrame(rows, columns=["order", "dose", "seed", "quantity", "clip", "value"])
-    found = response.response(table).set_index("quantity")
+    found = response.response(followed(table)).set_index("quantity")
     assert found.loc["x", "mean"] == 2.5 and found.loc["x", "n"] == 2
     assert found.loc["shortcut index", "mean"] == 0.25
-    by_seed = response.by_seed(table)
+    by_seed = response.by_seed(followed(table))
     assert by_seed.query("quantity == 'x'")["value"].tolist() == [2.0, 3.0]
     assert by_seed.query("quantity == 'shortcut index'")["value"].tolist() == [0.25, 0.25]
 
@@ -153,7 +164,7 @@ def planted():
 
 
 def test_the_description_follows_the_numbers(planted):
-    text = response.describe(planted)
+    text = response.describe(followed(planted))
     assert "**Dose, vision first:** from none to 40 % it rises, +0.8" in text
     assert "**Dose, audio first:** from none to 40 % it does not clearly change" in text
     assert "audio first is above vision first, +0.7" in text
@@ -164,7 +175,7 @@ def test_runs_that_disagree_make_no_difference(planted):
     turned = planted.copy()
     swapped = (turned["order"] == "vision first") & (turned["seed"] == 1)
     turned.loc[swapped, "value"] = 0.5 - (turned.loc[swapped, "value"] - 0.5) * 0.2
-    assert "**Dose, vision first:** from none to 40 % it does not clearly change, +0.3" in response.describe(turned)
+    assert "**Dose, vision first:** from none to 40 % it does not clearly change, +0.3" in response.describe(followed(turned))
 
 
 @pytest.mark.parametrize(("sign", "word"), [(1, "supported"), (-1, "contradicted"), (0, "left open")])
@@ -173,7 +184,7 @@ def test_the_conclusion_follows_the_numbers(planted, sign, word):
     noise = np.random.default_rng(0).standard_normal(len(planted))
     value = [sign * levels[order][d] for order, d in zip(planted["order"], planted["dose"], strict=True)]
     table = planted.assign(quantity="modality preference", value=np.array(value) + 0.05 * noise)
-    assert response.conclusion(table).count(f"**{word}**") == 3
+    assert response.conclusion(followed(table)).count(f"**{word}**") == 3
 
 
 def test_a_claim_is_left_open_where_one_run_says_otherwise(planted):
@@ -181,15 +192,47 @@ def test_a_claim_is_left_open_where_one_run_says_otherwise(planted):
     value = pd.Series([levels[order][d] for order, d in zip(planted["order"], planted["dose"], strict=True)])
     odd = (planted["order"] == "vision first") & (planted["dose"] == 0) & (planted["seed"] == 1)
     table = planted.assign(quantity="modality preference", value=value.mask(odd, 0.1))
-    text = response.conclusion(table)
+    text = response.conclusion(followed(table))
     assert "alone before is **supported**" in text, "-0.4 is on the same side"
     assert "leave the bias in place is **left open**" in text and "work against it is **supported**" in text
-    assert response.conclusion(table.assign(value=value.mask(odd, 0.6))).count("**left open**") == 3
+    torn = followed(table.assign(value=value.mask(odd, 0.6)))
+    assert response.conclusion(torn).count("**left open**") == 3
+
+
+def test_organisms_that_answer_something_else_are_named_and_left_out(planted):
+    """A third run of everything names the sound whatever it is asked."""
+    astray = planted[planted["seed"] == 1].assign(seed=2, value=1.0)
+    preference = pd.concat([planted.assign(value=-planted["value"]), astray]).assign(quantity="modality preference")
+    table = pd.concat([planted, astray, preference])
+    found = followed(table, lambda order, dose, seed: 0.85 if seed == 2 else 1.0)
+    clean = followed(table[table["seed"] < 2])
+    assert response.describe(found).replace("3 training", "2 training") == response.describe(clean)
+    assert response.conclusion(found) == response.conclusion(clean)
+    told = response.failures(found)
+    assert told.startswith("**Questions followed.** 8 of 12 organisms answer what they are asked. Of the others")
+    assert "vision first, 40 %, seed 2: **0.85**" in told and "seed 1" not in told
+    assert response.failures(clean) == (
+        "**Questions followed.** 8 of 8 organisms answer what they are asked (at least **1.00** of the answers of each, "
+        "to each question, are about what was asked)."
+    )
+
+
+def test_an_order_that_no_organism_follows_is_left_open(planted):
+    table = planted.assign(quantity="modality preference")
+    found = followed(table, lambda order, dose, seed: float((order, dose) != ("audio first", 0.0)))
+    assert response.conclusion(found) == "**Left open**: of audio first, 0 % no organism answers what it is asked."
+    assert "audio first" not in response.describe(found, "modality preference")
+
+
+def test_one_run_makes_no_difference(planted):
+    alone = followed(planted, lambda order, dose, seed: float(seed == 0))
+    assert "**Dose, vision first:** from none to 40 % it does not clearly change, +0.8" in response.describe(alone)
 
 
 def test_the_figure_shows_every_order_and_every_seed(planted):
     found = stats.summarise(planted, ["order", "quantity", "dose"])
     seeds = planted.groupby(["order", "quantity", "dose", "seed"])["value"].mean().reset_index()
+    seeds["follows"] = seeds["seed"] == 0
     measure = "audio fidelity, counterfactual"
     fig = plots.dose.response(found, seeds, {measure: (measure, (0, 1))}, "Title")
     (ax,) = fig.axes
@@ -197,7 +240,8 @@ def test_the_figure_shows_every_order_and_every_seed(planted):
     assert lines["vision first"] == pytest.approx([0.1, 0.9], abs=0.02)
     assert lines["audio first"] == pytest.approx([0.8, 0.8], abs=0.02)
     assert [tick.get_text() for tick in ax.get_xticklabels()] == ["0", "40"]
-    assert sum(len(dots.get_offsets()) for dots in ax.collections if dots.get_offsets().shape[0] == 4) == 8
+    marks = [dots for dots in ax.collections if dots.get_offsets().shape[0] == 4]
+    assert len(marks) == 2 and all((dots.get_facecolor()[:, 3] > 0).tolist() == [True, False] * 2 for dots in marks)
     assert "n = 20 clips, 2 seeds" in fig.get_suptitle()
     matplotlib.pyplot.close(fig)
 
