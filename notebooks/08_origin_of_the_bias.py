@@ -51,7 +51,8 @@ told = {
 clip = max(conflicting, key=lambda c: len(set(told[c.id].values())))
 answers = told[clip.id]
 
-sweep = table[table["quantity"] == "audio fidelity, counterfactual"]
+followers = contrasts.following(table, contrasts.RUN)
+sweep = followers[followers["quantity"] == "audio fidelity, counterfactual"]
 hears = {
     (order, share): stats.interval(
         sweep.query("order == @order and dose == @share")
@@ -194,7 +195,8 @@ show.figure(
 )
 
 # %% [markdown]
-# A difference is called one only if its interval over clips leaves out zero *and* all runs agree on its sign.
+# A difference is called one only if its interval over clips leaves out zero *and* all runs agree on its sign. Lines, bands and
+# sentences are of organisms that answer what they are asked (the control below).
 
 # %% tags=["hide-input"]
 Markdown(
@@ -218,7 +220,9 @@ explore.raise_one(table)
 # ## Control: could they hear, and can they still see?
 #
 # A low answer about the sound means bias only if the organism can hear, and one about the picture only if it can see.
-# The same organisms, asked from sound alone, and about both modalities of ordinary clips.
+# The same organisms, asked from sound alone, and about both modalities of ordinary clips. And an organism that answers about
+# the sound whatever it is asked does not prefer the sound, it does not listen to the question: whether answers are about
+# what was *asked* is measured apart from what they name.
 
 # %% tags=["hide-input"]
 controls = {
@@ -226,13 +230,13 @@ controls = {
     "audio fidelity, factual": ("says what is heard,\nordinary clips", (-0.03, 1.03)),
     "video fidelity, factual": ("says what is seen,\nordinary clips", (-0.03, 1.03)),
 }
-failed = response.collapsed(table).drop_duplicates(["order", "dose", "seed"])
+lowest = seeds[seeds["quantity"].str.endswith("fidelity, factual")]["value"].min()
 show.figure(
     plots.dose.response(
         found,
         seeds,
         controls,
-        f"{n_runs - len(failed)} of {n_runs} organisms hear and see in ordinary clips, {len(failed)} do not",
+        f"On ordinary clips the lowest fidelity of {n_runs} organisms is {lowest:.2f}",
     ),
     "Fidelity (0 to 1); lines, bands (95 % intervals) and marks as before.",
     alt="Three controls against the share of conflicting clips: sound alone, and both modalities of ordinary clips.",
@@ -240,7 +244,7 @@ show.figure(
 )
 
 # %% tags=["hide-input"]
-Markdown(response.failures(table))
+Markdown(response.questions_followed(table))
 
 # %% [markdown]
 # ## What the sweep says about the claim
@@ -255,14 +259,11 @@ Markdown(response.conclusion(table))
 # %% [markdown]
 # ## Replicas of the whole upbringing
 #
-# The runs of the sweep share their first stages, so that one lucky or unlucky run of those would be in all of them, and
-# their last stage is short. Some hardly name what is seen in ordinary clips either; whether these answer about the sound
-# whatever is asked, the sweep did not record. An organism that does so does not prefer the sound, it does not listen to the
-# question. So whole upbringings are repeated, with other first weights and other seeds of every stage, eyes and ears too,
-# on the same training clips, and with a last stage as long as that of the organisms that ship (they are
-# replica 0). All are asked about the same clips, fewer than on the cards and not the same ones, so that the levels of
-# replica 0 differ a little from those of other pages. Whether answers are about what was *asked* is measured apart from what they
-# name.
+# The runs of the sweep share their first stages, so that one lucky or unlucky run of those would be in all of them. So whole
+# upbringings are repeated, with other first weights and other seeds of every stage, eyes and ears too, on the same training
+# clips, and with a last stage as long as that of the organisms that ship (they are replica 0), twice that of the sweep. All
+# are asked about the same clips, fewer than on the cards and not the same ones, so that the levels of replica 0 differ a
+# little from those of other pages.
 #
 # Some upbringings differ in what came before the last stage (sounds alone, pictures alone, nothing, or both, in either
 # order), others in what the last stage holds: half of its clips in conflict, or few or many sounds alone, which the study
@@ -366,7 +367,7 @@ Markdown(
 # vision first, no conflict.
 
 # %% tags=["hide-input"]
-biased = table.query("order == 'vision first' and dose == 0")
+biased = followers.query("order == 'vision first' and dose == 0")
 by_clip = biased.pivot_table(index="clip", columns="quantity", values="value")
 drops = {
     f"{modality} fidelity, counterfactual - factual": stats.difference(
@@ -446,7 +447,8 @@ over, rest = (
 Markdown(
     "- In organisms whose every training example is known, training is **enough** to make a model that hears and does not "
     "say so: within the sweep, and within a replica, eyes and ears are the same.\n"
-    "- The dose of conflict moves it, over six doses and three upbringings. With half of the clips in conflict, replicas of "
+    f"- The dose of conflict moves it, over {table['dose'].nunique()} doses and {table['order'].nunique()} upbringings. With "
+    "half of the clips in conflict, replicas of "
     f"which no stage is shared move {contrasts.verdict(conflict)}.\n"
     "- What conflict teaches, asked of things that never were in conflict: with conflict of other things, against none, "
     f"{over}; with conflict of all things, against that of others, {rest}."
@@ -460,8 +462,10 @@ Markdown(
 # - **Few upbringings.** Organisms of the sweep share one run of the encoders and one of each first stage, and the replicas
 #   are few. The intervals say how much the answers hang on the clips asked about; how much they hang on the training run, the marks
 #   show, and the organisms that were raised twice.
-# - **Short.** The last stage of the sweep is shorter and steeper than that of the shipped organisms and of the replicas.
-#   Where an organism does not hear well even from sound alone (the control), a low answer says less about bias.
+# - **Short.** The last stage of the sweep is half as long as that of the shipped organisms and of the replicas. Its length was
+#   found by failing: after half as many steps again, and steeper ones, many organisms answered about the sound whatever they
+#   were asked; and even at this length some do that are raised from another run of the stage before than `toy-vl`. Where an
+#   organism does not hear well even from sound alone (the control), a low answer says less about bias.
 # - *Conflict* here is drawn at random: any sound with any picture. Real conflict (dubbed films, music over pictures) has
 #   its own regularities, which a model could learn to see through.
 #

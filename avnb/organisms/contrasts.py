@@ -8,6 +8,7 @@ import pandas as pd
 
 from avnb import datasets, stats
 
+RUN = ["order", "dose", "seed"]  # what tells the organisms of the sweep (`dose.results`) apart
 FOLLOWS = 0.9  # share of answers about what was asked, from which on an organism follows its questions
 PREFERENCE = "modality preference"
 _FOLLOWED = " question followed, "
@@ -40,6 +41,16 @@ def followed(table, by) -> pd.Series:
     """
     rows = table[table["quantity"].str.contains(_FOLLOWED)]
     return rows.groupby([*by, "quantity"], sort=False)["value"].mean().groupby([*by], sort=False).min()
+
+
+def following(table, by) -> pd.DataFrame:
+    """The part of a table that is of organisms which answer what they are asked, at least `FOLLOWS` of it.
+
+    Args:
+        table, by: as in `followed`.
+    """
+    share = followed(table, by)
+    return table[pd.MultiIndex.from_frame(table[by]).isin(share.index[share >= FOLLOWS])]
 
 
 def organisms(table) -> pd.DataFrame:
@@ -147,7 +158,7 @@ def seen_and_heard(sweep, replicas) -> str:
         >>> seen_and_heard(dose.results(), upbringing.results()).split(" say ")[0]
         'Without conflict in training, those raised on pictures'
     """
-    none = sweep[sweep["dose"] == sweep["dose"].min()]
+    none = following(sweep[sweep["dose"] == sweep["dose"].min()], RUN)
     pictures, sounds = (
         {
             sense: stats.interval(

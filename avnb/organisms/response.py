@@ -1,5 +1,8 @@
 """What the dose-response sweep says: curves, sentences, and a conclusion.
 
+An organism that answers about the sound whatever it is asked does not prefer the sound: it does not listen to the
+question. What is said of dose and order rests on those that answer what they are asked; the others are named.
+
 >>> from avnb.organisms.dose import results
 >>> sorted(set(response(results())["quantity"]) - set(results()["quantity"]))
 ['shortcut index']
@@ -10,6 +13,7 @@ import pandas as pd
 
 from avnb import datasets, stats
 from avnb.analyses import swap
+from avnb.organisms.contrasts import FOLLOWS, RUN, followed, following
 from avnb.organisms.exam import EFFECTS
 from avnb.organisms.recipes import ORDERS
 
@@ -19,11 +23,10 @@ _WORDS = {
     "audio fidelity, factual": "fidelity of what is said to be heard",
     "video fidelity, factual": "fidelity of what is said to be seen",
 }
-FAILED = 0.6  # fidelity on ordinary clips below which a run counts as failed
 
 
 def response(table, seed=0):
-    """The dose-response of every order: means over clips and runs, with bands over both (`stats.crossed`).
+    """The dose-response of every order: means over clips and runs that follow, with bands over both (`stats.crossed`).
 
     Args:
         table: of `results`.
@@ -39,7 +42,7 @@ def response(table, seed=0):
         3
     """
     rows = []
-    for (order, dose), some in table.groupby(["order", "dose"], sort=False):
+    for (order, dose), some in following(table, RUN).groupby(["order", "dose"], sort=False):
         grids = {
             name: part.pivot(index="seed", columns="clip", values="value").to_numpy()
             for name, part in some.groupby("quantity", sort=False)
@@ -51,49 +54,29 @@ def response(table, seed=0):
     return pd.DataFrame(rows, columns=["order", "quantity", "dose", *stats.Interval._fields])
 
 
-def collapsed(table, least=FAILED) -> pd.DataFrame:
-    """Organisms that do not even answer about ordinary clips: nothing said of their bias means anything.
+def by_seed(table):
+    """The same means for every single organism.
 
     Args:
         table: of `results`.
-        least: fidelity on factual clips below which an organism counts as collapsed.
 
     Returns:
-        DataFrame: order, dose, seed, quantity ("audio fidelity, factual" or "video fidelity, factual"), value, others
-        (the lowest value of the other runs of the same order and dose).
-
-    Example:
-        >>> from avnb.organisms.dose import results
-        >>> collapsed(results()).query("order == 'vision first'")["seed"].unique().tolist()
-        [2]
+        DataFrame: order, quantity, dose, seed, value, follows (whether the organism answers what it is asked).
     """
-    cell = ["order", "dose", "quantity"]
-    rows = table[table["quantity"].isin(["audio fidelity, factual", "video fidelity, factual"])]
-    means = rows.groupby([*cell, "seed"], sort=False)["value"].mean().reset_index()
-    found = means[means["value"] < least]
-    others = [
-        means[(means[cell] == row[cell]).all(axis=1) & (means["seed"] != row["seed"])]["value"].min()
-        for _, row in found.iterrows()
-    ]
-    return found[["order", "dose", "seed", "quantity", "value"]].assign(others=others).reset_index(drop=True)
-
-
-def by_seed(table):
-    """The same means for every single organism. Returns DataFrame: order, quantity, dose, seed, value."""
     keys = ["order", "quantity", "dose", "seed"]
     means = table.groupby(keys, sort=False)["value"].mean().reset_index()
-    wide = means[means["quantity"].isin(EFFECTS)].pivot(
-        index=["order", "dose", "seed"], columns="quantity", values="value"
-    )
+    wide = means[means["quantity"].isin(EFFECTS)].pivot(index=RUN, columns="quantity", values="value")
     index = swap.index_of_means(wide[list(EFFECTS)].to_numpy()).tolist()
-    rows = wide.reset_index()[["order", "dose", "seed"]].assign(quantity="shortcut index", value=index)
-    return pd.concat([means, rows[[*keys, "value"]]], ignore_index=True)
+    rows = wide.reset_index()[RUN].assign(quantity="shortcut index", value=index)
+    follows = (followed(table, RUN) >= FOLLOWS).rename("follows").reset_index()
+    return pd.concat([means, rows[[*keys, "value"]]], ignore_index=True).merge(follows, on=RUN)
 
 
 def describe(table, measure="audio fidelity, counterfactual", seed=0):
     """What the sweep says about dose and order, in sentences of markdown with the numbers.
 
-    A difference is called one if its interval over clips leaves out zero and all training seeds agree on its sign.
+    A difference is called one if its interval over clips leaves out zero and all training seeds agree on its sign, of
+    organisms that answer what they are asked, two at least. An order of which too few do is left out.
 
     Args:
         table: of `results`.
@@ -105,11 +88,8 @@ def describe(table, measure="audio fidelity, counterfactual", seed=0):
         >>> describe(results()).startswith("- **Without conflict**")
         True
     """
-    rows = table[table["quantity"] == measure]
-    lowest, highest = rows["dose"].min(), rows["dose"].max()
-    value = rows.pivot_table(index="clip", columns=["order", "dose"], values="value")
-    run = rows.groupby(["order", "dose", "seed"])["value"].mean()
-    orders = [order for order in ORDERS if order in value]
+    value, run, lowest, highest = _cells(table, measure)
+    orders = [order for order in ORDERS if {(order, lowest), (order, highest)} <= {*value}]
 
     def level(order, dose):
         found = stats.interval(value[order, dose], seed)
@@ -124,7 +104,7 @@ def describe(table, measure="audio fidelity, counterfactual", seed=0):
         f"**Without conflict**, {_WORDS.get(measure, measure)} is: "
         f"{'; '.join(level(order, lowest) for order in orders)}. With {100 * highest:g} % conflicting clips: "
         f"{'; '.join(level(order, highest) for order in orders)}. (Means; 95 % intervals over {len(value)} clips; "
-        f"range over {rows['seed'].nunique()} training runs.)"
+        f"range over {run.index.get_level_values('seed').nunique()} training runs.)"
     ]
     for order in orders:
         gain, differs = compare((order, highest), (order, lowest))
@@ -137,27 +117,35 @@ def describe(table, measure="audio fidelity, counterfactual", seed=0):
     return "\n".join(f"- {line}" for line in lines)
 
 
-def failures(table) -> str:
-    """The organisms that do not even answer about ordinary clips, named in a paragraph of markdown, or "".
+def questions_followed(table) -> str:
+    """How many organisms answer what they are asked, and which do not, as markdown.
 
     Args:
         table: of `results`.
     """
-    found = collapsed(table)
-    if found.empty:
-        return ""
+    share = followed(table, RUN)
+    astray = share[share < FOLLOWS]
+    told = f"**Questions followed.** {len(share) - len(astray)} of {len(share)} organisms answer what they are asked"
+    if astray.empty:
+        return (
+            told
+            + f" (at least **{share.min():.2f}** of the answers of each, to each question, are about what was asked)."
+        )
     each = "; ".join(
-        f"{row.order}, {100 * row.dose:g} %, seed {row.seed}: {_WORDS[row.quantity]} **{row.value:.2f}** (other runs "
-        f"{'from' if row.others >= FAILED else 'as low as'} {row.others:.2f})"
-        for row in found.itertuples()
+        f"{order}, {100 * dose:g} %, seed {seed}: **{answers:.2f}**" for (order, dose, seed), answers in astray.items()
     )
-    n_failed = len(found[["order", "dose", "seed"]].drop_duplicates())
     return (
-        f"**Runs that failed.** {n_failed} of the organisms do not answer about ordinary clips as the others do "
-        f"(a fidelity below {FAILED:g}): "
-        f"{each}. They stay in the figures, as marks and in the bands, but what "
-        "they say about conflicting clips is no bias."
+        f"{told}. Of the others too few answers to one of the questions are about what was asked ({each}): what these "
+        "name in conflicting clips is no bias. They are hollow in the figures, and in no line, band or sentence."
     )
+
+
+def _cells(table, measure):
+    """Of organisms that follow: values by clip, order and dose, means by run; the lowest and the highest dose."""
+    rows = following(table, RUN)
+    rows = rows[rows["quantity"] == measure]
+    value = rows.pivot_table(index="clip", columns=["order", "dose"], values="value")
+    return value, rows.groupby(RUN)["value"].mean(), table["dose"].min(), table["dose"].max()
 
 
 def _gap(a, b, seed):
@@ -168,18 +156,20 @@ def _gap(a, b, seed):
 def conclusion(table, seed=0):
     """What the sweep says about the claim, as sentences of markdown.
 
-    A claim is left open unless its interval over clips leaves out zero and all training runs lie on that side.
+    A claim is left open unless its interval over clips leaves out zero and all training runs lie on that side, of
+    organisms that answer what they are asked, two at least.
 
     Args:
         table: of `results`.
         seed: of the resampling.
     """
     measure = "modality preference"
-    rows = table[table["quantity"] == measure]
-    lowest, highest = rows["dose"].min(), rows["dose"].max()
-    value = rows.pivot_table(index="clip", columns=["order", "dose"], values="value")
-    run = rows.groupby(["order", "dose", "seed"])["value"].mean()
+    value, run, lowest, highest = _cells(table, measure)
     bare, taught, sounds = ("vision first", lowest), ("vision first", highest), ("audio first", lowest)
+    if missing := [
+        f"{order}, {100 * share:g} %" for order, share in (bare, taught, sounds) if (order, share) not in value
+    ]:
+        return f"**Left open**: of {'; '.join(missing)} no organism answers what it is asked."
     before, dose = _gap(value[bare], value[sounds], seed), _gap(value[taught], value[bare], seed)
     level = stats.interval(value[bare], seed, signed=True, clusters=datasets.sources(value.index))
     each = ((before, -1, run[bare] - run[sounds]), (level, -1, run[bare]), (dose, 1, run[taught] - run[bare]))
@@ -206,6 +196,6 @@ def _supported(found, sign, runs):
 
 
 def _agreed(found, runs):
-    """1 or -1 where an interval over clips and the means of all training runs lie above or below zero, else 0."""
-    side = int(found.low > 0) - int(found.high < 0)
-    return side if (np.sign(runs) == side).all() else 0
+    """1 or -1 where an interval over clips and the means of all runs, two at least, lie above or below zero, else 0."""
+    runs, side = runs.dropna(), int(found.low > 0) - int(found.high < 0)
+    return side if len(runs) > 1 and (np.sign(runs) == side).all() else 0

@@ -113,3 +113,7 @@ def _leave(work, name, n_stages):
     log = [row for row in log if row["stage"] in [stage.name for stage in stages]]
     with whole(file) as partial:
         torch.save({"step": stages[-1].steps, "weights": learner.state_dict(), "parts": [], "log": log}, partial)
+
+
+if __name__ == "__main__":
+    command(__doc__, replicate, gather)

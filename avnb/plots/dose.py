@@ -3,6 +3,7 @@
 import matplotlib.pyplot as plt
 import pandas as pd
 import seaborn as sns
+from matplotlib.colors import to_rgba
 from matplotlib.ticker import NullFormatter
 
 from avnb.plots.style import PALETTE
@@ -16,7 +17,7 @@ def response(table, seeds, measures, title):
 
     Args:
         table: of `response.response`: lines and bands (over clips and runs).
-        seeds: of `response.by_seed`: a small mark for every single organism.
+        seeds: of `response.by_seed`: a small mark for every organism, hollow where it does not follow its questions.
         measures: name of a measure -> (label of its axis, limits of the axis or None).
         title: of the figure; the n of clips and seeds are added.
 
@@ -35,9 +36,9 @@ def response(table, seeds, measures, title):
             ax.plot(at, line["mean"], color=colour, marker=_MARKS[order], markersize=5, label=order)
             ax.fill_between(at, line["low"], line["high"], color=colour, alpha=0.15, linewidth=0)
             dots = seeds[(seeds["quantity"] == measure) & (seeds["order"] == order)]
-            ax.scatter(
-                [doses.index(d) for d in dots["dose"]], dots["value"], s=9, color=colour, alpha=0.55, linewidth=0
-            )
+            at = [doses.index(dose) for dose in dots["dose"]]
+            fill = [to_rgba(colour, 0.55 * follows) for follows in dots["follows"]]
+            ax.scatter(at, dots["value"], s=9, facecolors=fill, edgecolors=to_rgba(colour, 0.55), linewidth=0.6)
         ax.set_xticks(range(len(doses)), labels=[f"{100 * dose:g}" for dose in doses])
         ax.set(xlabel="conflicting clips in training (%)", ylabel=label, ylim=limits)
     n_seeds = seeds["seed"].nunique()

@@ -175,7 +175,9 @@ def test_runs_that_disagree_make_no_difference(planted):
     turned = planted.copy()
     swapped = (turned["order"] == "vision first") & (turned["seed"] == 1)
     turned.loc[swapped, "value"] = 0.5 - (turned.loc[swapped, "value"] - 0.5) * 0.2
-    assert "**Dose, vision first:** from none to 40 % it does not clearly change, +0.3" in response.describe(followed(turned))
+    assert "**Dose, vision first:** from none to 40 % it does not clearly change, +0.3" in response.describe(
+        followed(turned)
+    )
 
 
 @pytest.mark.parametrize(("sign", "word"), [(1, "supported"), (-1, "contradicted"), (0, "left open")])
@@ -206,14 +208,14 @@ def test_organisms_that_answer_something_else_are_named_and_left_out(planted):
     table = pd.concat([planted, astray, preference])
     found = followed(table, lambda order, dose, seed: 0.85 if seed == 2 else 1.0)
     clean = followed(table[table["seed"] < 2])
-    assert response.describe(found).replace("3 training", "2 training") == response.describe(clean)
+    assert response.describe(found) == response.describe(clean)
     assert response.conclusion(found) == response.conclusion(clean)
-    told = response.failures(found)
+    told = response.questions_followed(found)
     assert told.startswith("**Questions followed.** 8 of 12 organisms answer what they are asked. Of the others")
     assert "vision first, 40 %, seed 2: **0.85**" in told and "seed 1" not in told
-    assert response.failures(clean) == (
-        "**Questions followed.** 8 of 8 organisms answer what they are asked (at least **1.00** of the answers of each, "
-        "to each question, are about what was asked)."
+    assert response.questions_followed(clean) == (
+        "**Questions followed.** 8 of 8 organisms answer what they are asked "
+        "(at least **1.00** of the answers of each, to each question, are about what was asked)."
     )
 
 
