@@ -121,6 +121,7 @@ def test_the_figure_shows_every_organism_and_hollows_those_that_do_not_follow():
     marks = [line for line in fig.axes[0].lines if len(line.get_xdata()) == 1]
     assert len(marks) == len(table)
     assert sum(mark.get_markerfacecolor() == "none" for mark in marks) == 1
+    matplotlib.pyplot.close(fig)
 
 
 def test_what_was_raised_is_gathered_in_the_order_of_the_arms_and_read_again(tmp_path, monkeypatch):
