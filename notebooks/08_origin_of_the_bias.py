@@ -463,9 +463,9 @@ Markdown(
 #   are few. The intervals say how much the answers hang on the clips asked about; how much they hang on the training run, the marks
 #   show, and the organisms that were raised twice.
 # - **Short.** The last stage of the sweep is half as long as that of the shipped organisms and of the replicas. Its length was
-#   found by failing: after half as many steps again, and steeper ones, many organisms answered about the sound whatever they
-#   were asked; and even at this length some do that are raised from another run of the stage before than `toy-vl`. Where an
-#   organism does not hear well even from sound alone (the control), a low answer says less about bias.
+#   found by failing, on the clips of the exam: with half of these steps, and steeper ones, many organisms answered about the
+#   sound whatever they were asked; and even at this length some do that are raised from another run of the stage before than
+#   `toy-vl`. Where an organism does not hear well even from sound alone (the control), a low answer says less about bias.
 # - *Conflict* here is drawn at random: any sound with any picture. Real conflict (dubbed films, music over pictures) has
 #   its own regularities, which a model could learn to see through.
 #

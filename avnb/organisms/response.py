@@ -76,7 +76,8 @@ def describe(table, measure="audio fidelity, counterfactual", seed=0):
     """What the sweep says about dose and order, in sentences of markdown with the numbers.
 
     A difference is called one if its interval over clips leaves out zero and all training seeds agree on its sign, of
-    organisms that answer what they are asked, two at least. An order of which too few do is left out.
+    organisms that answer what they are asked, two at least. An order of which none does, at the lowest or the highest
+    dose, is left out.
 
     Args:
         table: of `results`.
@@ -127,10 +128,8 @@ def questions_followed(table) -> str:
     astray = share[share < FOLLOWS]
     told = f"**Questions followed.** {len(share) - len(astray)} of {len(share)} organisms answer what they are asked"
     if astray.empty:
-        return (
-            told
-            + f" (at least **{share.min():.2f}** of the answers of each, to each question, are about what was asked)."
-        )
+        least = f"at least **{share.min():.2f}** of the answers of each, to each question, are about what was asked"
+        return f"{told} ({least})."
     each = "; ".join(
         f"{order}, {100 * dose:g} %, seed {seed}: **{answers:.2f}**" for (order, dose, seed), answers in astray.items()
     )
